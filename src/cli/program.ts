@@ -33,7 +33,7 @@ import { printableLines } from './shared/terminal.ts';
 const HELP = `
 Options take precedence over environment variables (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET, LADING_TOKEN,
 LADING_CA, LADING_CONFIG), which take precedence over the file that "lading login" writes. Other users of this machine can
-see command-line options: pass secrets with "lading login", the environment or --client-secret-file.
+see command-line options, so pass secrets with "lading login", the environment or --client-secret-file.
 
 ${EXIT_HELP}
 
@@ -61,20 +61,20 @@ export function program(): Command {
     .option('--client-secret-file <file>', 'read the client secret from a file ("-": standard input)')
     .option('--token <token>', 'use this token instead of signing in')
     .option('--ca <file>', 'PEM file with the certificate authority of the server')
-    .option('--config <file>', 'settings file; it must be private to you (default: ~/.config/lading/config.json)')
-    .option('--json', 'print JSON: one object, or one object per line for transfers')
+    .option('--config <file>', 'settings file, which only you may access (default: ~/.config/lading/config.json)')
+    .option('--json', 'print JSON: one object, or for transfers one object per line')
     .option('-q, --quiet', 'print only results and errors, no progress')
     .addHelpText('after', HELP)
     .configureOutput({ writeErr: (text) => process.stderr.write(printableLines(text)) })
     .showHelpAfterError('(run lading --help for usage)')
     .exitOverride(exitWith);
-  const adders = [
+  const commands = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
     ...[addShare, addGrants, addComplete, addVerify, addLogin, addLogout, addTokens, addClients, addUsers, addTenants],
     ...[addQuotas, addDeliveries, addCalls, addAudit, addSweep],
     ...[addAdmin, addImport, addSettings, addCompletion],
   ];
-  for (const add of adders) add(root);
+  for (const add of commands) add(root);
   for (const command of root.commands) inherit(command);
   return root;
 }

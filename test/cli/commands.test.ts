@@ -11,7 +11,7 @@ import { startServer } from '../support/product/server.ts';
 import { jsonLines, runCli } from '../support/servers/processes.ts';
 import { bytesOf, deviceOf } from '../support/tables/fixtures.ts';
 
-test('upload, status, ls, download, verify, rm: what they print and return', async (t) => {
+test('upload, status, ls, download, verify and rm print text or JSON and set the exit code', async (t) => {
   const { server, folder, lading, json } = await place(t);
   const bytes = bytesOf(300_000);
   await writeFile(join(folder, 'a.wav'), bytes);
@@ -52,7 +52,7 @@ test('upload, status, ls, download, verify, rm: what they print and return', asy
   assert.equal(jsonLines(absent.stdout)[0]?.status, 'pending');
 });
 
-test('rm says what it removed; --upload-only keeps the file', async (t) => {
+test('rm reports what it deleted, and --upload-only keeps the file', async (t) => {
   const { server, lading, json } = await place(t);
   const device = deviceOf(t, server);
   const data = bytesOf(10);
@@ -69,7 +69,7 @@ test('rm says what it removed; --upload-only keeps the file', async (t) => {
   assert.equal((await device.status('f')).status, 'pending');
 });
 
-test('ranges and streams go to standard output or a file', async (t) => {
+test('ranges and streams are written to standard output or a file', async (t) => {
   const { folder, lading } = await place(t);
   await writeFile(join(folder, 'alphabet'), 'abcdefghijklmnopqrstuvwxyz');
   assert.equal((await lading(['upload', 'alphabet', '-q'])).code, 0);
@@ -89,7 +89,7 @@ test('ranges and streams go to standard output or a file', async (t) => {
   }
 });
 
-test('exit codes tell scripts what happened', async (t) => {
+test('each kind of failure has its own exit code', async (t) => {
   const { server, folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), 'first');
   await writeFile(join(folder, 'g'), 'other');
@@ -112,7 +112,7 @@ test('exit codes tell scripts what happened', async (t) => {
   assert.equal(await code(['--help']), 0);
 });
 
-test('--if-match replaces and removes one version and no other', async (t) => {
+test('--if-match replaces and deletes only the named version', async (t) => {
   const { server, folder, lading, json } = await place(t);
   for (const name of ['a', 'b', 'c']) await writeFile(join(folder, name), `content ${name}`);
   const code = async (...args: string[]) => (await lading(args)).code;
@@ -127,22 +127,22 @@ test('--if-match replaces and removes one version and no other', async (t) => {
   assert.equal(refused.code, 10);
   assert.match(refused.stderr + refused.stdout, /precondition_failed/);
   assert.equal(await etag(), second, 'nothing was changed');
-  assert.equal(await code('upload', 'b', '--name', 'f', '--if-match', first), 0, 'the same content is there already');
+  assert.equal(await code('upload', 'b', '--name', 'f', '--if-match', first), 0, 'the same content is already stored');
   assert.equal(await code('rm', 'f', '--if-match', first), 10);
   assert.equal(await code('rm', 'f', '--if-match', first, '--force'), 10);
   assert.equal(await code('rm', 'f', 'g', '--if-match', second), 2);
   assert.equal(await code('upload', 'a', 'b', '--if-match', second), 2);
   assert.equal(await code('rm', 'f', '--if-match', 'two words'), 2);
-  // A replacement that broke off goes on, as long as what it replaces is there.
+  // An interrupted replacement resumes while the version that it replaces exists.
   const data = new Uint8Array(Buffer.from('content '));
   await deviceOf(t, server).uploadChunk('f', { start: 0, data, totalSize: 9, overwrite: true });
   assert.equal(await code('rm', 'f', '--upload-only', '--if-match', first), 10);
   assert.equal(await code('upload', 'c', '--name', 'f', '--if-match', second), 0);
   const third = (await etag()).replaceAll('"', '');
-  assert.equal(await code('rm', 'f', '--if-match', third), 0, 'a shell took the quotation marks away');
+  assert.equal(await code('rm', 'f', '--if-match', third), 0, 'a shell removed the quotation marks');
 });
 
-test('an upload of which nobody has said the size shows bytes and no share; parked ones are found', async (t) => {
+test('an upload of undeclared size is listed without a percentage, and --status parked finds parked uploads', async (t) => {
   let passed = 0;
   const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
   const lading = async (...args: string[]) => {
@@ -151,12 +151,12 @@ test('an upload of which nobody has said the size shows bytes and no share; park
     return stdout;
   };
   const headers = { ...server.client.headers, 'upload-complete': '?0' };
-  const begun = await fetch(`${server.origin}/api/files/content/open`, {
+  const started = await fetch(`${server.origin}/api/files/content/open`, {
     method: 'PUT',
     headers,
     body: 'x'.repeat(2048),
   });
-  assert.equal(begun.status, 201);
+  assert.equal(started.status, 201);
   await deviceOf(t, server).uploadChunk('known', { start: 0, data: new Uint8Array(512), totalSize: 2048 });
   assert.match(await lading('status', 'open'), /^size +not declared yet$/m);
   assert.match(await lading('status', 'known'), /^size +2048 bytes/m);
@@ -174,7 +174,7 @@ test('an upload of which nobody has said the size shows bytes and no share; park
   assert.doesNotMatch(await lading('ls', '--status', 'complete'), /open|known/);
 });
 
-test('a damaged stored file makes verify exit with 6 and say where', async (t) => {
+test('verify exits with 6 and reports the damaged bytes of a stored file', async (t) => {
   const { server, folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), bytesOf(5000));
   assert.equal((await lading(['upload', 'f'])).code, 0);
@@ -191,26 +191,26 @@ test('a damaged stored file makes verify exit with 6 and say where', async (t) =
   assert.deepEqual(jsonLines(stdout), [{ ok: false, checked_bytes: 5000, bad: [[0, 4999]] }]);
 });
 
-test('administration from the command line', async (t) => {
+test('administrators create, list and delete clients and start a sweep', async (t) => {
   const { server, json, lading } = await place(t);
   const admin = envOf(server, server.admin);
-  const made = await json(['clients', 'create', '--name', 'camera 7'], admin);
-  assert.equal(made.role, 'client');
+  const created = await json(['clients', 'create', '--name', 'camera 7'], admin);
+  assert.equal(created.role, 'client');
   const list = await json(['clients', 'list'], admin);
   assert.match(JSON.stringify(list), /"name":"camera 7"/);
   const device = {
     LADING_SERVER: server.origin,
-    LADING_CLIENT_ID: String(made.client_id),
-    LADING_CLIENT_SECRET: String(made.client_secret),
+    LADING_CLIENT_ID: String(created.client_id),
+    LADING_CLIENT_SECRET: String(created.client_secret),
   };
   assert.deepEqual(await json(['ls'], device), { files: [] });
-  assert.deepEqual(await json(['clients', 'delete', String(made.client_id)], admin), { deleted: made.client_id });
+  assert.deepEqual(await json(['clients', 'delete', String(created.client_id)], admin), { deleted: created.client_id });
   assert.equal((await lading(['ls'], device)).code, 3);
   assert.deepEqual(await json(['sweep'], admin), { removed: 0, sealed: 0 });
   assert.equal((await lading(['clients', 'create', '--role', 'king'], admin)).code, 2);
 });
 
-test('a parked upload is shown as one, with the date of its removal', async (t) => {
+test('a parked upload is shown as parked, with its deletion date', async (t) => {
   let passed = 0;
   const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
   const lading = async (...args: string[]) => (await runCli(t, args, { env: envOf(server, server.client) })).stdout;
@@ -224,7 +224,7 @@ test('a parked upload is shown as one, with the date of its removal', async (t) 
   assert.match(shown, /^kept until +\d{4}-/m);
 });
 
-test('an upload of undeclared size is watched and completed', async (t) => {
+test('complete finishes an upload of undeclared size, and status --watch follows it', async (t) => {
   const { server, json, lading } = await place(t);
   const client = deviceOf(t, server);
   await client.uploadChunk('log', { start: 5, data: bytesOf(5) });
@@ -237,7 +237,7 @@ test('an upload of undeclared size is watched and completed', async (t) => {
   assert.equal(jsonLines(stdout).at(-1)?.status, 'complete');
 });
 
-test('downloads without a target never lead out of the folder', async (t) => {
+test('a download without a target never escapes the current directory', async (t) => {
   const { folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), 'x');
   assert.equal((await lading(['upload', 'f', '--name', 'a/..b/c\\..\\d'])).code, 0);

@@ -46,10 +46,10 @@ export function addDownload(root: Command): void {
     .argument('[target]', 'same as --output')
     .option(
       '-o, --output <path>',
-      'file or folder to write to, "-" for standard output (default: the last component of the name)',
+      'file or directory to write to, "-" for standard output (default: the last component of the name)',
     )
-    .option('--range <range>', 'download only these bytes, also of an unfinished file: 0-99, 100- or -100', parseRange)
-    .option('--follow', 'start at the first byte and wait for bytes that have not arrived')
+    .option('--range <range>', 'download only these bytes, even of an unfinished file: 0-99, 100- or -100', parseRange)
+    .option('--follow', 'start at the first byte and wait for bytes that have not arrived yet')
     .option('--parallel <n>', `concurrent requests; not for streams (default: ${DEFAULT_PARALLEL})`, parseCount)
     .option('--chunk-size <size>', 'maximum bytes per request; not for streams (default: up to 32 MiB)', parseSize)
     .option('--owner <who>', 'owner of the file, by id or name (administrators, or a file that was granted to you)');
@@ -65,12 +65,12 @@ export function addDownload(root: Command): void {
 function withTarget(options: Options, target: string | undefined): Options {
   if (target === undefined) return options;
   if (options.output !== undefined)
-    throw new UsageError('The target is given twice. Use either the argument or --output.');
+    throw new UsageError('The target is specified twice. Use either the argument or --output.');
   return { ...options, output: target };
 }
 
-async function download(context: Context, name: string, asked: Options): Promise<undefined> {
-  const options = { ...asked, owner: await optionalIdOf(context, asked.owner) };
+async function download(context: Context, name: string, given: Options): Promise<undefined> {
+  const options = { ...given, owner: await optionalIdOf(context, given.owner) };
   if (options.follow && options.range)
     throw new UsageError('--follow starts at the first byte and cannot be combined with --range.');
   const target = options.output === '-' ? null : await targetOf(name, options.output);
@@ -108,18 +108,18 @@ async function download(context: Context, name: string, asked: Options): Promise
   }
 }
 
-/** Downloads the bytes in order, to standard output (`path` null) or into a file. A later run cannot resume it. */
+/** Downloads the bytes in order to a file, or to standard output if `path` is null. A later run cannot resume the download. */
 async function streamed(context: Context, name: string, path: string | null, options: Options): Promise<undefined> {
   const { client, out, signal } = context;
   const { range, follow, owner, retryFor, parallel, chunkSize } = options;
   if (parallel !== undefined || chunkSize !== undefined) {
     const option = parallel === undefined ? '--chunk-size' : '--parallel';
-    throw new UsageError(`${option} cannot be used for a stream, which makes one request at a time.`);
+    throw new UsageError(`${option} cannot be used with a stream, which makes one request at a time.`);
   }
   if (path === null) out.contentOnStdout();
   const view = new ProgressView(out, name, options.progressEvery);
   // Do not mix a progress line with content on the same terminal.
-  const shows = path !== null || process.stdout.isTTY !== true || !out.interactive;
+  const showProgress = path !== null || process.stdout.isTTY !== true || !out.interactive;
   const started = performance.now();
   let received = 0;
   try {
@@ -131,14 +131,14 @@ async function streamed(context: Context, name: string, path: string | null, opt
       retryForMs: retryFor,
       onProgress: (progress) => {
         received = progress.done;
-        if (shows) view.update(progress);
+        if (showProgress) view.update(progress);
       },
       onRetry: (notice) => view.retry(notice),
     });
     // Open the target only when the first bytes have arrived, so that a failed request leaves it unchanged.
     const first = await source.next();
     const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
-    const bytes = Readable.from(from(first, source), { objectMode: false });
+    const bytes = Readable.from(prepend(first, source), { objectMode: false });
     await pipeline(bytes, target, { signal, end: path !== null }).catch((error: NodeJS.ErrnoException) => {
       throw path === null && error.code === 'EPIPE' ? new OutputClosed() : error;
     });
@@ -151,7 +151,7 @@ async function streamed(context: Context, name: string, path: string | null, opt
   }
 }
 
-async function* from<T>(first: IteratorResult<T, unknown>, rest: AsyncIterable<T>): AsyncGenerator<T> {
+async function* prepend<T>(first: IteratorResult<T, unknown>, rest: AsyncIterable<T>): AsyncGenerator<T> {
   if (first.done) return;
   yield first.value;
   yield* rest;
@@ -163,18 +163,18 @@ function round(seconds: number): number {
 
 interface Target {
   path: string;
-  /** True for a pipe or a device, which accepts bytes only in order. */
+  /** True for a pipe or a device, which accepts bytes in order only. */
   special: boolean;
 }
 
-/** Resolves the output path. In a folder, the file gets the last component of the name, which never leads out of the folder. */
+/** Resolves the output path. In a directory, the file gets the last component of the name, which cannot escape the directory. */
 async function targetOf(name: string, output: string | undefined): Promise<Target> {
   const last = name.slice(name.lastIndexOf('/') + 1).replaceAll('\\', '_');
-  const named = output ?? last;
-  const found = await stat(named).catch(() => null);
+  const given = output ?? last;
+  const found = await stat(given).catch(() => null);
   const inside = output !== undefined && (output.endsWith('/') || found?.isDirectory());
-  const path = inside ? join(named, last) : named;
-  const there = inside ? await stat(path).catch(() => null) : found;
-  if (there?.isDirectory()) throw new UsageError(`${path} is a folder. Name a file with --output.`);
-  return { path, special: there !== null && !there.isFile() };
+  const path = inside ? join(given, last) : given;
+  const existing = inside ? await stat(path).catch(() => null) : found;
+  if (existing?.isDirectory()) throw new UsageError(`${path} is a directory. Specify a file with --output.`);
+  return { path, special: existing !== null && !existing.isFile() };
 }

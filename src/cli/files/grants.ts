@@ -49,7 +49,7 @@ export function addGrants(root: Command): void {
     );
   grants
     .command('revoke')
-    .description('revoke a grant that you gave or received; downloads that use it stop')
+    .description('revoke a grant that you gave or received, and stop the downloads that use it')
     .argument('<grant-id>', 'id of the grant')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -74,15 +74,15 @@ function addCreate(grants: Command): void {
         const { client, out, signal } = context;
         const { expiresIn } = options;
         const owner = await optionalIdOf(context, options.owner);
-        const grantee = await idOf(context, who, { serverKnows: true });
-        const lasts = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
-        show(out, await client.grants.create({ grantee, ...targetOf(options), ...lasts }, { owner, signal }));
+        const grantee = await idOf(context, who, { serverResolves: true });
+        const lifetime = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
+        show(out, await client.grants.create({ grantee, ...targetOf(options), ...lifetime }, { owner, signal }));
         return undefined;
       }),
     );
 }
 
-/** @throws UsageError when neither option was given */
+/** @throws UsageError without either option */
 function targetOf({ file, prefix }: NewGrant): { filename: string } | { prefix: string } {
   if (file !== undefined) return { filename: file };
   if (prefix !== undefined) return { prefix };
@@ -100,12 +100,12 @@ function tableOf(grants: readonly Grant[]): string {
   return table([['GRANT', 'OWNER', 'GRANTEE', 'EXPIRES', 'FILES'], ...rows]);
 }
 
-function show(out: Output, made: Grant): void {
+function show(out: Output, grant: Grant): void {
   const rows = [
-    ['grant id', made.grant_id],
-    ['grantee', made.grantee],
-    [made.kind, made.name],
-    ['expires', made.expires_at ?? 'never'],
+    ['grant id', grant.grant_id],
+    ['grantee', grant.grantee],
+    [grant.kind, grant.name],
+    ['expires', grant.expires_at ?? 'never'],
   ];
-  out.result(made, table(rows));
+  out.result(grant, table(rows));
 }

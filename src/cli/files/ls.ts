@@ -16,7 +16,7 @@ const HELP = `
 Examples:
   $ lading ls --prefix camera-7/
   $ lading ls --status partial
-  $ lading ls --status parked        # partial, and idle for a long time
+  $ lading ls --status parked        # unfinished and idle for a long time
   $ lading ls --json | jq -r '.files[].filename'`;
 
 export function addLs(root: Command): void {
@@ -33,8 +33,8 @@ export function addLs(root: Command): void {
         const owner = await optionalIdOf(context, options.owner);
         const files: FileStatus[] = [];
         const parked = options.status === 'parked';
-        const asked = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };
-        for await (const file of client.list({ ...asked, owner, limit: 1000, signal }))
+        const filter = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };
+        for await (const file of client.list({ ...filter, owner, limit: 1000, signal }))
           if (!parked || file.stale) files.push(file);
         out.result({ files }, table(files.map(row), [0]));
         return undefined;

@@ -13,7 +13,7 @@ interface RmOptions {
   ifMatch?: string;
 }
 
-const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinished upload cancelled' };
+const DELETED: Record<string, string> = { file: 'file deleted', upload: 'unfinished upload cancelled' };
 
 export function addRm(root: Command): void {
   root
@@ -22,7 +22,7 @@ export function addRm(root: Command): void {
     .argument('<name...>', 'names on the server')
     .option('--owner <who>', 'owner of the files, by id or name (administrators only)')
     .option('--upload-only', 'only cancel the unfinished upload; keep the complete file')
-    .option('--if-match <etag>', 'delete only this version of the file; for a single name', parseEtag)
+    .option('--if-match <etag>', 'delete the file only if it is this version; for a single name', parseEtag)
     .option('-f, --force', 'ignore names that do not exist')
     .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
     .action((names: string[], options: RmOptions, command: Command) =>
@@ -43,12 +43,12 @@ export function addRm(root: Command): void {
               : await client.delete(name, call);
             removed.push(name);
             if (found.includes('upload')) uploads.push(name);
-            lines.push(`${printable(name)}: ${found.map((what) => REMOVED[what]).join(', ')}`);
+            lines.push(`${printable(name)}: ${found.map((what) => DELETED[what]).join(', ')}`);
           } catch (error) {
             const code = exitCodeOf(error);
             if (code === EXIT.notFound && options.force) continue;
             if (code !== EXIT.notFound || names.length === 1) throw error;
-            // Report it and delete the others.
+            // Report the name and delete the others.
             out.note(`lading: ${name}: ${error instanceof Error ? error.message : error}`);
             exitCode = code;
           }

@@ -6,8 +6,8 @@ import { secretFrom } from '../shared/settings.ts';
 import { parseDuration, parseMany, table } from '../shared/values.ts';
 
 const HELP = `
-Anyone who has the link can read the file without an account. A link ends when it expires, is revoked or used up, when the
-file is deleted or replaced, and when its creator may no longer share the file.
+Anyone who has the link can read the file without an account. A link ends when it expires, is revoked or reaches its maximum
+number of downloads, when the file is deleted or replaced, and when its creator loses the right to share the file.
 
 Examples:
   $ lading share create monday.wav
@@ -52,7 +52,7 @@ export function addShare(root: Command): void {
     );
   share
     .command('revoke')
-    .description('revoke a link; downloads that use it stop')
+    .description('revoke a link and stop the downloads that use it')
     .argument('<share-id>', 'id of the link (not the URL)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -78,19 +78,19 @@ function addCreate(share: Command): void {
         const { expiresIn, maxDownloads, passwordFile } = options;
         const owner = await optionalIdOf(context, options.owner);
         const password = await secretFrom(passwordFile);
-        const wanted = {
+        const body = {
           ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
           ...(maxDownloads === undefined ? {} : { max_downloads: maxDownloads }),
           ...(password === undefined ? {} : { password }),
         };
-        const made = await client.shares.create(name, wanted, { owner, signal });
+        const created = await client.shares.create(name, body, { owner, signal });
         const rows = [
-          ['link', made.url],
-          ['share id', made.share_id],
-          ['expires', made.expires_at],
-          ['downloads', made.max_downloads === null ? 'unlimited' : `at most ${made.max_downloads}`],
+          ['link', created.url],
+          ['share id', created.share_id],
+          ['expires', created.expires_at],
+          ['downloads', created.max_downloads === null ? 'unlimited' : `at most ${created.max_downloads}`],
         ];
-        out.result(made, `${table(rows)}\nThe link is not shown again.`);
+        out.result(created, `${table(rows)}\nThe link is not shown again.`);
         return undefined;
       }),
     );

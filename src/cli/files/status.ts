@@ -17,7 +17,7 @@ interface Options {
 }
 
 const HELP = `
-Exits with 4 when neither a file nor an upload has this name; --watch waits for one instead.
+Exits with 4 if no file or upload has this name. With --watch, waits for one instead.
 
 Examples:
   $ lading status camera-7/monday.wav
@@ -32,7 +32,7 @@ export function addStatus(root: Command): void {
     .option('-w, --watch', 'watch until the file is complete')
     .option('--owner <who>', 'owner of the file, by id or name (administrators, or a file that was granted to you)')
     .addOption(
-      new Option('--retry-for <time>', 'with --watch: give up when the server was unreachable for this long')
+      new Option('--retry-for <time>', 'with --watch: give up when the server has been unreachable for this long')
         .argParser(parseDuration)
         .default(3_600_000, '1h'),
     )
@@ -47,7 +47,7 @@ export function addStatus(root: Command): void {
         const { client, out, signal } = context;
         const status = await client.status(name, { owner, signal });
         if (status.status === 'pending' && !out.json) {
-          throw new LadingError('not_found', `There is no file and no upload named ${name}.`);
+          throw new LadingError('not_found', `There is no file or upload named ${name}.`);
         }
         out.result(status, describe(status));
         return status.status === 'pending' ? EXIT.notFound : EXIT.ok;
@@ -55,15 +55,15 @@ export function addStatus(root: Command): void {
     );
 }
 
-/** Prints a line per change until the file is complete. Reopens the status stream when it breaks. */
+/** Prints a line for each change until the file is complete. Reopens the status stream when it breaks. */
 async function watch(context: Context, name: string, { owner, retryFor }: Options): Promise<void> {
   const { client, out } = context;
   const signal = AbortSignal.any([context.signal, out.outputClosed]);
   const view = new ProgressView(out, name, 0);
-  const patience = new Backoff({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
+  const backoff = new Backoff({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
   let shown = '';
   const show = (status: FileStatus) => {
-    patience.progress();
+    backoff.progress();
     const text = oneLine(status);
     if (text === shown) return;
     shown = text;
@@ -80,11 +80,11 @@ async function watch(context: Context, name: string, { owner, retryFor }: Option
         return;
       }
       // The stream ended early, for example because the server restarts.
-      await patience.retry(async () => client.status(name, { owner, signal }));
+      await backoff.retry(async () => client.status(name, { owner, signal }));
     } catch (error) {
-      // The reader of the output closed it: not a failure.
+      // A closed output is not a failure.
       if (out.outputClosed.aborted) return;
-      await patience.wait(error);
+      await backoff.wait(error);
     }
   }
 }

@@ -28,7 +28,7 @@ interface Options extends SourceOptions {
   size?: number;
   chunkSize: number;
   parallel: number;
-  /** Undefined: only when an earlier upload is resumed. */
+  /** Undefined: verify only when an earlier upload is resumed. */
   sha256?: boolean;
   overwrite?: boolean;
   ifMatch?: string;
@@ -39,18 +39,18 @@ interface Options extends SourceOptions {
 
 const RESTARTS: Record<RestartReason, string> = {
   'other-version': 'The server had bytes of another version of this file. Starting over.',
-  removed: 'The unfinished upload was removed on the server. Starting over.',
+  removed: 'The unfinished upload was deleted on the server. Starting over.',
 };
 
 /** Upper bound of `--chunk-size`: chunks are held in memory while they are sent, `--parallel` of them at a time. */
 const MAX_CHUNK = 256 * 1024 * 1024;
 
 const HELP = `
-To resume an interrupted upload, run the same command again. The server then compares the digest of the whole file at the
-end, so that two versions never mix; --sha256 requests that for every upload.
+To resume an interrupted upload, run the same command again. The server then verifies the SHA-256 of the whole file at the
+end, so that two versions never mix. --sha256 requests this check for every upload.
 
-With --recursive, names begin with the name of the folder, as with "cp -r"; the files are listed before the first one is sent.
-Standard input ("-") is buffered chunk by chunk. Its upload survives broken connections, but a later run cannot resume it.
+With --recursive, names begin with the name of the directory, as with "cp -r", and all names are listed before the upload.
+Standard input ("-") is buffered chunk by chunk. The upload survives broken connections, but a later run cannot resume it.
 
 Examples:
   $ lading upload recording.wav
@@ -65,13 +65,13 @@ export function addUpload(root: Command): void {
   const command = root
     .command('upload')
     .description('upload files, or resume uploads')
-    .argument('<file...>', 'files to upload, folders with --recursive, or "-" for standard input')
+    .argument('<file...>', 'files to upload, directories with --recursive, or "-" for standard input')
     .option('--name <name>', 'name on the server, for a single file (default: the last component of the path)')
     .option('--prefix <prefix>', 'prefix for the names on the server, such as backup/')
-    .option('-r, --recursive', 'upload all files in folders')
+    .option('-r, --recursive', 'upload directories with all their files')
     .option('--follow-symlinks', 'with --recursive: follow symbolic links')
-    .option('-n, --dry-run', 'list the files and their names on the server without uploading')
-    .option('--size <bytes>', 'size of standard input; needed to replace a complete file', parseSize)
+    .option('-n, --dry-run', 'list the files and their names on the server, and upload nothing')
+    .option('--size <bytes>', 'size of standard input; required to replace a complete file', parseSize)
     .addOption(
       new Option('--chunk-size <size>', 'bytes per request')
         .argParser(parseChunkSize)
@@ -79,10 +79,10 @@ export function addUpload(root: Command): void {
     )
     .option('--parallel <n>', 'concurrent requests', parseCount, 4)
     .option('--sha256', 'verify the SHA-256 of the whole file on the server')
-    .option('--no-sha256', 'never compute a SHA-256, which reads the file a second time')
+    .option('--no-sha256', 'never compute the SHA-256, which requires reading the file twice')
     .option('--overwrite', 'replace a complete file of the same name')
-    .option('--if-match <etag>', 'replace only this version of the file; for a single file', parseEtag)
-    .option('--content-type <type>', 'media type of the file (default: by its extension)');
+    .option('--if-match <etag>', 'replace the file only if it is this version; for a single file', parseEtag)
+    .option('--content-type <type>', 'media type of the file (default: derived from its extension)');
   addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((files: string[], options: Options, command: Command) =>
@@ -103,7 +103,7 @@ async function uploadAll(context: Context, files: string[], options: Options): P
     throw new UsageError('--size is only for standard input.');
   }
   for (const { path, why } of skipped) out.note(`${path} was skipped: ${why}.`);
-  let exitCode: number = skipped.some(({ lost }) => lost) ? EXIT.localFile : EXIT.ok;
+  let exitCode: number = skipped.some(({ unexpected }) => unexpected) ? EXIT.localFile : EXIT.ok;
   if (options.dryRun) {
     out.result(
       { files: sources.map(({ name, path, size }) => ({ file: name, path, total_bytes: size })) },
@@ -130,7 +130,7 @@ async function uploadAll(context: Context, files: string[], options: Options): P
   return exitCode;
 }
 
-/** True for an error that every further file would meet too: a refused sign-in, or a wrong address. */
+/** True for an error that all other files would also cause: a refused sign-in, or a wrong address. */
 function affectsAllFiles(error: unknown): boolean {
   return error instanceof NetworkError ? error.final : error instanceof LadingError && error.status === 401;
 }
@@ -175,7 +175,7 @@ async function uploadOne({ client, out, signal }: Context, { name, path }: Sourc
 
 function stdinOptions({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 'digest'> {
   if (process.stdin.isTTY)
-    throw new UsageError('Standard input is a terminal. Pipe data into the command, or name a file.');
+    throw new UsageError('Standard input is a terminal. Pipe data into the command, or specify a file.');
   if (!sha256) return { size };
   const hash = createHash('sha256');
   let value: Uint8Array | null = null;

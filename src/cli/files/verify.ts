@@ -9,12 +9,12 @@ import { formatSize } from '../shared/values.ts';
 export function addVerify(root: Command): void {
   root
     .command('verify')
-    .description('have the server reread a file and compare it with its checksums')
+    .description('have the server reread a file and verify its checksums')
     .argument('<name>', 'name on the server')
     .option('--owner <who>', 'owner of the file, by id or name (administrators only)')
     .addHelpText(
       'after',
-      '\nExits with 6 when stored bytes are damaged.\n\nExample:\n  $ lading verify camera-7/monday.wav',
+      '\nExits with 6 if stored bytes are damaged.\n\nExample:\n  $ lading verify camera-7/monday.wav',
     )
     .action((name: string, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {

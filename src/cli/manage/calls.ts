@@ -5,7 +5,7 @@ import { idOf, type Kind } from '../shared/principals.ts';
 import { table } from '../shared/values.ts';
 
 const HELP = `
-The server calls a phone and speaks a six-digit code, which the person then types. If the server requires a second factor
+The server calls a phone and speaks a six-digit code, which you then verify. If the server requires a second factor
 (LADING_REQUIRE_OTP), verifying a call to the registered phone number enables downloads and sharing for the token that was
 used: an API token (LADING_TOKEN), or the session that these commands keep until it expires.
 
@@ -15,7 +15,7 @@ Examples:
   $ LADING_TOKEN=… lading calls verify +14155550123 123456`;
 
 export function addCalls(root: Command): void {
-  const calls = root.command('calls').description('verify phone numbers by a spoken code').addHelpText('after', HELP);
+  const calls = root.command('calls').description('verify phone numbers with a spoken code').addHelpText('after', HELP);
   addRequest(calls);
   addVerify(calls);
   addReplay(calls);
@@ -41,7 +41,7 @@ function addRequest(calls: Command): void {
 function addVerify(calls: Command): void {
   calls
     .command('verify')
-    .description('check a code; it works once, and three wrong codes end it')
+    .description('verify a code; each code works once, and three wrong attempts invalidate it')
     .argument('<phone>', 'number that was called')
     .argument('<code>', 'the six digits')
     .action((phone: string, code: string, _: object, command: Command) =>
@@ -79,7 +79,7 @@ function addStatus(calls: Command): void {
         const rows = [
           ['status', status.status],
           ['call', status.call],
-          ['tries left', String(status.tries_left)],
+          ['attempts left', String(status.tries_left)],
           ['expires in', `${status.expires_in} s`],
         ];
         out.result(status, table(rows));
@@ -94,7 +94,7 @@ function addPhone(calls: Command): void {
     .description('show or set the number for the second factor (administrators only)')
     .addArgument(new Argument('<kind>', 'kind of principal').choices(['client', 'person']))
     .argument('<who>', 'id or name')
-    .argument('[phone]', 'new number, or "none" to remove it; without it, the current number is shown')
+    .argument('[phone]', 'new number, or "none" to remove it (default: show the current number)')
     .action((kind: Kind, who: string, phone: string | undefined, _: object, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;

@@ -60,13 +60,13 @@ function addCreate(clients: Command): void {
     .option('--tenant <id>', 'create it in another tenant (root only)')
     .action(({ tenant, ...options }: { role: Role; name?: string; tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const made = await client.clients.create(options, { tenant, signal });
+        const created = await client.clients.create(options, { tenant, signal });
         const rows = [
-          ['client id', made.client_id],
-          ['client secret', made.client_secret],
-          ['role', made.role],
+          ['client id', created.client_id],
+          ['client secret', created.client_secret],
+          ['role', created.role],
         ];
-        out.result(made, `${table(rows)}\nThe secret is not shown again.`);
+        out.result(created, `${table(rows)}\nThe secret is not shown again.`);
         return undefined;
       }),
     );

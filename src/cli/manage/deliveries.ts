@@ -7,7 +7,7 @@ import { parseMany, table } from '../shared/values.ts';
 import { addTargets } from './delivery-targets.ts';
 
 const HELP = `
-A target receives the files that become complete after it was created. A delivery is retried until the target accepts it. The
+A target receives the files that become complete after its creation. A delivery is retried until the target accepts it. The
 password of an FTP server is read from LADING_TARGET_PASSWORD or from standard input.
 
 Examples:
@@ -57,14 +57,14 @@ function addList(deliveries: Command): void {
         const found: Delivery[] = [];
         for await (const delivery of client.deliveries.list({ ...options, signal })) found.push(delivery);
         if (options.target !== undefined && found.length === 0) await requireTarget(client, options.target, signal);
-        const head = ['DELIVERY', 'TARGET', 'EVENT', 'FILE', 'STATE', 'TRIES', 'LAST ERROR'];
+        const head = ['DELIVERY', 'TARGET', 'EVENT', 'FILE', 'STATE', 'ATTEMPTS', 'LAST ERROR'];
         out.result({ deliveries: found }, table([head, ...found.map(row)], [5]));
         return undefined;
       }),
     );
 }
 
-/** Tells an unknown target from one without deliveries. A deleted target may still have some. */
+/** Reports an unknown target, which has no deliveries either. A deleted target may still have some. */
 async function requireTarget(client: LadingClient, id: string, signal: AbortSignal): Promise<void> {
   const targets = await client.deliveries.targets({ signal });
   if (!targets.some((target) => target.id === id)) throw new LadingError('not_found', `There is no target ${id}.`);

@@ -31,11 +31,11 @@ interface AddOptions {
 export function addTargets(targets: Command): void {
   addList(targets);
   addAdd(targets);
-  addSwitch(targets, 'disable', 'stop deliveries to a target and cancel those that wait');
-  addSwitch(targets, 'enable', 'deliver files to a target again, from now on');
+  addSwitch(targets, 'disable', 'disable a target and cancel its queued deliveries');
+  addSwitch(targets, 'enable', 'enable a target, for files that become complete from now on');
   targets
     .command('rm')
-    .description('delete a target and cancel the deliveries that wait')
+    .description('delete a target and cancel its queued deliveries')
     .argument('<id>', 'id of the target')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -54,7 +54,7 @@ function addList(targets: Command): void {
     .action(({ tenant }: { tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const found = await client.deliveries.targets({ tenant, signal });
-        const head = ['TARGET', 'KIND', 'NAME', 'WHERE', 'WHAT'];
+        const head = ['TARGET', 'KIND', 'NAME', 'ADDRESS', 'FILES'];
         out.result({ targets: found }, table([head, ...found.map(row)]));
         return undefined;
       }),
@@ -107,21 +107,21 @@ function addSwitch(targets: Command, name: 'disable' | 'enable', help: string): 
 
 async function add(context: Context, kind: NewTarget['kind'], options: AddOptions): Promise<undefined> {
   const { client, out, signal } = context;
-  const { owner: who, prefix, type, event: events, file: whole, targetCa: file, port, tenant, ...rest } = options;
+  const { owner: who, prefix, type, event: events, file: sendsFiles, targetCa: file, port, tenant, ...rest } = options;
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError('--port must be a number.');
   const owner = await optionalIdOf(context, who, { tenant });
-  const rule = { ...defined({ owner, prefix, type }) };
-  const wanted: NewTarget = {
+  const rule = defined({ owner, prefix, type });
+  const target: NewTarget = {
     kind,
     rule,
     ...rest,
     ...defined({ events }),
-    ...(whole === true ? { content: 'file' as const } : {}),
+    ...(sendsFiles === true ? { content: 'file' as const } : {}),
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(file === undefined ? {} : { ca: await readNamedFile('The certificate file', file) }),
     ...(needsPassword(kind, rest.username) ? { password: await targetPassword() } : {}),
   };
-  const created = await client.deliveries.addTarget(wanted, { tenant, signal });
+  const created = await client.deliveries.addTarget(target, { tenant, signal });
   const secret = `\nsecret ${created.secret}\nThe secret is not shown again. The receiver needs it to check signatures.`;
   out.result(created, `${printable(created.name)} is target ${created.id}.${kind === 'webhook' ? secret : ''}`);
   return undefined;
@@ -136,8 +136,14 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], 
 }
 
 function row({ id, kind, name, host, port, directory, url, rule, events, disabled }: Target): string[] {
-  const where = url ?? `${host}:${port}/${directory ?? ''}`;
-  const off = disabled && `disabled: ${disabled.reason}`;
-  const what = [off, rule.owner && `of ${rule.owner}`, rule.prefix && `${rule.prefix}…`, rule.type, events?.join(' ')];
-  return [id, kind, name, where, what.filter(Boolean).join(', ') || 'everything'];
+  const address = url ?? `${host}:${port}/${directory ?? ''}`;
+  const state = disabled && `disabled: ${disabled.reason}`;
+  const what = [
+    state,
+    rule.owner && `of ${rule.owner}`,
+    rule.prefix && `${rule.prefix}…`,
+    rule.type,
+    events?.join(' '),
+  ];
+  return [id, kind, name, address, what.filter(Boolean).join(', ') || 'everything'];
 }

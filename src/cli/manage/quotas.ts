@@ -11,9 +11,9 @@ import { formatSize, table } from '../shared/values.ts';
 const KINDS = ['client', 'person', 'tenant'] as const satisfies readonly QuotaKind[];
 
 const HELP = `
-Without a subcommand, shows your own limits and usage. Administrators can show and set those of their tenant. "set" resets
-the limits that it does not name: to the server defaults for clients and people, to unlimited for tenants. Lowering a limit
-removes no files.
+Without a subcommand, shows your own limits and usage. Administrators can show and set those of their tenant. "set" also
+resets the limits that you omit: to the server defaults for clients and people, to unlimited for tenants. Lowering a limit
+deletes no files.
 
 Examples:
   $ lading quotas
@@ -23,7 +23,7 @@ Examples:
   $ lading quotas set tenant acme --bytes 1TiB
   $ lading quotas set client camera-7 --none`;
 
-interface Wanted {
+interface Limits {
   bytes?: number;
   openUploads?: number;
   dayBytes?: number;
@@ -53,13 +53,13 @@ export function addQuotas(root: Command): void {
       }),
     );
   addSubject(quotas.command('set'))
-    .description('set the limits of a client, person or tenant (administrators; tenants: root only)')
+    .description('set the limits of a client or person (administrators only) or of a tenant (root only)')
     .option('--bytes <size>', 'maximum bytes stored; 0 is unlimited', parseLimit)
     .option('--open-uploads <n>', 'maximum number of unfinished uploads; 0 is unlimited', parseNumber)
     .option('--day-bytes <size>', 'maximum bytes uploaded per day (UTC); 0 is unlimited', parseLimit)
     .addOption(new Option('--none', 'reset all limits to the defaults').conflicts(['bytes', 'openUploads', 'dayBytes']))
-    .action((kind: QuotaKind, who: string, wanted: Wanted, command: Command) =>
-      run(command, (context) => set(context, kind, who, wanted)),
+    .action((kind: QuotaKind, who: string, given: Limits, command: Command) =>
+      run(command, (context) => set(context, kind, who, given)),
     );
 }
 
@@ -69,9 +69,9 @@ function addSubject(command: Command): Command {
     .argument('<id>', 'id, name or e-mail address');
 }
 
-async function set(context: Context, kind: QuotaKind, who: string, wanted: Wanted): Promise<undefined> {
+async function set(context: Context, kind: QuotaKind, who: string, given: Limits): Promise<undefined> {
   const { client, out, signal } = context;
-  const { bytes = null, openUploads = null, dayBytes = null, none = false } = wanted;
+  const { bytes = null, openUploads = null, dayBytes = null, none = false } = given;
   const quota: NewQuota = { bytes, open_uploads: openUploads, day_bytes: dayBytes };
   if (!none && Object.values(quota).every((limit) => limit === null)) {
     throw new UsageError('Specify a limit: --bytes, --open-uploads or --day-bytes, or reset them with --none.');
@@ -99,12 +99,12 @@ function tableOf({ limits, used }: QuotaReport): string {
 function parseLimit(text: string): number {
   const bytes = Math.round(bytesOf(text) ?? -1);
   if (!Number.isSafeInteger(bytes) || bytes < 0) {
-    throw new InvalidArgumentError('Write a size such as 10GiB, 500MB or 1048576, or 0 for unlimited.');
+    throw new InvalidArgumentError('Use a size such as 10GiB, 500MB or 1048576, or 0 for unlimited.');
   }
   return bytes;
 }
 
 function parseNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Write a whole number, or 0 for unlimited.');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Use a whole number, or 0 for unlimited.');
   return Number(text);
 }

@@ -36,8 +36,8 @@ export function addTenants(root: Command): void {
     .option('--name <name>', 'display name (default: the id)')
     .action((id: string, options: { name?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const made = await client.tenants.create({ tenant_id: id, ...options }, { signal });
-        out.result(made, `Created tenant ${made.tenant_id}.`);
+        const created = await client.tenants.create({ tenant_id: id, ...options }, { signal });
+        out.result(created, `Created tenant ${created.tenant_id}.`);
         return undefined;
       }),
     );

@@ -37,7 +37,7 @@ export function addTokens(root: Command): void {
   addCreate(tokens);
   tokens
     .command('rotate')
-    .description('replace the secret of a token; the old one stops working')
+    .description('replace the secret of a token; the old secret stops working at once')
     .argument('<token-id>', 'id of the token (not the token itself)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -47,7 +47,7 @@ export function addTokens(root: Command): void {
     );
   tokens
     .command('revoke')
-    .description('revoke a token; it stops working')
+    .description('revoke a token; it stops working at once')
     .argument('<token-id>', 'id of the token (not the token itself)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -99,30 +99,30 @@ function addCreate(tokens: Command): void {
         const { client, out, signal } = context;
         const { scope, expiresIn, name } = options;
         const user = await optionalIdOf(context, options.user);
-        const wanted = {
+        const body = {
           ...(user === undefined ? {} : { user_id: user }),
           ...(scope === undefined ? {} : { scopes: scope }),
           ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
           ...(name === undefined ? {} : { name }),
         };
-        const made = await client.tokens.create(wanted, { signal });
-        // The server accepts an unknown id as a label. On the command line it is a typing error.
-        if (user !== undefined && made.user_id !== made.owner_id) {
-          await client.tokens.revoke(made.token_id, { signal });
+        const created = await client.tokens.create(body, { signal });
+        // The server accepts an unknown id as a label. On the command line, it is a typing error.
+        if (user !== undefined && created.user_id !== created.owner_id) {
+          await client.tokens.revoke(created.token_id, { signal });
           throw new LadingError('not_found', `There is no client or person with the id ${user}.`);
         }
-        show(out, made);
+        show(out, created);
         return undefined;
       }),
     );
 }
 
-function show(out: Output, made: ApiTokenCreated): void {
+function show(out: Output, token: ApiTokenCreated): void {
   const rows = [
-    ['token id', made.token_id],
-    ['token', made.token],
-    ['scopes', made.scopes.join(' ')],
-    ['expires', made.expires_at ?? 'never'],
+    ['token id', token.token_id],
+    ['token', token.token],
+    ['scopes', token.scopes.join(' ')],
+    ['expires', token.expires_at ?? 'never'],
   ];
-  out.result(made, `${table(rows)}\nThe token is not shown again.`);
+  out.result(token, `${table(rows)}\nThe token is not shown again.`);
 }

@@ -11,7 +11,7 @@ import { printable } from '../shared/terminal.ts';
 import { ROLES, table } from '../shared/values.ts';
 
 const HELP = `
-Missing values are prompted for. The password is not echoed.
+Prompts for missing values. The password is not echoed.
 
 Examples:
   $ lading users create --email ada@example.org --name Ada --surname Byron
@@ -125,7 +125,7 @@ function addUpdate(users: Command): void {
   users
     .command('update')
     .description(
-      'change a person; a new password or role ends their sessions, a new password also revokes their tokens',
+      'change a person; a new password or role ends all sessions, and a new password also revokes all tokens',
     )
     .argument('<user>', WHO)
     .option('--email <address>', 'new e-mail address')
@@ -134,7 +134,7 @@ function addUpdate(users: Command): void {
     .addOption(new Option('--role <role>', 'new role').choices(ROLES))
     .option('--password-file <file>', 'read the new password from a file ("-": standard input)')
     .addOption(new Option('--ask-password', 'prompt for the new password').conflicts('passwordFile'))
-    .option('--yes', 'do not ask for confirmation before giving a role above client')
+    .option('--yes', 'do not ask for confirmation before assigning a role above client')
     .option('--tenant <id>', 'another tenant (root only)')
     .action((who: string, options: UserChange, command: Command) =>
       run(command, (context) => update(context, who, options)),
@@ -151,8 +151,9 @@ async function update(context: Context, who: string, options: UserChange): Promi
   const { client, out, signal } = context;
   const id = await idOf(context, who, tenant);
   if (role !== undefined && role !== 'client' && !options.yes) {
-    const { role: now } = await client.users.find({ id }, { tenant, signal });
-    if (now !== role) await requireConfirmation(`Give ${printable(who)} the role ${role}? The role is ${now} now.`);
+    const { role: current } = await client.users.find({ id }, { tenant, signal });
+    if (current !== role)
+      await requireConfirmation(`Give ${printable(who)} the role ${role}? The current role is ${current}.`);
   }
   show(out, await client.users.update(id, change, { signal }));
   return undefined;

@@ -38,19 +38,19 @@ Examples:
 export function addAdmin(root: Command): void {
   const admin = root
     .command('admin')
-    .description('recover access to a server, on the machine with its data')
+    .description('recover access to a server, on the machine that stores its data')
     .addHelpText('after', HELP);
   admin
     .command('reset')
     .description('create an administrator or replace its secret, while the server is stopped')
-    .option('--data-dir <folder>', 'data directory of the server (default: the one of "lading serve")')
+    .option('--data-dir <directory>', 'data directory of the server (default: that of "lading serve")')
     .addOption(
       new Option('--role <role>', 'role of the administrator (default: unchanged, or admin)').choices([
         'admin',
         'root',
       ]),
     )
-    .option('--id <client>', 'id of the administrator (default: a new one)', parseId)
+    .option('--id <client>', 'id of the administrator (default: generated)', parseId)
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
       runLocally(command, async (out) => show(out, await reset(options))),
@@ -62,13 +62,13 @@ function parseId(text: string): string {
   throw new InvalidArgumentError('Use 1 to 64 letters, digits, ".", "_" or "-", beginning with a letter or digit.');
 }
 
-function show(out: Output, made: Reset): void {
+function show(out: Output, result: Reset): void {
   const rows = [
-    ['client id', made.client_id],
-    ['client secret', made.client_secret],
-    ['role', made.role],
+    ['client id', result.client_id],
+    ['client secret', result.client_secret],
+    ['role', result.role],
   ];
-  out.result(made, `${table(rows)}\nThe secret is not shown again.`);
+  out.result(result, `${table(rows)}\nThe secret is not shown again.`);
 }
 
 async function reset({ dataDir, role, id }: Options): Promise<Reset> {
@@ -78,34 +78,34 @@ async function reset({ dataDir, role, id }: Options): Promise<Reset> {
   };
   return withDataDirectory({ dataDir, check }, (opened, config) => {
     if (opened !== null) return resetIn(opened, id, role);
-    throw new UsageError(`There is no server data in ${config.dataDir}. Specify the folder with --data-dir.`);
+    throw new UsageError(`There is no server data in ${config.dataDir}. Specify the data directory with --data-dir.`);
   });
 }
 
 async function resetIn(
   { identity, audit }: OfflineIdentity,
   id: string | undefined,
-  asked: AdminRole | undefined,
+  requested: AdminRole | undefined,
 ): Promise<Reset> {
   const { clients } = identity;
   const known = id === undefined ? null : clients.find(id);
   if (known && !identity.tenants.has(known.tenant)) {
     throw new UsageError(`${known.clientId} belongs to a deleted tenant. Create another administrator.`);
   }
-  const role = asked ?? (known ? administrator(known.clientId, known.role) : 'admin');
+  const role = requested ?? (known ? requireAdminRole(known.clientId, known.role) : 'admin');
   const name = 'created by lading admin reset';
-  const make = (): Promise<Enrolled> =>
+  const create = (): Promise<Enrolled> =>
     id === undefined ? clients.create({ role, name }) : identity.createClient({ role, name, id });
-  const made = known ? await identity.renewClient(known.clientId, role) : await make();
-  if (!made) throw new Error('The client was deleted meanwhile.');
-  const { clientId, secret } = made;
+  const client = known ? await identity.renewClient(known.clientId, role) : await create();
+  if (!client) throw new Error('The client was deleted in the meantime.');
+  const { clientId, secret } = client;
   const { recordAdministrator } = await import('../../identity/record-administrator.ts');
   const change = { id: clientId, tenant: known?.tenant ?? 'default', before: known?.role, role };
   await recordAdministrator(audit, 'lading admin reset', change);
   return { client_id: clientId, client_secret: secret, role, created: known === null };
 }
 
-function administrator(id: string, role: string): AdminRole {
+function requireAdminRole(id: string, role: string): AdminRole {
   if (role === 'admin' || role === 'root') return role;
   throw new UsageError(`${id} has the role ${role}. Add --role to make it an administrator.`);
 }

@@ -1,4 +1,4 @@
-/** Completion scripts. They get values from the server with `lading __complete`; the shell never expands those values. */
+/** Completion scripts. They request values from the server with `lading __complete`; the shell never expands those values. */
 import type { Choice, Node, Values } from './completion-tree.ts';
 
 function kindOf(values: Values): string | null {

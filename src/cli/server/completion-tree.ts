@@ -27,7 +27,7 @@ export interface Choice {
 }
 
 /** Matches placeholders of options that take a path. */
-const PATHS = /[<[](file|folder|path)\.*[>\]]/;
+const PATHS = /[<[](file|directory|path)\.*[>\]]/;
 
 /** Lists a command and all commands below it. */
 export function collect(command: Command, path: string[]): Node[] {

@@ -4,7 +4,7 @@ import type { Config } from '../../settings/config.ts';
 import { UsageError } from '../shared/exit.ts';
 
 interface Options {
-  /** The `--data-dir` option; undefined takes the directory of `lading serve`. */
+  /** The `--data-dir` option; undefined selects the directory of `lading serve`. */
   dataDir: string | undefined;
   /** Create the directory if it does not exist. */
   make?: boolean;

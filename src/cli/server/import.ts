@@ -41,27 +41,27 @@ export function addImport(root: Command): void {
     .command('import')
     .description('import clients and the FTP target from the config.ini of an older server')
     .argument('<file>', 'path of the config.ini')
-    .option('--data-dir <folder>', 'data directory of the server (default: the one of "lading serve")')
-    .option('--dry-run', 'show what would be imported, without changes')
+    .option('--data-dir <directory>', 'data directory of the server (default: that of "lading serve")')
+    .option('--dry-run', 'show what would be imported, and change nothing')
     .addHelpText('after', HELP)
     .action((file: string, options: Options, command: Command) =>
       runLocally(command, async (out) => show(out, await importFrom(file, options))),
     );
 }
 
-function show(out: Output, done: Imported): void {
-  const rows = done.entries.map(({ kind, id, role, outcome }) => [kind, id, role, outcome]);
-  const ignored = done.ignored_sections.map((name) => `[${name}]`).join(' ');
+function show(out: Output, imported: Imported): void {
+  const rows = imported.entries.map(({ kind, id, role, outcome }) => [kind, id, role, outcome]);
+  const ignored = imported.ignored_sections.map((name) => `[${name}]`).join(' ');
   const text = rows.length > 0 ? table(rows) : 'There is nothing to import.';
-  out.result(done, ignored === '' ? text : `${text}\nIgnored sections: ${ignored}`);
+  out.result(imported, ignored === '' ? text : `${text}\nIgnored sections: ${ignored}`);
 }
 
 async function importFrom(file: string, { dataDir, dryRun = false }: Options): Promise<Imported> {
   const found = await read(file);
-  // A dry run creates no directory. Without one, everything would be imported.
+  // A dry run creates no directory. If there is none, everything would be imported.
   return withDataDirectory({ dataDir, make: !dryRun }, async (opened) => ({
     dry_run: dryRun,
-    ...(await take(found, opened, dryRun)),
+    ...(await importAll(found, opened, dryRun)),
   }));
 }
 
@@ -79,7 +79,7 @@ async function read(file: string): Promise<Found> {
   }
 }
 
-async function take(
+async function importAll(
   { clients, ftp, ignored }: Found,
   opened: OfflineIdentity | null,
   dryRun: boolean,
@@ -88,11 +88,11 @@ async function take(
   const done = dryRun ? 'to be imported' : 'imported';
   for (const client of clients) {
     const exists = opened !== null && opened.identity.clients.find(client.id) !== null;
-    if (opened && !exists && !dryRun) await takeClient(opened, client);
+    if (opened && !exists && !dryRun) await importClient(opened, client);
     entries.push({ kind: 'client', id: client.id, role: client.role, outcome: exists ? 'there already' : done });
   }
   if (ftp) {
-    const exists = opened !== null && (await takeTarget(opened, ftp, dryRun)) === 'exists';
+    const exists = opened !== null && (await importTarget(opened, ftp, dryRun)) === 'exists';
     entries.push({
       kind: 'target',
       id: `${ftp.host}:${ftp.port}`,
@@ -103,7 +103,7 @@ async function take(
   return { entries, ignored_sections: ignored };
 }
 
-async function takeClient(opened: OfflineIdentity, { id, role, hash, secret }: FoundClient): Promise<void> {
+async function importClient(opened: OfflineIdentity, { id, role, hash, secret }: FoundClient): Promise<void> {
   const { clients } = opened.identity;
   if (hash !== null) await clients.adopt({ id, role, secretHash: hash });
   else if (secret !== null) await clients.create({ id, role, name: null, secret });
@@ -111,7 +111,7 @@ async function takeClient(opened: OfflineIdentity, { id, role, hash, secret }: F
   await recordImportedClient(opened, id, role);
 }
 
-async function takeTarget(opened: OfflineIdentity, ftp: FoundFtp, dryRun: boolean): Promise<'exists' | 'new'> {
+async function importTarget(opened: OfflineIdentity, ftp: FoundFtp, dryRun: boolean): Promise<'exists' | 'new'> {
   const { DEFAULT_TENANT } = await import('../../identity/rights/policy.ts');
   const targets = await opened.targets();
   const others = targets.list(DEFAULT_TENANT);
@@ -128,11 +128,11 @@ async function takeTarget(opened: OfflineIdentity, ftp: FoundFtp, dryRun: boolea
   if (dryRun) return 'new';
   let name = 'FTP';
   for (let count = 2; others.some((one) => one.name === name); count += 1) name = `FTP (${count})`;
-  const made = await targets.add({
+  const target = await targets.add({
     ...{ kind: 'ftp', tenant: DEFAULT_TENANT, name, host, port, username, directory, secret: password },
     ...{ pattern: '{name}', ca: null, rule: { owner: null, prefix: '', type: 'audio/' } },
   });
   const { recordImportedTarget } = await import('./import-audit.ts');
-  await recordImportedTarget(opened, made);
+  await recordImportedTarget(opened, target);
   return 'new';
 }

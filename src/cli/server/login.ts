@@ -8,7 +8,7 @@ import { printable } from '../shared/terminal.ts';
 import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
-Missing values are prompted for. Only you can read the settings file.
+Prompts for missing values. Only you can read the settings file.
 
 Examples:
   $ lading login --server https://files.example.org --client-id camera-7
@@ -17,7 +17,7 @@ Examples:
 export function addLogin(root: Command): void {
   root
     .command('login')
-    .description('check credentials and store them for other commands')
+    .description('verify credentials and store them for other commands')
     .addHelpText('after', HELP)
     .action((_: object, command: Command) =>
       runLocally(command, (out) => login(command.optsWithGlobals<GlobalOptions>(), out)),
@@ -26,9 +26,10 @@ export function addLogin(root: Command): void {
 
 async function login(globals: GlobalOptions, out: Output): Promise<void> {
   const { server, credentials, caFile, ca } = await loginSettings(globals);
-  const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id'));
+  const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id or LADING_CLIENT_ID'));
   const clientSecret =
-    credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', { hidden: true }));
+    credentials.clientSecret ??
+    (await ask('Client secret (not shown): ', '--client-secret-file or LADING_CLIENT_SECRET', { hidden: true }));
   const { connect } = await import('../../client/node.ts');
   const client = connect({ server, clientId, clientSecret, ca });
   try {

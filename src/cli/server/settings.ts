@@ -71,6 +71,6 @@ function shownValue(
 
 function textOf({ settings, notes, warnings }: Report, all: boolean): string {
   const rows = settings.map(({ name, value, from }) => [name, value === null ? '' : String(value), from]);
-  const none = 'All settings have their defaults. Show them with --all.';
+  const none = 'All settings have their defaults. Use --all to show them.';
   return [rows.length > 0 || all ? table(rows) : none, ...notes, ...warnings].join('\n');
 }

@@ -33,12 +33,12 @@ interface Query {
   signal: AbortSignal;
 }
 
-const SOURCES: { [K in ValueKind]: (question: Query) => Promise<string[]> } = {
+const SOURCES: { [K in ValueKind]: (query: Query) => Promise<string[]> } = {
   file: files,
   client: clients,
   person: people,
-  who: async (question) => {
-    const all = await Promise.allSettled([clients(question), people(question), granters(question)]);
+  who: async (query) => {
+    const all = await Promise.allSettled([clients(query), people(query), granters(query)]);
     return all.flatMap((found) => (found.status === 'fulfilled' ? found.value : []));
   },
   tenant: async ({ client, signal }) => (await client.tenants.list({ signal })).map((tenant) => tenant.tenant_id),
@@ -79,12 +79,12 @@ async function suggestionsFor(
   const { connect } = await import('../../client/node.ts');
   const store = storeOf(settings, configPathOf(globals));
   const client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store });
-  const question: Query = { client, current, tenant, signal };
+  const query: Query = { client, current, tenant, signal };
   if (owner !== undefined) {
     const { idOf } = await import('../shared/principals.ts');
-    question.owner = await idOf({ client, signal }, owner, { tenant });
+    query.owner = await idOf({ client, signal }, owner, { tenant });
   }
-  return SOURCES[kind](question);
+  return SOURCES[kind](query);
 }
 
 function isValueKind(kind: string): kind is ValueKind {
@@ -112,7 +112,7 @@ function optionsIn(words: readonly string[]): GlobalOptions & { owner?: string; 
   return Object.fromEntries(Object.entries(found).filter(([, text]) => text !== undefined));
 }
 
-/** Suggests names up to the next slash, as shells complete folders. */
+/** Suggests names up to the next slash, as shells complete directories. */
 async function files({ client, current, owner, signal }: Query): Promise<string[]> {
   const names = new Set<string>();
   let seen = 0;

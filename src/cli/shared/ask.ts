@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { EXIT, Stopped, UsageError } from './exit.ts';
 
-/** The user answered no. */
+/** The user did not confirm. */
 export class Declined extends Error {
   override readonly name = 'Declined';
 }
@@ -29,7 +29,7 @@ export async function requireConfirmation(question: string): Promise<void> {
 
 /**
  * Prompts for a line of input.
- * @param option the option that supplies the value without a terminal
+ * @param option the option or variable that supplies the value without a terminal
  * @throws UsageError without a terminal or an answer; Stopped on Ctrl-C
  */
 export async function ask(
@@ -37,22 +37,21 @@ export async function ask(
   option: string,
   { hidden, verbatim, optional }: AskOptions = {},
 ): Promise<string> {
-  if (!process.stdin.isTTY)
-    throw new UsageError(`Standard input is not a terminal. Use ${option} or an environment variable.`);
+  if (!process.stdin.isTTY) throw new UsageError(`Standard input is not a terminal. Use ${option}.`);
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   // The interface turns echo off, so create it before the question appears.
   const lines = createInterface({ input: process.stdin, output: hidden ? mute : process.stderr, terminal: true });
-  const given = new AbortController();
-  lines.on('SIGINT', () => given.abort(new Stopped(EXIT.interrupted)));
-  lines.on('close', () => given.abort(new UsageError('Nothing was entered.')));
+  const stop = new AbortController();
+  lines.on('SIGINT', () => stop.abort(new Stopped(EXIT.interrupted)));
+  lines.on('close', () => stop.abort(new UsageError('Nothing was entered.')));
   if (hidden) process.stderr.write(question);
   try {
-    const line = await lines.question(hidden ? '' : question, { signal: given.signal });
+    const line = await lines.question(hidden ? '' : question, { signal: stop.signal });
     const answer = verbatim ? line : line.trim();
     if (answer === '' && !optional) throw new UsageError('Nothing was entered.');
     return answer;
   } catch (error) {
-    throw given.signal.aborted ? given.signal.reason : error;
+    throw stop.signal.aborted ? stop.signal.reason : error;
   } finally {
     lines.close();
     if (hidden) process.stderr.write('\n');

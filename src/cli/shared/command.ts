@@ -1,4 +1,4 @@
-/** The frame of every command: client, output, signal and exit code. */
+/** What every command shares: client, output, signal and exit code. */
 import type { Command } from 'commander';
 import type { TokenStore } from '../../client/calls/session.ts';
 import type { LadingClient } from '../../client/client.ts';
@@ -14,7 +14,7 @@ export interface Context {
   signal: AbortSignal;
 }
 
-/** Runs the body of a command that talks to a server, and sets the exit code. The body may return one other than 0. */
+/** Runs the body of a command that contacts a server, and sets the exit code: 0, or the one that the body returns. */
 export async function run(
   command: Command,
   body: (context: Context) => Promise<number | undefined>,
@@ -32,7 +32,7 @@ export async function run(
     client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
-    // Like other programs, exit silently when the reader of standard output is gone.
+    // Like other programs, exit silently when the reader has closed standard output.
     if (!(error instanceof OutputClosed)) out.error(error);
     process.exitCode = exitCodeOf(error);
   } finally {
@@ -60,7 +60,7 @@ export function storeOf({ server, credentials }: Settings, configPath: string): 
   return tokenStore(tokensPathOf(configPath), { server, clientId, clientSecret });
 }
 
-/** The first Ctrl-C stops in order, so that the next run can resume. A second one exits at once. */
+/** The first Ctrl-C stops the command gracefully, so that the next run can resume. A second one exits at once. */
 function stopOnSignals(): { signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const stopWith = (exitCode: number) => () => {

@@ -9,7 +9,7 @@ import { jsonLine, printable, printableLines } from './terminal.ts';
 const outputClosed = new AbortController();
 
 /**
- * Lets a command continue when the reader of its output is gone (`lading upload … | head -1`). Any other write error, such as a full
+ * Lets a command continue when the reader closes its output (`lading upload … | head -1`). Any other write error, such as a full
  * disk, turns exit code 0 into 1.
  */
 export function surviveClosedOutput(): void {
@@ -41,7 +41,7 @@ export class Output {
     return process.stderr.isTTY === true && !this.json && !this.quiet;
   }
 
-  /** Aborted when the reader of the results is gone: a command that only prints may end then. */
+  /** Aborted when the reader closes the results. A command that only prints may then end. */
   get outputClosed(): AbortSignal {
     return outputClosed.signal;
   }

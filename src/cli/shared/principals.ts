@@ -11,7 +11,7 @@ const GENERATED_ID = /^[0-9a-f]{24}$/;
 /** The scope that lists principals of a kind. */
 const LISTS = { client: 'clients:admin', person: 'users:admin' } as const;
 
-/** What a lookup needs. */
+/** The parts of the context that a lookup uses. */
 type Lookup = Pick<Context, 'client' | 'signal'>;
 
 interface Options {
@@ -19,8 +19,8 @@ interface Options {
   kinds?: readonly Kind[];
   /** Another tenant; for root. */
   tenant?: string | undefined;
-  /** The server resolves names in this call: without the right to list principals, the word is sent unchanged. */
-  serverKnows?: boolean;
+  /** The server resolves names in this call. Without the right to list principals, send the name unchanged. */
+  serverResolves?: boolean;
 }
 
 /**
@@ -30,10 +30,10 @@ interface Options {
 export async function idOf(context: Lookup, who: string, options: Options = {}): Promise<string> {
   const { kinds = ['client', 'person'] } = options;
   if (GENERATED_ID.test(who)) return who;
-  // A refused list would be an entry in the audit log, for what is no attempt to get in.
+  // Ask for the scopes first: a refused list would be an audit entry that looks like an attack.
   const { scopes } = await context.client.whoAmI({ signal: context.signal });
   if (!kinds.every((kind) => scopes.includes(LISTS[kind])))
-    return options.serverKnows ? who : idAmongSeen(context, who);
+    return options.serverResolves ? who : idAmongVisible(context, who);
   try {
     const ids = [
       ...(kinds.includes('client') ? await clientsNamed(context, who, options) : []),
@@ -41,20 +41,21 @@ export async function idOf(context: Lookup, who: string, options: Options = {}):
     ];
     // An exact id takes precedence over names.
     const [id, ...more] = ids.includes(who) ? [who] : ids;
-    if (id === undefined) throw new LadingError('not_found', `There is no ${kinds.join(' or ')} ${who}.`);
-    if (more.length > 0) throw new UsageError(`Several are named ${who}: ${ids.join(', ')}. Use one of these ids.`);
+    if (id === undefined)
+      throw new LadingError('not_found', `There is no ${kinds.join(' or ')} with the id or name ${who}.`);
+    if (more.length > 0) throw ambiguous(who, ids);
     return id;
   } catch (error) {
     if (!(error instanceof LadingError && error.status === 403)) throw error;
-    return options.serverKnows ? who : idAmongSeen(context, who);
+    return options.serverResolves ? who : idAmongVisible(context, who);
   }
 }
 
 /**
- * Resolves a name without administrator rights: among the caller and the principals that granted files to it. Anything else counts as an
+ * Resolves a name without administrator rights, among the caller and the principals that granted files to it. Anything else counts as an
  * id, and the server decides what is allowed.
  */
-async function idAmongSeen({ client, signal }: Lookup, who: string): Promise<string> {
+async function idAmongVisible({ client, signal }: Lookup, who: string): Promise<string> {
   const [me, { received }] = await Promise.all([
     client.whoAmI({ signal }),
     client.grants.list({ signal }).catch((error: unknown) => {
@@ -62,16 +63,20 @@ async function idAmongSeen({ client, signal }: Lookup, who: string): Promise<str
       throw error;
     }),
   ]);
-  const seen = [
+  const visible = [
     // Older servers do not send names.
     { id: me.client_id, names: me.names ?? [] },
     ...received.map(({ owner, owner_name: name }) => ({ id: owner, names: name === null ? [] : [name] })),
   ];
-  if (seen.some(({ id }) => id === who)) return who;
-  const isCalled = (name: string): boolean => name === who || (name.includes('@') && name === who.toLowerCase());
-  const ids = [...new Set(seen.filter(({ names }) => names.some(isCalled)).map(({ id }) => id))];
-  if (ids.length > 1) throw new UsageError(`Several are named ${who}: ${ids.join(', ')}. Use one of these ids.`);
+  if (visible.some(({ id }) => id === who)) return who;
+  const hasName = (name: string): boolean => name === who || (name.includes('@') && name === who.toLowerCase());
+  const ids = [...new Set(visible.filter(({ names }) => names.some(hasName)).map(({ id }) => id))];
+  if (ids.length > 1) throw ambiguous(who, ids);
   return ids[0] ?? who;
+}
+
+function ambiguous(name: string, ids: readonly string[]): UsageError {
+  return new UsageError(`The name ${name} is ambiguous. Use one of these ids: ${ids.join(', ')}`);
 }
 
 /** Like `idOf`; undefined stays undefined. */

@@ -73,8 +73,8 @@ export class ProgressView {
 export function progressLine(file: string, progress: StreamProgress, columns: number): string {
   const text = numbers(progress);
   const room = columns - 1 - text.length - 2;
-  const whole = printable(file);
-  const name = truncate(whole, Math.max(8, Math.min(whole.length, Math.floor(room / 2))));
+  const fullName = printable(file);
+  const name = truncate(fullName, Math.max(8, Math.min(fullName.length, Math.floor(room / 2))));
   const share = fraction(progress);
   const width = Math.min(40, room - name.length - 3);
   if (width < 5) return truncate(text, columns - 1);
@@ -90,8 +90,8 @@ function numbers(progress: StreamProgress): string {
   if (total === null || share === null) return `${formatSize(done + moving)}  ${formatSize(rate)}/s`;
   const time = left === null ? 'waiting' : `${formatSeconds(left)} left`;
   const percent = String(Math.floor(share * 100)).padStart(3);
-  const here = Math.min(total, done + moving);
-  return `${percent} %  ${formatSize(here)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
+  const reached = Math.min(total, done + moving);
+  return `${percent} %  ${formatSize(reached)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
 }
 
 /** The completed fraction, 0 to 1; null while the size is unknown. */
@@ -100,6 +100,6 @@ function fraction({ done, moving, total }: StreamProgress): number | null {
   return total === 0 ? 1 : Math.min(1, (done + moving) / total);
 }
 
-function truncate(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
+function truncate(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, Math.max(0, max - 1))}…`;
 }

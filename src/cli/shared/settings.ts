@@ -52,22 +52,23 @@ export async function loginSettings(options: GlobalOptions, env: Environment = p
   return withCa(mergeSettings([await fromFlags(options), fromEnvironment(env)], {}));
 }
 
-function mergeSettings(places: readonly PartialSettings[], stored: PartialSettings): Settings {
-  const said = places.find((place) => place.server !== undefined) ?? stored;
-  const server = checkServer(said.server ?? DEFAULT_SERVER);
+function mergeSettings(given: readonly PartialSettings[], stored: PartialSettings): Settings {
+  const source = given.find(({ server }) => server !== undefined) ?? stored;
+  const server = checkServer(source.server ?? DEFAULT_SERVER);
   // Never send credentials that were stored for another server.
   const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
-  const caFile = [...places, own].find((place) => place.caFile !== undefined)?.caFile;
-  return { server, credentials: mergeCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
+  const sources = [...given, own];
+  const caFile = sources.find((one) => one.caFile !== undefined)?.caFile;
+  return { server, credentials: mergeCredentials(sources), ...(caFile === undefined ? {} : { caFile }) };
 }
 
-/** Reads `caFile`. Throws `NotRead` if it cannot be read, `UsageError` if it holds no certificate. */
+/** Reads `caFile`. Throws `NotRead` if it cannot be read, `UsageError` if it contains no certificate. */
 async function withCa(settings: Settings): Promise<Settings> {
   const { caFile } = settings;
   if (caFile === undefined) return settings;
   const ca = await readNamedFile('The certificate file', caFile);
   if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
-  throw new UsageError(`${caFile} holds no certificate: there is no line -----BEGIN CERTIFICATE-----`);
+  throw new UsageError(`${caFile} contains no certificate: the line -----BEGIN CERTIFICATE----- is missing.`);
 }
 
 async function fromFlags(options: GlobalOptions): Promise<PartialSettings> {
@@ -88,24 +89,24 @@ function fromEnvironment(env: Environment): PartialSettings {
 
 /** The path of the settings file, which need not exist. */
 export function configPathOf(options: GlobalOptions, env: Environment = process.env): string {
-  const folder = env.XDG_CONFIG_HOME || join(homedir(), '.config');
-  return options.config ?? (env.LADING_CONFIG || join(folder, 'lading', 'config.json'));
+  const directory = env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  return options.config ?? (env.LADING_CONFIG || join(directory, 'lading', 'config.json'));
 }
 
 /**
  * The first source with a token or a client id decides the identity. The secret may come from another source, so that `--client-id` can be
  * combined with `LADING_CLIENT_SECRET`.
  */
-function mergeCredentials(places: readonly PartialSettings[]): Credentials {
-  const first = places.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
-  const place = places[first];
-  if (place === undefined) return {};
-  const { token, clientId } = place;
+function mergeCredentials(sources: readonly PartialSettings[]): Credentials {
+  const first = sources.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
+  const source = sources[first];
+  if (source === undefined) return {};
+  const { token, clientId } = source;
   if (clientId === undefined) return { token };
-  const withSecret = places
+  const withSecret = sources
     .slice(first)
     .find((later) => later.clientSecret !== undefined && (later.clientId === undefined || later.clientId === clientId));
-  const before = places.slice(0, first).find(({ clientSecret }) => clientSecret !== undefined);
+  const before = sources.slice(0, first).find(({ clientSecret }) => clientSecret !== undefined);
   return { token, clientId, clientSecret: before?.clientSecret ?? withSecret?.clientSecret };
 }
 
@@ -156,7 +157,7 @@ async function readConfig(path: string, named: boolean): Promise<PartialSettings
 /**
  * Reads a file or pipe that the user named.
  * @param what its description in errors: `The secret file`
- * @throws NotRead, with a whole sentence
+ * @throws NotRead, with a complete sentence
  */
 export async function readNamedFile(what: string, path: string): Promise<string> {
   try {
@@ -167,7 +168,7 @@ export async function readNamedFile(what: string, path: string): Promise<string>
   }
 }
 
-/** Describes the failure: `cannot be read (ENOENT)`, `is a folder`. */
+/** Describes the failure: `cannot be read (ENOENT)`, `is a directory`. */
 function readFailure(error: unknown): string {
   if (error instanceof NotRead) return error.message;
   const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
@@ -182,7 +183,7 @@ async function readPrivate(path: string): Promise<string> {
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0');
     throw new UsageError(
-      `${path} holds a secret, but other users can read or change it (mode ${shown}). Run: chmod 600 ${path}`,
+      `${path} contains a secret, but other users can read or change it (mode ${shown}). Run: chmod 600 ${path}`,
     );
   }
   return (await readSmallFileOrPipe(path)).toString('utf8');

@@ -1,12 +1,12 @@
 /**
- * Untrusted text on a terminal. Names, reasons and addresses come from servers, people and file systems. A terminal would obey control
- * characters in them, and bidirectional controls can disguise a name.
+ * Untrusted text on a terminal. Names, reasons and addresses come from servers, people and file systems. A terminal obeys control
+ * characters, and bidirectional controls can disguise a name.
  */
 
 /** Control characters, Unicode line ends, invisible characters and bidirectional controls. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** Joiners, which words and emoji need and which are harmless. */
+/** Joiners, which words and emoji need. They are harmless. */
 const JOINERS = new Set(['\u200c', '\u200d']);
 
 /** Escapes unsafe characters: `\x1b`, `\n`, `\u202e`. The result is one line. */

@@ -1,5 +1,5 @@
 /**
- * A token cache beside the settings file, so that not every command signs in. Entries are keyed by server, client id and secret. Only
+ * A token cache beside the settings file saves a sign-in per command. Entries are keyed by server, client id and secret. Only
  * the owner can read the file, which is replaced atomically. A lock is held during a sign-in, so that commands that start together
  * sign in once.
  */
@@ -10,10 +10,10 @@ import { dirname, join } from 'node:path';
 import type { IssuedToken, TokenStore } from '../../client/calls/session.ts';
 import { readSmallFile } from '../../settings/small-file.ts';
 
-/** A token that expires sooner is not used, because the command takes time too. */
+/** A token that expires sooner is not used, because the command itself takes time. */
 const MIN_REMAINING_MS = 60_000;
 const MAX_TOKENS = 50;
-/** An older lock belongs to a command that was killed: no sign-in takes this long. */
+/** An older lock belongs to a killed command: no sign-in takes this long. */
 const STALE_LOCK_MS = 30_000;
 const LOCK_POLL_MS = 25;
 
@@ -35,10 +35,10 @@ export function tokensPathOf(configPath: string): string {
 export function tokenStore(path: string, identity: Identity, now: () => number = Date.now): TokenStore {
   const key = keyOf(identity);
   const find = async (refused: string | null): Promise<IssuedToken | null> => {
-    const kept = (await readTokens(path))[key];
-    if (kept === undefined || kept.token === refused) return null;
-    const left = kept.expires_at - now();
-    return left > MIN_REMAINING_MS ? { token: kept.token, lifeMs: left } : null;
+    const stored = (await readTokens(path))[key];
+    if (stored === undefined || stored.token === refused) return null;
+    const left = stored.expires_at - now();
+    return left > MIN_REMAINING_MS ? { token: stored.token, lifeMs: left } : null;
   };
   return async (refused, signIn) => {
     const known = await find(refused);
@@ -46,21 +46,21 @@ export function tokenStore(path: string, identity: Identity, now: () => number =
     const unlock = await lock(path, now);
     if (unlock === null) return signIn();
     try {
-      const meanwhile = await find(refused);
-      if (meanwhile !== null) return meanwhile;
-      await change(path, (kept) => delete kept[key], now).catch(() => {});
-      const made = await signIn();
-      const expires = now() + made.lifeMs;
+      const current = await find(refused);
+      if (current !== null) return current;
+      await change(path, (tokens) => delete tokens[key], now).catch(() => {});
+      const issued = await signIn();
+      const expires = now() + issued.lifeMs;
       if (Number.isFinite(expires)) {
         await change(
           path,
-          (kept) => {
-            kept[key] = { token: made.token, expires_at: Math.floor(expires) };
+          (tokens) => {
+            tokens[key] = { token: issued.token, expires_at: Math.floor(expires) };
           },
           now,
         ).catch(() => {});
       }
-      return made;
+      return issued;
     } finally {
       await unlock();
     }
@@ -100,10 +100,10 @@ function isStoredToken(value: unknown): value is StoredTokens[string] {
   return typeof value.token === 'string' && typeof value.expires_at === 'number';
 }
 
-async function change(path: string, edit: (kept: StoredTokens) => void, now: () => number): Promise<void> {
-  const kept = await readTokens(path);
-  edit(kept);
-  const valid = Object.entries(kept)
+async function change(path: string, edit: (tokens: StoredTokens) => void, now: () => number): Promise<void> {
+  const tokens = await readTokens(path);
+  edit(tokens);
+  const valid = Object.entries(tokens)
     .filter(([, { expires_at: end }]) => end > now())
     .slice(-MAX_TOKENS);
   const next = `${path}.${process.pid}.new`;
@@ -117,10 +117,10 @@ async function change(path: string, edit: (kept: StoredTokens) => void, now: () 
   await rename(next, path);
 }
 
-/** Takes the lock. Returns null when it cannot be created, as in a foreign folder: then nothing is cached. */
+/** Takes the lock. Returns null if it cannot be created, for example in another user's directory; then nothing is cached. */
 async function lock(path: string, now: () => number): Promise<(() => Promise<void>) | null> {
   const file = `${path}.lock`;
-  await makeFolder(dirname(path));
+  await makeDirectory(dirname(path));
   for (const began = performance.now(); performance.now() - began < STALE_LOCK_MS; ) {
     try {
       await (await open(file, 'wx', 0o600)).close();
@@ -142,9 +142,9 @@ async function isOlder(file: string, date: number): Promise<boolean> {
   return found !== null && found.mtimeMs < date;
 }
 
-/** Creates the folder of the settings file, but never a home directory. */
-async function makeFolder(folder: string): Promise<void> {
-  const above = dirname(folder);
+/** Creates the directory of the settings file, but never a home directory. */
+async function makeDirectory(directory: string): Promise<void> {
+  const above = dirname(directory);
   if (dirname(above) === homedir()) await mkdir(above, { mode: 0o700 }).catch(() => {});
-  await mkdir(folder, { mode: 0o700 }).catch(() => {});
+  await mkdir(directory, { mode: 0o700 }).catch(() => {});
 }

@@ -7,7 +7,7 @@ import { printable } from './terminal.ts';
 /** Roles, from least to most rights. The server decides who may assign them. */
 export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
 
-/** A hundred years. Without a limit, a long number becomes Infinity, which JSON writes as null: no expiry. */
+/** A hundred years. Without a limit, a long number becomes Infinity, which JSON serializes as null: no expiry. */
 const MAX_TIME_MS = 36_500 * 86_400_000;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -95,12 +95,12 @@ export function formatSize(bytes: number): string {
 
 /** Formats a duration: `0:07`, `12:40`, `3:05:00`. */
 export function formatSeconds(seconds: number): string {
-  const whole = Math.ceil(seconds);
+  const total = Math.ceil(seconds);
   const pad = (n: number) => String(n).padStart(2, '0');
-  const minutes = Math.floor(whole / 60);
+  const minutes = Math.floor(total / 60);
   return minutes < 60
-    ? `${minutes}:${pad(whole % 60)}`
-    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
+    ? `${minutes}:${pad(total % 60)}`
+    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(total % 60)}`;
 }
 
 /** Aligns columns and escapes unsafe characters. @param right indexes of the columns to align on the right */

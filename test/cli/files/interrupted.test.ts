@@ -16,15 +16,15 @@ import { type Rule, startProxy } from '../../support/servers/proxy.ts';
 import { bytesOf, collect, deviceOf, sourceOf } from '../../support/tables/fixtures.ts';
 
 const KIB = 1024;
-/** Small chunks one after the other and a word about each: time to interfere. */
-const SLOWLY = ['--json', '--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
-/** A line that says that at least 100 kB of a transfer are done. */
-const UNDER_WAY = /"done_bytes":[1-9]\d{5,}/;
+/** Small chunks, one after the other, with a progress line for each: slow enough to interrupt. */
+const SLOW = ['--json', '--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
+/** Matches the progress line of a transfer with at least 100 kB done. */
+const IN_PROGRESS = /"done_bytes":[1-9]\d{5,}/;
 
-/** A transfer that is under way and will never end by itself: the connection goes silent after half of the file. */
+/** The connection stalls after half of the file, so that a running transfer never ends by itself. */
 const HALF: Rule = { stallAfterSent: 512 * KIB, stallAfterReceived: 512 * KIB };
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t);
   const bytes = bytesOf(1024 * KIB);
   await writeFile(join(folder, 'f'), bytes);
@@ -34,16 +34,16 @@ async function place(t: TestContext) {
   return { folder, bytes, server, proxy, options };
 }
 
-test('upload and download killed with -9 go on when they are run again', async (t) => {
-  const { folder, bytes, proxy, options } = await place(t);
+test('an upload and a download that were killed with SIGKILL resume when they are run again', async (t) => {
+  const { folder, bytes, proxy, options } = await setUp(t);
   for (const args of [
-    ['upload', 'f', ...SLOWLY],
-    ['download', 'f', '-o', 'g', ...SLOWLY],
+    ['upload', 'f', ...SLOW],
+    ['download', 'f', '-o', 'g', ...SLOW],
   ]) {
     proxy.rule = () => HALF;
     const first = startCli(t, args, options);
-    await until(first, UNDER_WAY);
-    // A download notes now and then what it has.
+    await until(first, IN_PROGRESS);
+    // A download saves its state at intervals.
     while (args[0] === 'download' && !(await readdir(folder)).includes('g.lading-part.json')) await setTimeout(20);
     first.process.kill('SIGKILL');
     assert.equal((await first.finished).signal, 'SIGKILL');
@@ -57,10 +57,10 @@ test('upload and download killed with -9 go on when they are run again', async (
   assert.deepEqual(await readFile(join(folder, 'g')), Buffer.from(bytes));
 });
 
-test('Ctrl-C stops with 130 and a word about going on; the next run does', async (t) => {
-  const { folder, bytes, server, proxy, options } = await place(t);
+test('Ctrl-C exits with 130 and a message about resuming, and the next run resumes', async (t) => {
+  const { folder, bytes, server, proxy, options } = await setUp(t);
   proxy.rule = () => HALF;
-  const first = startCli(t, ['upload', 'f', ...SLOWLY.filter((word) => word !== '--json')], options);
+  const first = startCli(t, ['upload', 'f', ...SLOW.filter((word) => word !== '--json')], options);
   await until(first, /[1-9]\d\d KiB of/);
   first.process.kill('SIGINT');
   const stopped = await first.finished;
@@ -73,21 +73,21 @@ test('Ctrl-C stops with 130 and a word about going on; the next run does', async
   assert.match(again.stdout, /resumed\), SHA-256 verified by the server/);
 
   proxy.rule = () => HALF;
-  const second = startCli(t, ['download', 'f', '-o', 'g', ...SLOWLY], options);
-  await until(second, UNDER_WAY);
+  const second = startCli(t, ['download', 'f', '-o', 'g', ...SLOW], options);
+  await until(second, IN_PROGRESS);
   second.process.kill('SIGTERM');
   const ended = await second.finished;
   assert.equal(ended.code, 143);
   const error = { code: 'stopped', detail: 'stopped; run the same command again to resume' };
   assert.deepEqual(jsonLines(ended.stdout).at(-1), { error });
-  assert.ok((await readdir(folder)).includes('g.lading-part.json'), 'what is there was noted on the way out');
+  assert.ok((await readdir(folder)).includes('g.lading-part.json'), 'the state was saved before the exit');
   proxy.rule = () => ({});
   const finished = await runCli(t, ['download', 'f', '-o', 'g', '--json'], options);
   assert.ok(Number(jsonLines(finished.stdout).at(-1)?.resumed_bytes) > 0);
   assert.deepEqual(await readFile(join(folder, 'g')), Buffer.from(bytes));
 });
 
-test('a server that is killed half way and started again costs nothing but time', async (t) => {
+test('transfers continue after the server was killed and restarted', async (t) => {
   const folder = await temporaryFolder(t);
   const bytes = bytesOf(1024 * KIB);
   await writeFile(join(folder, 'f'), bytes);
@@ -95,12 +95,12 @@ test('a server that is killed half way and started again costs nothing but time'
   const proxy = await startProxy(t, server.port);
   const options = { cwd: folder, env: { ...server.env, LADING_SERVER: proxy.origin } };
   for (const args of [
-    ['upload', 'f', ...SLOWLY],
-    ['download', 'f', '-o', 'g', ...SLOWLY],
+    ['upload', 'f', ...SLOW],
+    ['download', 'f', '-o', 'g', ...SLOW],
   ]) {
     proxy.rule = () => HALF;
     const transfer = startCli(t, args, options);
-    await until(transfer, UNDER_WAY);
+    await until(transfer, IN_PROGRESS);
     await server.kill();
     await until(transfer, /"event":"retry"/);
     proxy.rule = () => ({});
@@ -113,7 +113,7 @@ test('a server that is killed half way and started again costs nothing but time'
   await server.kill();
 });
 
-test('a bad link is told to people in plain lines, and passed', async (t) => {
+test('an upload over a bad link reports its retries in plain lines and succeeds', async (t) => {
   const server = await startServer(t, { LADING_DURABILITY: 'seal' });
   const folder = await temporaryFolder(t);
   const bytes = bytesOf(512 * KIB);
@@ -132,7 +132,7 @@ test('a bad link is told to people in plain lines, and passed', async (t) => {
   assert.deepEqual(await collect((await deviceOf(t, server).download('f')).body), Buffer.from(bytes));
 });
 
-test('a watched upload is followed through a broken connection to its end', async (t) => {
+test('status --watch reconnects after a broken connection and ends with the upload', async (t) => {
   const server = await startServer(t);
   const proxy = await startProxy(t, server.port);
   const client = deviceOf(t, server);

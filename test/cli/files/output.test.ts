@@ -1,4 +1,4 @@
-/** What commands print to people and to programs. */
+/** Text output for people and JSON output for programs. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { place } from '../../support/product/command-line.ts';
 import { jsonLines } from '../../support/servers/processes.ts';
 import { bytesOf } from '../../support/tables/fixtures.ts';
 
-test('errors are one line for people and one object for programs', async (t) => {
+test('an error is one line of text, or one object with --json', async (t) => {
   const { lading } = await place(t);
   const people = await lading(['rm', 'absent']);
   assert.deepEqual([people.code, people.stdout, people.stderr.split('\n').length], [4, '', 2]);
@@ -18,7 +18,7 @@ test('errors are one line for people and one object for programs', async (t) => 
   assert.match(programs.stdout, /"code":"not_found"/);
 });
 
-test('several files go in one command; one that fails does not stop the others', async (t) => {
+test('a failed file does not stop the others of the same command', async (t) => {
   const { folder, lading, json } = await place(t);
   for (const name of ['1', '2', '3']) await writeFile(join(folder, name), name);
   const { code, stdout } = await lading(['upload', '1', 'absent', '2', '3', '--json']);
@@ -30,7 +30,7 @@ test('several files go in one command; one that fails does not stop the others',
   assert.deepEqual(await json(['rm', '1', '2', '3']), { removed: ['1', '2', '3'] });
 });
 
-test('progress is plain lines without a terminal, JSON lines with --json, nothing with --quiet', async (t) => {
+test('progress is plain lines without a terminal, JSON lines with --json, and hidden with --quiet', async (t) => {
   const { folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), bytesOf(200_000));
   const every = ['--chunk-size', '16K', '--progress-every', '0'];

@@ -1,4 +1,4 @@
-/** What becomes of a command when nobody reads what it says any more. */
+/** Commands whose output is closed by its reader. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,11 +9,11 @@ import { type Rule, startProxy } from '../../support/servers/proxy.ts';
 import { bytesOf, deviceOf, sourceOf } from '../../support/tables/fixtures.ts';
 
 const KIB = 1024;
-const SLOWLY = ['--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
-/** Half of the file passes, and the rest only once the test says so. */
+const SLOW = ['--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
+/** Half of the file passes. The rest passes when the test changes the rule. */
 const HALF: Rule = { stallAfterSent: 512 * KIB, stallAfterReceived: 512 * KIB };
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t);
   const bytes = bytesOf(1024 * KIB);
   await writeFile(join(folder, 'f'), bytes);
@@ -27,14 +27,14 @@ for (const [what, flags] of [
   ['events', ['--json']],
   ['progress', []],
 ] as const) {
-  test(`an upload and a download go on when nobody reads their ${what}`, async (t) => {
-    const { folder, bytes, proxy, device, options } = await place(t);
+  test(`an upload and a download continue when the reader closes their ${what}`, async (t) => {
+    const { folder, bytes, proxy, device, options } = await setUp(t);
     for (const args of [
       ['upload', 'f', '--name', what],
       ['download', what, '-o', 'g'],
     ]) {
       proxy.rule = () => HALF;
-      const running = startCli(t, [...args, ...SLOWLY, ...flags], options);
+      const running = startCli(t, [...args, ...SLOW, ...flags], options);
       await until(running, /done_bytes|%/);
       running.process.stdout?.destroy();
       running.process.stderr?.destroy();
@@ -47,8 +47,8 @@ for (const [what, flags] of [
   });
 }
 
-test('a file on standard output that nobody reads to its end is no success', async (t) => {
-  const { bytes, device, options } = await place(t);
+test('a download to standard output exits with 141 when its reader closes early', async (t) => {
+  const { bytes, device, options } = await setUp(t);
   await device.upload(sourceOf(bytes), { name: 'f' });
   const running = startCli(t, ['download', 'f', '-o', '-'], options);
   running.process.stdout?.once('data', () => running.process.stdout?.destroy());
@@ -56,8 +56,8 @@ test('a file on standard output that nobody reads to its end is no success', asy
   assert.deepEqual([code, stderr], [141, '']);
 });
 
-test('a reader that closes the output ends a watch', async (t) => {
-  const { device, options } = await place(t);
+test('status --watch ends when the reader closes its output', async (t) => {
+  const { device, options } = await setUp(t);
   const put = (start: number) => device.uploadChunk('w', { start, data: bytesOf(10), totalSize: 40 });
   await put(0);
   const running = startCli(t, ['status', 'w', '--watch', '--json'], options);
@@ -67,8 +67,8 @@ test('a reader that closes the output ends a watch', async (t) => {
   assert.equal((await running.finished).code, 0);
 });
 
-test('two files that would get one name are refused before anything is sent', async (t) => {
-  const { folder, device, options } = await place(t);
+test('two files that would get the same name are refused before anything is sent', async (t) => {
+  const { folder, device, options } = await setUp(t);
   await writeFile(join(folder, 'a.txt'), 'a');
   for (const files of [
     ['a.txt', 'a.txt'],

@@ -1,4 +1,4 @@
-/** `lading share` and `lading grants` against a whole server. */
+/** `lading share` and `lading grants` against a real server. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { startServer } from '../../support/product/server.ts';
 import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 
-test('share: create, use, list, revoke', async (t) => {
+test('share creates, lists and revokes links that work without an account', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const lading = (args: readonly string[], input = '') =>
@@ -47,7 +47,7 @@ test('share: create, use, list, revoke', async (t) => {
   assert.notEqual((await lading(['share', 'create', 'tapes/a b', '--password-file', weak])).code, 0);
 });
 
-test('grants: create, read as the grantee, list, revoke', async (t) => {
+test('grants creates, lists and revokes grants, and the grantee reads the files', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const other = await server.enrol();
@@ -83,7 +83,7 @@ test('grants: create, read as the grantee, list, revoke', async (t) => {
   assert.equal((await lading(['grants', 'create', 'nobody', '--file', 'b'])).code, 4);
 });
 
-test('who was granted files names their owner, and learns no other name', async (t) => {
+test('a grantee can use the name of the owner, but learns no other names', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const lading = (args: readonly string[], token: string) =>
@@ -109,7 +109,7 @@ test('who was granted files names their owner, and learns no other name', async 
   assert.match(list.stdout, /a\/1$/m);
   assert.equal((await lading(['download', 'a/1', '--owner', 'camera-7', '-o', '-'], viewer.token)).stdout, 'hello');
   assert.equal((await lading(['__complete', 'who', 'cam', 'ls', '--owner'], viewer.token)).stdout, 'camera-7\n');
-  // Those who were granted nothing cannot tell a name from one that nobody has.
+  // A principal without grants cannot distinguish a used name from an unused one.
   for (const who of ['camera-7', 'nobody at all']) {
     assert.equal((await lading(['ls', '--owner', who], stranger.token)).code, 3, who);
   }
@@ -117,7 +117,7 @@ test('who was granted files names their owner, and learns no other name', async 
   assert.doesNotMatch(JSON.stringify(given), /viewer/);
 });
 
-test('who is no administrator grants by a name, and may say the own name', async (t) => {
+test('a client without administrator rights can name grantees and itself', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const admin = connect({ server: server.origin, token: server.admin.token });
@@ -149,6 +149,6 @@ test('who is no administrator grants by a name, and may say the own name', async
     const own = await lading([...args, 'camera-7']);
     assert.equal(own.code, 0, `${args.join(' ')}: ${own.stderr}`);
   }
-  // Looking for a name is no attempt to get in.
+  // A lookup of a name is not recorded as a refusal.
   for await (const entry of admin.audit({ action: 'refusal' })) assert.fail(JSON.stringify(entry));
 });

@@ -1,4 +1,4 @@
-/** Standard input, folders and links as what is sent; standard output, links and modes as what is written. */
+/** Uploads of standard input, directories and links; downloads to standard output, links and files with modes. */
 import assert from 'node:assert/strict';
 import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { bytesOf, deviceOf, sourceOf } from '../../support/tables/fixtures.ts';
 
 const KIB = 1024;
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const server = await startServer(t);
   const proxy = await startProxy(t, server.port);
   const cwd = await temporaryFolder(t);
@@ -26,8 +26,8 @@ async function place(t: TestContext) {
   return { server, proxy, cwd, env, run, device, stored, names };
 }
 
-test('standard input becomes a file, over broken connections too', async (t) => {
-  const { proxy, run, stored, device } = await place(t);
+test('standard input is uploaded as a file, even over broken connections', async (t) => {
+  const { proxy, run, stored, device } = await setUp(t);
   const text = 'abcdefghij'.repeat(70 * KIB);
   proxy.rule = (n) => (n % 2 === 1 && n < 8 ? { cutAfterSent: 40 * KIB } : n === 8 ? { cutAfterReceived: 0 } : {});
   const args = ['upload', '-', '--name', 'in/put', '--chunk-size', '64K', '--sha256', '--json'];
@@ -40,11 +40,11 @@ test('standard input becomes a file, over broken connections too', async (t) => 
   assert.equal((await run(['upload', '-', '--name', 'empty'])).code, 0);
   assert.equal((await device.status('empty')).total_bytes, 0);
   assert.equal((await run(['upload', '-', '--name', 'small', '--overwrite'], 'x')).code, 0);
-  assert.equal((await run(['upload', '-', '--name', 'small'], 'y')).code, 5, 'it is there');
+  assert.equal((await run(['upload', '-', '--name', 'small'], 'y')).code, 5, 'the name is in use');
   assert.equal((await run(['upload', '-', '--name', 'small', '--overwrite'], 'y')).code, 0);
   assert.equal((await stored('small')).toString(), 'y');
   const long = ['upload', '-', '--name', 'small', '--overwrite', '--chunk-size', '4'];
-  assert.equal((await run(long, '0123456789')).code, 5, 'the size must be known to replace');
+  assert.equal((await run(long, '0123456789')).code, 5, 'a replacement requires the size');
   assert.equal((await run([...long, '--size', '10'], '0123456789')).code, 0);
   assert.equal((await stored('small')).toString(), '0123456789');
   assert.equal((await run([...long, '--size', '11'], '0123456789')).code, 5);
@@ -54,8 +54,8 @@ test('standard input becomes a file, over broken connections too', async (t) => 
   }
 });
 
-test('standard input that breaks off leaves nothing behind', async (t) => {
-  const { cwd, env, device } = await place(t);
+test('an interrupted upload of standard input leaves nothing on the server', async (t) => {
+  const { cwd, env, device } = await setUp(t);
   const running = startCli(t, ['upload', '-', '--name', 'f', '--chunk-size', '4', '--progress-every', '0'], {
     cwd,
     env,
@@ -63,14 +63,14 @@ test('standard input that breaks off leaves nothing behind', async (t) => {
   });
   running.process.stdin?.write('0123456789');
   await until(running, /f: +\d/);
-  assert.equal((await device.status('f')).status, 'partial', 'what is there does not pass for the file');
+  assert.equal((await device.status('f')).status, 'partial', 'an incomplete stream is not a complete file');
   running.process.kill('SIGINT');
   assert.equal((await running.finished).code, 130);
   assert.equal((await device.status('f')).status, 'pending');
 });
 
-test('a folder is sent with --recursive, its names shown before, links left out', async (t) => {
-  const { cwd, run, names, stored } = await place(t);
+test('--recursive uploads a directory, lists its names first and skips links', async (t) => {
+  const { cwd, run, names, stored } = await setUp(t);
   await mkdir(join(cwd, 'tapes/b'), { recursive: true });
   await writeFile(join(cwd, 'tapes/one.wav'), 'one');
   await writeFile(join(cwd, 'tapes/b/two.wav'), 'two');
@@ -79,7 +79,7 @@ test('a folder is sent with --recursive, its names shown before, links left out'
   await symlink(join(cwd, 'tapes'), join(cwd, 'tapes/loop'));
   const refused = await run(['upload', 'tapes']);
   assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /tapes is a folder.*--recursive/);
+  assert.match(refused.stderr, /tapes is a directory.*--recursive/);
   const dry = await run(['upload', '--recursive', 'tapes', '--prefix', 'a/', '--dry-run', '--json']);
   assert.deepEqual(jsonLines(dry.stdout), [
     {
@@ -107,12 +107,12 @@ test('a folder is sent with --recursive, its names shown before, links left out'
   assert.equal((await run(['upload', '-r', 'other/tapes', '--name', 'x'])).code, 2);
 });
 
-test('a file of a folder that cannot be sent is named, and the exit code says so', async (t) => {
-  const { cwd, run, names } = await place(t);
+test('a file in a directory that cannot be sent is reported, and the exit code is 9', async (t) => {
+  const { cwd, run, names } = await setUp(t);
   await mkdir(join(cwd, 'tapes'));
   await writeFile(join(cwd, 'tapes/one.wav'), 'one');
   await symlink('nowhere', join(cwd, 'tapes/dangling'));
-  assert.equal((await run(['upload', '-r', 'tapes'])).code, 0, 'links are left out');
+  assert.equal((await run(['upload', '-r', 'tapes'])).code, 0, 'links are skipped');
   const followed = await run(['upload', '-r', 'tapes', '--follow-symlinks']);
   assert.equal(followed.code, 9);
   assert.match(followed.stderr, /tapes\/dangling was skipped: its target does not exist/);
@@ -126,15 +126,15 @@ test('a file of a folder that cannot be sent is named, and the exit code says so
   assert.deepEqual(await names(), ['tapes/one.wav', 'tapes/z.wav'], 'the others are sent');
 });
 
-test('a download goes to standard output by "-" too', async (t) => {
-  const { run, device } = await place(t);
+test('the target "-" writes a download to standard output', async (t) => {
+  const { run, device } = await setUp(t);
   await device.upload(sourceOf(new TextEncoder().encode('content')), { name: 'f' });
   assert.equal((await run(['download', 'f', '-'])).stdout, 'content');
   assert.equal((await run(['download', 'f', '-', '-o', 'g'])).code, 2);
 });
 
-test('a download keeps the mode of a file and the link that it is written to', async (t) => {
-  const { cwd, run, device } = await place(t);
+test('a download keeps the mode of an existing file and replaces the target of a link', async (t) => {
+  const { cwd, run, device } = await setUp(t);
   const bytes = bytesOf(100_000);
   await device.upload(sourceOf(bytes), { name: 'f' });
   await writeFile(join(cwd, 'private'), 'old');

@@ -10,7 +10,7 @@ import { bytesOf, deviceOf, sourceOf } from '../../support/tables/fixtures.ts';
 
 const KIB = 1024;
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const folder = await temporaryFolder(t);
   const server = await startServer(t, { LADING_DURABILITY: 'seal' });
   const proxy = await startProxy(t, server.port);
@@ -19,11 +19,11 @@ async function place(t: TestContext) {
   return { folder, server, proxy, direct, options };
 }
 
-const SLOWLY = ['--json', '--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
-const RANGE = ['download', 'f', '--range', '1000-900000', '-o', 'part', ...SLOWLY];
+const SLOW = ['--json', '--parallel', '1', '--chunk-size', '16K', '--progress-every', '0'];
+const RANGE = ['download', 'f', '--range', '1000-900000', '-o', 'part', ...SLOW];
 
-/** Runs the download of the range until something is there, and kills it. */
-async function begin(t: TestContext, { folder, proxy, options }: Awaited<ReturnType<typeof place>>): Promise<void> {
+/** Runs the download of the range until some bytes are stored, and kills it. */
+async function begin(t: TestContext, { folder, proxy, options }: Awaited<ReturnType<typeof setUp>>): Promise<void> {
   proxy.rule = () => ({ stallAfterReceived: 512 * KIB });
   const first = startCli(t, RANGE, options);
   await until(first, /"done_bytes":[1-9]\d{5,}/);
@@ -33,8 +33,8 @@ async function begin(t: TestContext, { folder, proxy, options }: Awaited<ReturnT
   proxy.rule = () => ({});
 }
 
-test('a range of an unfinished file that was killed half way goes on, also when the file is complete by then', async (t) => {
-  const here = await place(t);
+test('a killed download of a range of an unfinished file resumes, even after the file was completed', async (t) => {
+  const here = await setUp(t);
   const { folder, direct, options } = here;
   const bytes = bytesOf(1024 * KIB);
   await direct.uploadChunk('f', { start: 0, data: bytes.slice(0, 900 * KIB), totalSize: bytes.length });
@@ -49,8 +49,8 @@ test('a range of an unfinished file that was killed half way goes on, also when 
   assert.deepEqual(await readdir(folder), ['part']);
 });
 
-test('a range of a file that was replaced between two runs, or another range, starts over', async (t) => {
-  const here = await place(t);
+test('a download of a range starts over when the file was replaced or the range differs', async (t) => {
+  const here = await setUp(t);
   const { folder, direct, options } = here;
   await direct.upload(sourceOf(bytesOf(1024 * KIB)), { name: 'f' });
   await begin(t, here);
@@ -65,8 +65,8 @@ test('a range of a file that was replaced between two runs, or another range, st
   assert.deepEqual(await readFile(join(folder, 'part')), Buffer.from(second.subarray(2000, 900_001)));
 });
 
-test('a followed file goes on at its byte after every broken connection', async (t) => {
-  const { proxy, direct, options } = await place(t);
+test('--follow continues at the next byte after every broken connection', async (t) => {
+  const { proxy, direct, options } = await setUp(t);
   const text = 'abcdefghij'.repeat(30 * KIB);
   const data = new TextEncoder().encode(text);
   const third = 100 * KIB;
@@ -77,7 +77,7 @@ test('a followed file goes on at its byte after every broken connection', async 
   const following = startCli(t, ['download', 'f', '--follow', '-o', '-', '--json', '--progress-every', '0'], options);
   while (following.stdout().length < third) await setTimeout(20);
   proxy.sever();
-  // Out of order: nothing may come before its turn.
+  // Send chunks out of order: the output must stay in order.
   await put(2 * third);
   await put(third);
   const { code, stdout, stderr } = await following.finished;
@@ -90,8 +90,8 @@ test('a followed file goes on at its byte after every broken connection', async 
   assert.equal(events.at(-1)?.received_bytes, text.length);
 });
 
-test('a followed file of undeclared size ends when it is sealed, after a broken connection too', async (t) => {
-  const { proxy, direct, options } = await place(t);
+test('--follow of a file of undeclared size ends when it is sealed, even after a broken connection', async (t) => {
+  const { proxy, direct, options } = await setUp(t);
   await direct.uploadChunk('f', { start: 0, data: new TextEncoder().encode('first ') });
   const following = startCli(t, ['download', 'f', '--follow', '-o', '-', '--json'], options);
   await until(following, /first /);
@@ -104,14 +104,14 @@ test('a followed file of undeclared size ends when it is sealed, after a broken 
   assert.deepEqual([code, stdout], [0, 'first second']);
 });
 
-test('following ends with an error when the file is removed or replaced meanwhile', async (t) => {
-  const { proxy, direct, options } = await place(t);
+test('--follow fails when the file is deleted or replaced', async (t) => {
+  const { proxy, direct, options } = await setUp(t);
   for (const replacement of [false, true]) {
     await direct.uploadChunk('f', { start: 0, data: bytesOf(10, 3).fill(65), totalSize: 20 });
     const following = startCli(t, ['download', 'f', '--follow', '-o', '-'], options);
     await until(following, /A{10}/);
     if (replacement) {
-      // In between there is no file: a request then reports that it was removed.
+      // Refuse requests for now: between deletion and replacement, one would report a deleted file.
       proxy.rule = () => ({ refuse: true });
       proxy.sever();
     }
@@ -125,8 +125,8 @@ test('following ends with an error when the file is removed or replaced meanwhil
   }
 });
 
-test('progress of a stream is plain lines on standard error, and never in its bytes', async (t) => {
-  const { direct, options } = await place(t);
+test('progress of a stream is plain lines on standard error and never part of its bytes', async (t) => {
+  const { direct, options } = await setUp(t);
   const text = 'x'.repeat(700 * KIB);
   await direct.upload(sourceOf(new TextEncoder().encode(text)), { name: 'f' });
   for (const args of [[], ['--range', '0-'], ['--follow']]) {
@@ -141,8 +141,8 @@ test('progress of a stream is plain lines on standard error, and never in its by
   }
 });
 
-test('options that cannot apply are refused, and a target that is not there to be read stays as it was', async (t) => {
-  const { folder, options } = await place(t);
+test('options that do not apply to streams are refused, and a failed download leaves its target unchanged', async (t) => {
+  const { folder, options } = await setUp(t);
   await writeFile(join(folder, 'g'), 'old');
   for (const args of [
     ['--parallel', '2', '-o', '-'],
@@ -161,7 +161,7 @@ test('options that cannot apply are refused, and a target that is not there to b
 });
 
 test('administrators complete and verify the file of a client', async (t) => {
-  const { server, direct } = await place(t);
+  const { server, direct } = await setUp(t);
   await direct.uploadChunk('log', { start: 0, data: bytesOf(5) });
   const env = { LADING_SERVER: server.origin, LADING_TOKEN: server.admin.token };
   assert.equal((await runCli(t, ['complete', 'log'], { env })).code, 4);

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { signIn, startServer, type TestServer } from '../../support/product/server.ts';
 import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
-interface Place {
+interface Setup {
   server: TestServer;
   dataDir: string;
   reset: (args?: readonly string[], env?: Record<string, string>) => ReturnType<typeof runCli>;
@@ -13,14 +13,14 @@ interface Place {
   done: (args?: readonly string[]) => Promise<Record<string, string>>;
 }
 
-/** A server that ran and was stopped. */
-async function place(t: TestContext): Promise<Place> {
+/** Starts and stops a server. */
+async function setUp(t: TestContext): Promise<Setup> {
   const server = await startServer(t);
   await server.close();
   const { dataDir } = server;
-  const reset: Place['reset'] = (args = [], env = {}) =>
+  const reset: Setup['reset'] = (args = [], env = {}) =>
     runCli(t, ['admin', 'reset', '--data-dir', dataDir, ...args], { env });
-  const done: Place['done'] = async (args = []) => {
+  const done: Setup['done'] = async (args = []) => {
     const { code, stdout, stderr } = await reset([...args, '--json']);
     assert.equal(code, 0, stderr + stdout);
     const [value, ...more] = jsonLines(stdout);
@@ -30,14 +30,14 @@ async function place(t: TestContext): Promise<Place> {
   return { server, dataDir, reset, done };
 }
 
-/** Status of a listing of clients, which is for administrators. */
-async function administers(origin: string, id = '', secret = ''): Promise<number> {
+/** The status of a list of clients, which only administrators may request. */
+async function listClients(origin: string, id = '', secret = ''): Promise<number> {
   const { access_token: token } = await signIn(origin, id, secret);
   return (await fetch(`${origin}/api/clients`, { headers: { authorization: `Bearer ${token}` } })).status;
 }
 
-test('a new administrator is made beside the lost one, shown once and kept', async (t) => {
-  const { server, dataDir, reset, done } = await place(t);
+test('admin reset creates another administrator and shows its secret once', async (t) => {
+  const { server, dataDir, reset, done } = await setUp(t);
   const made = await done();
   assert.deepEqual([made.role, made.created], ['admin', true]);
   const text = await reset(['--role', 'root', '--id', 'top']);
@@ -47,19 +47,19 @@ test('a new administrator is made beside the lost one, shown once and kept', asy
   assert.match(text.stdout, /not shown again/);
 
   const { origin, client, admin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await administers(origin, made.client_id, made.client_secret), 200);
+  assert.equal(await listClients(origin, made.client_id, made.client_secret), 200);
   const { access_token: top } = await signIn(origin, 'top', secret);
   const headers = { authorization: `Bearer ${top}` };
   assert.equal((await fetch(`${origin}/api/tenants`, { headers })).status, 200);
-  assert.equal(await administers(origin, admin.id, admin.secret), 200, 'the others stay as they were');
+  assert.equal(await listClients(origin, admin.id, admin.secret), 200, 'other administrators are unchanged');
   assert.notEqual(client.id, server.client.id);
   const audit = await (await fetch(`${origin}/api/audit?action=client_created`, { headers })).text();
   assert.ok(audit.includes(made.client_id ?? '-') && audit.includes('admin reset'), audit);
   assert.ok(!audit.includes(secret) && !audit.includes(made.client_secret ?? '-'));
 });
 
-test('a known administrator gets a new secret; the old one and its sign-ins end', async (t) => {
-  const { dataDir, done } = await place(t);
+test('admin reset --id replaces the secret of an administrator and ends its sessions and tokens', async (t) => {
+  const { dataDir, done } = await setUp(t);
   const first = await done(['--id', 'boss']);
   const server = await startServer(t, {}, {}, dataDir);
   const oauth = (form: Record<string, string>): Promise<Response> =>
@@ -83,7 +83,7 @@ test('a known administrator gets a new secret; the old one and its sign-ins end'
   assert.deepEqual([second.client_id, second.role, second.created], ['boss', 'admin', false]);
   assert.notEqual(second.client_secret, first.client_secret);
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await administers(origin, 'boss', second.client_secret), 200);
+  assert.equal(await listClients(origin, 'boss', second.client_secret), 200);
   await assert.rejects(signIn(origin, 'boss', first.client_secret ?? ''), /401/);
   const renewed = await fetch(`${origin}/api/oauth/token`, {
     method: 'POST',
@@ -96,8 +96,8 @@ test('a known administrator gets a new secret; the old one and its sign-ins end'
   }
 });
 
-test('a device becomes an administrator only when told so', async (t) => {
-  const { server, dataDir, reset, done } = await place(t);
+test('admin reset promotes a client to administrator only with --role', async (t) => {
+  const { server, dataDir, reset, done } = await setUp(t);
   const { client } = server;
   const refused = await reset(['--id', client.id]);
   assert.deepEqual([refused.code, refused.stdout], [2, '']);
@@ -105,11 +105,11 @@ test('a device becomes an administrator only when told so', async (t) => {
   const made = await done(['--id', client.id, '--role', 'admin']);
   assert.equal(made.role, 'admin');
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await administers(origin, client.id, made.client_secret), 200);
+  assert.equal(await listClients(origin, client.id, made.client_secret), 200);
 });
 
-test('while a server runs nothing is touched, and it is said why', async (t) => {
-  const { server, dataDir, reset } = await place(t);
+test('admin reset refuses to run while a server uses the data directory', async (t) => {
+  const { server, dataDir, reset } = await setUp(t);
   const running = await startServer(t, {}, {}, dataDir);
   const { code, stdout, stderr } = await reset(['--id', server.admin.id]);
   assert.deepEqual([code, stdout], [1, '']);
@@ -117,20 +117,20 @@ test('while a server runs nothing is touched, and it is said why', async (t) => 
     stderr,
     new RegExp(`^lading: The data directory is in use by process ${process.pid}\\. Stop the server first\\.\\n$`),
   );
-  assert.equal(await administers(running.origin, server.admin.id, server.admin.secret), 200);
+  assert.equal(await listClients(running.origin, server.admin.id, server.admin.secret), 200);
 });
 
-test('a folder without a server’s data, a bad id and a configured administrator are refused', async (t) => {
-  const { reset } = await place(t);
+test('a directory without server data, an invalid id and a configured administrator are refused', async (t) => {
+  const { reset } = await setUp(t);
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, 'empty'));
   for (const name of ['empty', 'absent']) {
     const { code, stderr } = await runCli(t, ['admin', 'reset', '--data-dir', join(folder, name)]);
     assert.equal(code, 2);
-    assert.match(stderr, /There is no server data in .*\. Specify the folder with --data-dir/);
+    assert.match(stderr, /There is no server data in .*\. Specify the data directory with --data-dir/);
   }
   assert.deepEqual(await readdir(folder), ['empty']);
-  assert.deepEqual(await readdir(join(folder, 'empty')), [], 'nothing is made there');
+  assert.deepEqual(await readdir(join(folder, 'empty')), [], 'nothing is created');
   assert.equal((await reset(['--id', '../x'])).code, 2);
   assert.equal((await reset(['--role', 'client'])).code, 2);
   const secret = 'a-secret-of-the-environment-that-is-long';
@@ -140,8 +140,8 @@ test('a folder without a server’s data, a bad id and a configured administrato
   assert.ok(!configured.stderr.includes(secret));
 });
 
-test('the data directory is found as the server finds it, and an unclean stop stays one', async (t) => {
-  const { dataDir } = await place(t);
+test('admin reset uses the data directory of the settings and keeps the mark of an unclean stop', async (t) => {
+  const { dataDir } = await setUp(t);
   await rm(join(dataDir, 'v1', 'clean'));
   const { code, stderr } = await runCli(t, ['admin', 'reset', '--json'], { env: { LADING_DATA_DIR: dataDir } });
   assert.equal(code, 0, stderr);
@@ -149,8 +149,8 @@ test('the data directory is found as the server finds it, and an unclean stop st
   assert.ok(!(await readdir(join(dataDir, 'v1'))).includes('lock'));
 });
 
-test('root leaves the data of another user alone', { skip: process.geteuid?.() !== 0 }, async (t) => {
-  const { dataDir, reset } = await place(t);
+test('root does not change the data of another user', { skip: process.geteuid?.() !== 0 }, async (t) => {
+  const { dataDir, reset } = await setUp(t);
   await chown(join(dataDir, 'v1'), 65_534, 65_534);
   const before = await readdir(join(dataDir, 'v1', 'clients'));
   const { code, stderr } = await reset();

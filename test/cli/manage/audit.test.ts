@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { place } from '../../support/product/admin-command-line.ts';
 
-test('audit: what was done and refused, youngest first, as many as asked for', async (t) => {
+test('audit lists actions and refusals, newest first, up to --limit', async (t) => {
   const { server, lading, json } = await place(t);
   const made = await json(['tokens', 'create', '--user', server.client.id]);
   assert.equal((await lading(['tenants', 'list'], server.client.token)).code, 3);

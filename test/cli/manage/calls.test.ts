@@ -8,7 +8,7 @@ import { startVoiceProvider } from '../../support/servers/voice-provider.ts';
 
 const PHONE = '+14155552671';
 
-test('a code is asked for, spoken again, verified, and counts for the token', async (t) => {
+test('calls requests, replays and verifies a code, which counts as a second factor of the token', async (t) => {
   const provider = await startVoiceProvider(t);
   const { origin, admin, client } = await startServer(t, provider.settings);
   const lading = (token: string, ...args: string[]) =>

@@ -6,15 +6,15 @@ import { startServer } from '../../support/product/server.ts';
 import { runCli } from '../../support/servers/processes.ts';
 import { put } from '../../support/wire/downloads.ts';
 
-test('targets are made, listed and deleted, deliveries listed and tried again', async (t) => {
+test('deliveries creates, lists and deletes targets, and lists and retries deliveries', async (t) => {
   const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' });
   const env = { LADING_SERVER: server.origin, LADING_TOKEN: server.admin.token };
   const lading = (args: string[], input = '') => runCli(t, ['deliveries', ...args], { env, input });
   // Nothing listens on port 9.
   const ftp = ['targets', 'add', 'ftp', '--host', '127.0.0.1', '--port', '9', '--username', 'me', '--prefix', 'logs/'];
-  const made = await lading([...ftp, '--name', 'archive', '--json'], 'the password of it\n');
-  assert.equal(made.code, 0, made.stderr);
-  const target = JSON.parse(made.stdout) as { id: string; password: string; rule: object };
+  const created = await lading([...ftp, '--name', 'archive', '--json'], 'the password of it\n');
+  assert.equal(created.code, 0, created.stderr);
+  const target = JSON.parse(created.stdout) as { id: string; password: string; rule: object };
   assert.equal(target.password, '********');
   assert.deepEqual(target.rule, { owner: null, prefix: 'logs/', type: null });
   const hook = await lading(['targets', 'add', 'webhook', '--url', 'http://127.0.0.1:9/', '--event', 'file.deleted']);

@@ -8,7 +8,7 @@ import { place } from '../../support/product/admin-command-line.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import type { TestServer } from '../../support/product/server.ts';
 
-test('tokens: create, list, use, rotate, revoke', async (t) => {
+test('tokens creates, lists, rotates and revokes API tokens', async (t) => {
   const { server, lading, json } = await place(t);
   const { client } = server;
   const args = ['tokens', 'create', '--scope', 'read', 'files:write', '--expires-in', '30d', '--name', 'backup'];
@@ -17,8 +17,8 @@ test('tokens: create, list, use, rotate, revoke', async (t) => {
   const life = Date.parse(String(made.expires_at)) - Date.parse(String(made.created_at));
   assert.equal(life, 30 * 86_400_000);
   const token = String(made.token);
-  assert.equal((await lading(['ls'], token)).code, 0, 'it is good for the other commands');
-  assert.equal((await lading(['tokens', 'create'], token)).code, 3, 'but not for making more');
+  assert.equal((await lading(['ls'], token)).code, 0, 'the other commands accept it');
+  assert.equal((await lading(['tokens', 'create'], token)).code, 3, 'but it cannot create tokens');
 
   const { tokens } = await json(['tokens', 'list'], client.token);
   assert.ok(Array.isArray(tokens) && tokens.length === 1 && !JSON.stringify(tokens).includes(token));
@@ -31,7 +31,11 @@ test('tokens: create, list, use, rotate, revoke', async (t) => {
   assert.equal((await lading(['ls'], String(next.token))).code, 0);
   assert.deepEqual(await json(['tokens', 'revoke', String(made.token_id)], client.token), { revoked: made.token_id });
   assert.equal((await lading(['ls'], String(next.token))).code, 3);
-  assert.equal((await lading(['tokens', 'revoke', String(made.token_id)], client.token)).code, 0, 'it may come again');
+  assert.equal(
+    (await lading(['tokens', 'revoke', String(made.token_id)], client.token)).code,
+    0,
+    'a repeated revocation succeeds',
+  );
   assert.equal((await lading(['tokens', 'revoke', '0123456789abcdef'], client.token)).code, 4);
 
   const revoked = await lading(['tokens', 'list', '--revoked'], client.token);
@@ -49,7 +53,7 @@ test('tokens: create, list, use, rotate, revoke', async (t) => {
   assert.equal((await lading(['tokens', 'create', '--scope', 'everything'])).code, 1);
 });
 
-test('users: create with the password from a file or standard input, list, delete', async (t) => {
+test('users creates people with a password from a file or standard input, lists and deletes them', async (t) => {
   const { server, folder, lading, json } = await place(t);
   const password = 'correct horse 7 battery staple';
   await writeFile(join(folder, 'password'), `${password}\n`);
@@ -85,7 +89,7 @@ test('users: create with the password from a file or standard input, list, delet
 
   const code = async (args: string[], token?: string) => (await lading(args, token)).code;
   const file = ['--password-file', 'password'];
-  assert.equal(await code([...who, '--email', 'c@example.org']), 2, 'nobody to ask for the password');
+  assert.equal(await code([...who, '--email', 'c@example.org']), 2, 'no terminal to prompt for the password');
   assert.equal(await code([...who, ...file]), 2, 'nor for the address');
   assert.equal(await code([...who, '--email', 'c@example.org', '--password-file', 'absent']), 2);
   assert.equal(await code([...who, '--email', 'c@example.org', '--admin', '--role', 'ops', ...file]), 2);
@@ -95,7 +99,7 @@ test('users: create with the password from a file or standard input, list, delet
   assert.equal(await code([...who, '--email', 'c@example.org', ...file]), 5);
 });
 
-test('users: show and update by id or address; what is left out stays', async (t) => {
+test('users shows and updates people by id or address, and keeps omitted values', async (t) => {
   const { server, lading, json } = await place(t);
   const [first, second] = ['correct horse 7 battery staple', 'another 7 battery horse'];
   const made = await json(
@@ -129,60 +133,66 @@ test('users: show and update by id or address; what is left out stays', async (t
   const exit = async (args: string[], token?: string): Promise<number | null> => (await lading(args, token)).code;
   assert.equal(await exit(['users', 'update', String(id)]), 2, 'nothing to change');
   assert.equal(await exit(['users', 'update', String(id), '--password-file', 'absent']), 2);
-  assert.equal(await exit(['users', 'update', String(id), '--ask-password']), 2, 'nobody to ask');
+  assert.equal(await exit(['users', 'update', String(id), '--ask-password']), 2, 'no terminal to prompt on');
   assert.equal(await exit(['users', 'update', String(id), '--name', 'A'], server.client.token), 3);
-  assert.equal(await exit(['users', 'update', String(id), '--role', 'root']), 3, 'more than the administrator is');
+  assert.equal(
+    await exit(['users', 'update', String(id), '--role', 'root']),
+    3,
+    'a role above that of the administrator',
+  );
   assert.equal(await exit([...update, '--name', 'A']), 4);
   assert.equal(await exit(['users', 'show', 'nobody@example.org']), 4);
   assert.deepEqual((await shown(String(id))).slice(2), ['Ada', 'Lovelace', 'ops']);
 });
 
-/** A command on a terminal, where somebody gives each answer once its question stands there. */
+/** Runs a command on a terminal and sends the next answer at each prompt. */
 async function onTerminal(
   t: TestContext,
   { server, folder }: { server: TestServer; folder: string },
   command: string,
   question: RegExp,
   answers: string[],
-): Promise<{ said: string; code: number | null }> {
+): Promise<{ output: string; code: number | null }> {
   const cli = join(import.meta.dirname, '../../../src/cli/main.js');
   const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin };
   const child = spawn('script', ['-qec', `${process.execPath} ${cli} ${command}`, '/dev/null'], {
     env: { ...env, LADING_TOKEN: server.admin.token },
   });
   t.after(() => child.kill('SIGKILL'));
-  let said = '';
+  let output = '';
   child.stdout.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-    if (question.test(said)) child.stdin.write(`${answers.shift() ?? ''}\r`);
+    output += bytes.toString();
+    if (question.test(output)) child.stdin.write(`${answers.shift() ?? ''}\r`);
   });
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { said, code };
+  return { output, code };
 }
 
-test('the password is asked for twice on the terminal and never shown', async (t) => {
-  if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
+test('the terminal prompts for the password twice and never shows it', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0)
+    return t.skip('script(1), which provides a terminal, is not installed');
   const { server, folder } = await place(t);
   const password = 'correct horse 7 battery staple ';
   const command = 'users create --email ada@example.org --name Ada --surname Byron';
   const create = (answers: string[]) =>
     onTerminal(t, { server, folder }, command, /(not shown\)|the password): $/, answers);
   const differing = await create([password, `${password}x`]);
-  assert.equal(differing.code, 2, differing.said);
-  assert.match(differing.said, /two passwords do not match/);
-  const { said, code } = await create([password, password]);
-  assert.equal(code, 0, said);
-  assert.ok(!(differing.said + said).includes('horse'), said);
+  assert.equal(differing.code, 2, differing.output);
+  assert.match(differing.output, /two passwords do not match/);
+  const { output, code } = await create([password, password]);
+  assert.equal(code, 0, output);
+  assert.ok(!(differing.output + output).includes('horse'), output);
   const login = await fetch(`${server.origin}/v1/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ email: 'ada@example.org', password }),
   });
-  assert.equal(login.status, 200, 'the space at the end belongs to it');
+  assert.equal(login.status, 200, 'the trailing space is part of the password');
 });
 
-test('on a terminal nobody gets another role without a question', async (t) => {
-  if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
+test('a terminal asks for confirmation before it raises a role', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0)
+    return t.skip('script(1), which provides a terminal, is not installed');
   const { server, folder, json } = await place(t);
   const body = { email: 'ada@example.org', name: 'Ada', surname: 'Byron', password: 'correct horse 7 battery staple' };
   await fetch(`${server.origin}/v1/user`, {
@@ -194,37 +204,37 @@ test('on a terminal nobody gets another role without a question', async (t) => {
   const update = (options: string, answers: string[] = []) =>
     onTerminal(t, { server, folder }, `users update ${body.email} ${options}`, /\[y\/N\] [^\r\n]*$/, answers);
   for (const no of ['', 'n', 'perhaps']) {
-    const { said, code } = await update('--role admin', [no]);
-    assert.equal(code, 1, said);
-    assert.match(said, /Give ada@example.org the role admin\? The role is client now.*Nothing was changed/s);
+    const { output, code } = await update('--role admin', [no]);
+    assert.equal(code, 1, output);
+    assert.match(output, /Give ada@example.org the role admin\? The current role is client\..*Nothing was changed/s);
     assert.equal(await role(), 'client');
   }
-  const { said, code } = await update('--role admin', ['y']);
-  assert.equal(code, 0, said);
+  const { output, code } = await update('--role admin', ['y']);
+  assert.equal(code, 0, output);
   assert.equal(await role(), 'admin');
-  // Less is no power, and --yes is the answer.
+  // Lowering a role, --yes and an unchanged role ask nothing.
   for (const [options, now] of [
     ['--role client', 'client'],
     ['--role ops --yes', 'ops'],
     ['--role ops --name Augusta', 'ops'],
   ] as const) {
     const unasked = await update(options);
-    assert.equal(unasked.code, 0, unasked.said);
-    assert.ok(!unasked.said.includes('[y/N]'), unasked.said);
+    assert.equal(unasked.code, 0, unasked.output);
+    assert.ok(!unasked.output.includes('[y/N]'), unasked.output);
     assert.equal(await role(), now);
   }
 });
 
-test('people are paged through', async (t) => {
+test('users list requests all pages', async (t) => {
   const { dataDir } = await seededFolder(t, async () => undefined);
-  const most = 1000;
+  const pageSize = 1000;
   const person = { tenant: 'default', role: 'client', name: 'A', surname: 'B', passwordHash: null, outside: [] };
-  for (let i = 0; i <= most; i += 1) {
+  for (let i = 0; i <= pageSize; i += 1) {
     const id = i.toString(16).padStart(24, '0');
     const document = { ...person, id, email: `p${i}@example.org`, createdAt: 1_700_000_000_000, lastUsed: null };
     await writeFile(join(dataDir, 'v1', 'people', `${id}.json`), JSON.stringify(document));
   }
   const { json } = await place(t, dataDir);
   const { users } = await json(['users', 'list']);
-  assert.equal(new Set((users as { email: string }[]).map(({ email }) => email)).size, most + 1);
+  assert.equal(new Set((users as { email: string }[]).map(({ email }) => email)).size, pageSize + 1);
 });

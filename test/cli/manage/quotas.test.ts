@@ -7,7 +7,7 @@ import { bytesOf, deviceOf } from '../../support/tables/fixtures.ts';
 
 const GIB = 1024 ** 3;
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
     return addPerson(identity, 'ada@example.org');
@@ -31,8 +31,8 @@ const limits = (bytes: number | null, open: number | null, day: number | null) =
   day_bytes: day,
 });
 
-test('everybody sees their own, administrators that of others and set it', async (t) => {
-  const { server, ada, lading, json } = await place(t);
+test('quotas shows the own limits, and administrators show and set those of others', async (t) => {
+  const { server, ada, lading, json } = await setUp(t);
   const { client } = server;
   await deviceOf(t, server).uploadChunk('f', { start: 0, data: bytesOf(2048), totalSize: 4096 });
   const used = limits(2048, 1, 2048);
@@ -54,7 +54,7 @@ test('everybody sees their own, administrators that of others and set it', async
       '',
     ].join('\n'),
   );
-  // What is not named is as the settings say again; 0 is no limit, whatever they say.
+  // Omitted limits fall back to the settings; 0 means unlimited, whatever the settings say.
   const open = await json(['set', 'client', client.id, '--open-uploads', '0']);
   assert.deepEqual(open.limits, limits(null, null, null));
   assert.match((await lading(['show', 'client', client.id])).stdout, /^unfinished uploads +1 +unlimited$/m);
@@ -66,8 +66,8 @@ test('everybody sees their own, administrators that of others and set it', async
   }
 });
 
-test('limits of a tenant are for root to set, and for its administrators to see', async (t) => {
-  const { server, top, lading, json } = await place(t);
+test('only root sets the limits of a tenant, and its administrators see them', async (t) => {
+  const { server, top, lading, json } = await setUp(t);
   const args = ['set', 'tenant', 'default', '--bytes', '1TiB'];
   assert.equal((await lading(args)).code, 3);
   assert.deepEqual((await json(args, top)).limits, limits(1024 * GIB, null, null));
@@ -76,8 +76,8 @@ test('limits of a tenant are for root to set, and for its administrators to see'
   assert.deepEqual((await json([...args.slice(0, 3), '--none'], top)).limits, limits(null, null, null));
 });
 
-test('refusals: nobody of that id, not for clients, wrong usage', async (t) => {
-  const { server, lading } = await place(t);
+test('unknown ids, missing rights and wrong usage have their exit codes', async (t) => {
+  const { server, lading } = await setUp(t);
   const { id, token } = server.client;
   const code = async (args: string[], by?: string) => (await lading(args, by)).code;
   assert.equal(await code(['show', 'client', 'nobody']), 4);

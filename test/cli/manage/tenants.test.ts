@@ -5,21 +5,21 @@ import { place } from '../../support/product/admin-command-line.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import { sign, signIn } from '../../support/product/server.ts';
 
-test('tenants and what is in them, by root', async (t) => {
+test('root creates, lists and deletes tenants and their clients', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
   });
   const { server, lading, json } = await place(t, dataDir);
   const top = sign(server.app, 'top', 'root').token;
-  const made = await json(['tenants', 'create', 'acme', '--name', 'Acme Corp.'], top);
-  assert.deepEqual([made.tenant_id, made.name], ['acme', 'Acme Corp.']);
+  const created = await json(['tenants', 'create', 'acme', '--name', 'Acme Corp.'], top);
+  assert.deepEqual([created.tenant_id, created.name], ['acme', 'Acme Corp.']);
   assert.equal((await lading(['tenants', 'create', 'acme'], top)).code, 5);
   const { tenants } = await json(['tenants', 'list'], top);
   assert.deepEqual(
     (tenants as { tenant_id: string }[]).map(({ tenant_id: id }) => id),
     ['default', 'acme'],
   );
-  assert.equal((await lading(['tenants', 'list'])).code, 3, 'not for an administrator of one tenant');
+  assert.equal((await lading(['tenants', 'list'])).code, 3, 'administrators of one tenant may not list tenants');
 
   const boss = await json(['clients', 'create', '--tenant', 'acme', '--role', 'admin'], top);
   const { access_token: token } = await signIn(server.origin, String(boss.client_id), String(boss.client_secret));

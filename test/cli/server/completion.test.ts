@@ -8,7 +8,7 @@ import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
 const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
 
-test('bash completes commands, their options and the words below them', async (t) => {
+test('bash completes commands, options and values', async (t) => {
   const { stdout } = await runCli(t, ['completion', 'bash']);
   const folder = await temporaryFolder(t);
   const script = join(folder, 'lading.bash');
@@ -29,7 +29,7 @@ test('bash completes commands, their options and the words below them', async (t
   assert.deepEqual(complete('quotas', 'set', '--open'), ['--open-uploads']);
   assert.deepEqual(complete('--json', 'sw'), ['sweep']);
   assert.deepEqual(complete('ls', '--serv'), ['--server']);
-  // Values: of a known set, files, or what cannot be known.
+  // Values from a fixed set, local files, and values that only the server knows.
   assert.deepEqual(complete('clients', 'create', '--role', ''), ['client', 'ops', 'admin', 'root']);
   assert.deepEqual(complete('clients', 'create', '--role', 'a'), ['admin']);
   assert.deepEqual(complete('ls', '--status', 'c'), ['complete']);
@@ -39,7 +39,7 @@ test('bash completes commands, their options and the words below them', async (t
   await writeFile(join(folder, 'a recording.wav'), '');
   assert.deepEqual(complete('upload', 'a'), ['a recording.wav']);
   assert.deepEqual(complete('ls', '--ca', 'la'), ['lading.bash']);
-  assert.deepEqual(complete('upload', '--name', 'a'), [], 'no file is meant');
+  assert.deepEqual(complete('upload', '--name', 'a'), [], 'the option takes no local file');
   assert.deepEqual(complete('rm', 'a'), [], 'a name on the server');
   assert.deepEqual(complete('serve', '--data'), ['--data-dir']);
   assert.deepEqual(complete('serve', '--data-dir', 'a'), ['a recording.wav']);
@@ -47,7 +47,7 @@ test('bash completes commands, their options and the words below them', async (t
   assert.ok(complete('serve', '--').includes('--log-level'));
 });
 
-test('every shell’s script names every command, and its shell can read it where there is one', async (t) => {
+test('the script for each shell contains every command and is valid if the shell is installed', async (t) => {
   const folder = await temporaryFolder(t);
   const commands = program().commands.map((command) => command.name());
   assert.ok(commands.length >= 12);
@@ -62,7 +62,7 @@ test('every shell’s script names every command, and its shell can read it wher
   assert.equal((await runCli(t, ['completion', 'tcsh'])).code, 2);
 });
 
-test('every command has help with a description, and the ones with arguments an example', () => {
+test('every command and option has a description', () => {
   const root = program();
   for (const command of root.commands) {
     assert.notEqual(command.description(), '', command.name());

@@ -1,4 +1,4 @@
-/** Sign-in of the command line. */
+/** `lading login` and the stored credentials. */
 import assert from 'node:assert/strict';
 import { chmod, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { place } from '../../support/product/command-line.ts';
 import { startServer } from '../../support/product/server.ts';
 import { jsonLines, runCli } from '../../support/servers/processes.ts';
 
-test('login checks, stores privately, and the other commands use it', async (t) => {
+test('login verifies credentials and stores them in a private file that other commands use', async (t) => {
   const { server, folder, lading, json } = await place(t);
   const { id, secret } = server.client;
   const config = join(folder, 'lading', 'config.json');
@@ -26,7 +26,7 @@ test('login checks, stores privately, and the other commands use it', async (t) 
   assert.match(refused.stderr, /chmod 600/);
 });
 
-test('commands sign in by id and secret where the password grant is off', async (t) => {
+test('commands sign in with id and secret when the password grant is off', async (t) => {
   const server = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
   const { id, secret } = server.client;
   const ls = (given: string) =>

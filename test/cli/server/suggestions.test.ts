@@ -1,4 +1,4 @@
-/** Completion of what the server knows, in the shells themselves. */
+/** Completion of values from the server, in real shells. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { chmod, readdir, writeFile } from 'node:fs/promises';
@@ -17,8 +17,8 @@ function missing(shell: string): string | false {
   return spawnSync(shell, ['-c', 'true']).status === 0 ? false : `${shell} is not installed`;
 }
 
-/** A server with names that are hard on a shell, and a folder whose `bin` has the command. */
-async function place(t: TestContext) {
+/** A server with file names that are dangerous in a shell, and a directory on the `PATH` with the command. */
+async function setUp(t: TestContext) {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const client = connect({ server: server.origin, token: server.admin.token });
@@ -55,8 +55,8 @@ async function place(t: TestContext) {
   return { server, folder, env, script, isUnharmed };
 }
 
-test('what the server knows is asked quietly, and nothing is said when it does not answer', async (t) => {
-  const { server, folder, env } = await place(t);
+test('suggestions come from the server, and a failure prints nothing', async (t) => {
+  const { server, folder, env } = await setUp(t);
   const ask = async (words: string[], more: Record<string, string> = {}) => {
     const { code, stdout, stderr } = await runCli(t, ['__complete', ...words], {
       cwd: folder,
@@ -79,7 +79,11 @@ test('what the server knows is asked quietly, and nothing is said when it does n
   assert.ok((await ask(['who', '', 'ls', '--owner'])).includes('camera-7'));
   assert.deepEqual(await ask(['tenant', 'def', 'clients', 'list', '--tenant']), []);
   assert.deepEqual(await ask(['file', '', 'download', '--owner', server.client.id]), []);
-  assert.deepEqual(await ask(['client', ''], { LADING_TOKEN: server.client.token }), [], 'not for everybody');
+  assert.deepEqual(
+    await ask(['client', ''], { LADING_TOKEN: server.client.token }),
+    [],
+    'a client may not list clients',
+  );
   assert.deepEqual(await ask(['file', ''], { LADING_TOKEN: 'wrong' }), []);
   assert.deepEqual(await ask(['file', '', '--server', 'http://127.0.0.1:9', 'ls']), []);
   assert.deepEqual(await ask(['file', '', '--config', '/dev/zero', 'ls'], { LADING_TOKEN: '' }), []);
@@ -87,8 +91,8 @@ test('what the server knows is asked quietly, and nothing is said when it does n
   assert.deepEqual(await ask([]), []);
 });
 
-test('bash', { skip: missing('bash') }, async (t) => {
-  const { folder, env, script, isUnharmed } = await place(t);
+test('bash completes values from the server and runs none of them', { skip: missing('bash') }, async (t) => {
+  const { folder, env, script, isUnharmed } = await setUp(t);
   const path = await script('bash');
   const complete = async (...words: string[]) => {
     const list = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
@@ -106,7 +110,7 @@ test('bash', { skip: missing('bash') }, async (t) => {
     "it's",
   ]);
   assert.deepEqual(await complete('status', 'day/o'), ['day/one.wav']);
-  // As bash splits it.
+  // The words as bash splits them.
   assert.deepEqual(await complete('rm', 'clock', ':', '12', ':'), []);
   assert.deepEqual(await complete('rm', 'a\\ n'), ['a note.txt']);
   assert.deepEqual(await complete('clients', 'delete', 'cam'), ['camera-7']);
@@ -115,8 +119,8 @@ test('bash', { skip: missing('bash') }, async (t) => {
   await isUnharmed();
 });
 
-test('fish', { skip: missing('fish') }, async (t) => {
-  const { folder, env, script, isUnharmed } = await place(t);
+test('fish completes values from the server and runs none of them', { skip: missing('fish') }, async (t) => {
+  const { folder, env, script, isUnharmed } = await setUp(t);
   const path = await script('fish');
   const complete = async (line: string) => {
     const code = `source ${path}; complete -C '${line}'`;
@@ -143,10 +147,10 @@ test('fish', { skip: missing('fish') }, async (t) => {
   await isUnharmed();
 });
 
-test('zsh', { skip: missing('zsh') }, async (t) => {
-  const { folder, env, script, isUnharmed } = await place(t);
+test('zsh completes values from the server and runs none of them', { skip: missing('zsh') }, async (t) => {
+  const { folder, env, script, isUnharmed } = await setUp(t);
   const path = await script('zsh');
-  // A shell of its own in a terminal: what a person types, a tab, and then what is on the line, printed by that shell.
+  // Runs zsh in a pseudo-terminal, types each line and a tab, and prints the completed line.
   const driver = join(folder, 'driver.zsh');
   await writeFile(
     driver,

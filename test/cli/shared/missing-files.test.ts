@@ -1,4 +1,4 @@
-/** Every command with a thing that does not exist says so by its exit code, and names go wherever ids do. */
+/** Every command reports something that does not exist by its exit code, and accepts names in place of ids. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { program } from '../../../src/cli/program.ts';
@@ -6,7 +6,7 @@ import { startServer } from '../../support/product/server.ts';
 import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
 import { bytesOf, clientOf, deviceOf, sourceOf } from '../../support/tables/fixtures.ts';
 
-/** What follows `lading`, and the exit code; null for commands that name nothing. */
+/** Arguments and expected exit codes by command; null for commands that take no existing name. */
 const ROWS: Record<string, [args: string, code: number][] | null> = {
   serve: null,
   upload: [['absent', 9]],
@@ -61,7 +61,7 @@ const ROWS: Record<string, [args: string, code: number][] | null> = {
   'users delete': [['nobody', 4]],
   'tenants list': null,
   'tenants create': null,
-  // Administrators are of one tenant; others are no business of theirs.
+  // Administrators may not delete tenants.
   'tenants delete': [['nobodys', 3]],
   quotas: null,
   'quotas show': [
@@ -88,7 +88,7 @@ const ROWS: Record<string, [args: string, code: number][] | null> = {
   completion: null,
 };
 
-/** Every command that does something, by its words. */
+/** The paths of all commands with an action. */
 function commands(): string[] {
   const walk = (command: ReturnType<typeof program>, path: string[]): string[] =>
     command.commands.flatMap((child) => {
@@ -103,7 +103,7 @@ test('the table has a row for every command', () => {
   assert.deepEqual(commands().sort(), Object.keys(ROWS).sort());
 });
 
-test('what does not exist has its exit code', async (t) => {
+test('a name that does not exist has its exit code in every command', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const owner = clientOf(t, { server: server.origin, token: server.admin.token });
@@ -119,7 +119,7 @@ test('what does not exist has its exit code', async (t) => {
   assert.deepEqual(wrong, []);
 });
 
-test('a name goes where an id does, unless several have it', async (t) => {
+test('every command accepts a name in place of an id, unless it is ambiguous', async (t) => {
   const server = await startServer(t);
   const env = { LADING_SERVER: server.origin, LADING_TOKEN: server.admin.token };
   const json = async (...args: string[]) => {
@@ -138,11 +138,11 @@ test('a name goes where an id does, unless several have it', async (t) => {
   assert.deepEqual(await json('audit', '--principal', 'camera-7'), { entries: [] });
   await json('quotas', 'set', 'client', 'camera-7', '--bytes', '1MiB');
   await json('quotas', 'show', 'client', server.admin.id);
-  // Who is not an administrator knows ids, and no names.
+  // A client without administrator rights can use ids.
   const grant = await runCli(t, ['grants', 'create', id, '--file', 'f', '--json'], {
     env: { LADING_SERVER: server.origin, LADING_TOKEN: server.client.token },
   });
-  assert.equal(grant.code, 4, 'its file is not there, its grantee is');
+  assert.equal(grant.code, 4, 'the grantee exists, but the file does not');
   const second = await json('clients', 'create', '--name', 'camera-7');
   const several = await runCli(t, ['ls', '--owner', 'camera-7'], { env });
   assert.equal(several.code, 2);

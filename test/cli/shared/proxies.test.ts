@@ -1,4 +1,4 @@
-/** Proxies of the environment, with a real one in between. */
+/** Proxies from environment variables, with a real proxy. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { startConnectProxy } from '../../support/servers/connect-proxy.ts';
 import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 import { bytesOf, sourceOf } from '../../support/tables/fixtures.ts';
 
-async function place(t: TestContext, settings: TestSettings = {}, scheme = 'http') {
+async function setUp(t: TestContext, settings: TestSettings = {}, scheme = 'http') {
   const server = await startServer(t, settings);
   const proxy = await startConnectProxy(t);
   const cwd = await temporaryFolder(t);
@@ -20,12 +20,12 @@ async function place(t: TestContext, settings: TestSettings = {}, scheme = 'http
   return { server, proxy, cwd, run };
 }
 
-test('HTTPS_PROXY tunnels to a server of TLS, whose certificate is looked at all the same', {
+test('HTTPS_PROXY tunnels to a TLS server, whose certificate is still verified', {
   skip: noOpenssl,
 }, async (t) => {
   const { sign, caPath } = authority(t);
   const { certPath, keyPath } = sign();
-  const { server, proxy, cwd, run } = await place(t, { LADING_TLS_CERT: certPath, LADING_TLS_KEY: keyPath }, 'https');
+  const { server, proxy, cwd, run } = await setUp(t, { LADING_TLS_CERT: certPath, LADING_TLS_KEY: keyPath }, 'https');
   const bytes = bytesOf(300_000);
   await writeFile(join(cwd, 'f'), bytes);
   const env = { LADING_CA: caPath, HTTPS_PROXY: proxy.url, HTTP_PROXY: 'http://127.0.0.1:9' };
@@ -40,8 +40,8 @@ test('HTTPS_PROXY tunnels to a server of TLS, whose certificate is looked at all
   assert.match(untrusted.stderr, /--ca FILE/);
 });
 
-test('HTTP_PROXY and ALL_PROXY; NO_PROXY alone spares this machine', async (t) => {
-  const { server, proxy, run } = await place(t);
+test('HTTP_PROXY and ALL_PROXY apply to this machine too, unless NO_PROXY lists it', async (t) => {
+  const { server, proxy, run } = await setUp(t);
   for (const name of ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']) {
     proxy.seen.length = 0;
     const { code, stderr } = await run(['ls'], { [name]: proxy.url });
@@ -61,8 +61,8 @@ test('HTTP_PROXY and ALL_PROXY; NO_PROXY alone spares this machine', async (t) =
   assert.ok(proxy.seen.length > 0);
 });
 
-test('a proxy that opens no tunnel to a server without TLS gets whole addresses', async (t) => {
-  const { server, proxy, cwd, run } = await place(t);
+test('a proxy that opens no tunnel to a server without TLS receives absolute URLs', async (t) => {
+  const { server, proxy, cwd, run } = await setUp(t);
   proxy.refuse = 403;
   await writeFile(join(cwd, 'f'), bytesOf(100_000));
   const { code, stderr } = await run(['upload', 'f'], { http_proxy: proxy.url });
@@ -70,8 +70,8 @@ test('a proxy that opens no tunnel to a server without TLS gets whole addresses'
   assert.ok(proxy.seen.some((seen) => seen.startsWith(`POST http://127.0.0.1:${server.port}/api/files/upload?`)));
 });
 
-test('a proxy with a password, and one that refuses for good', async (t) => {
-  const { proxy, cwd, run } = await place(t);
+test('a proxy with a password is used, and a refusal or an invalid proxy is reported', async (t) => {
+  const { proxy, cwd, run } = await setUp(t);
   await writeFile(join(cwd, 'f'), 'x');
   proxy.authorization = `Basic ${btoa('me:secret')}`;
   const known = proxy.url.replace('//', '//me:secret@');

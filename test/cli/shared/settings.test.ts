@@ -17,7 +17,7 @@ async function configured(t: TestContext, config: unknown, mode = 0o600) {
   return { path, env: { XDG_CONFIG_HOME: folder } };
 }
 
-test('flags win over the environment, and that over the file', async (t) => {
+test('flags take precedence over the environment, which takes precedence over the file', async (t) => {
   const { env } = await configured(t, { server: SERVER, client_id: 'filed', client_secret: 'f' });
   assert.deepEqual(await loadSettings({}, env), {
     server: SERVER,
@@ -29,27 +29,27 @@ test('flags win over the environment, and that over the file', async (t) => {
   assert.deepEqual([credentials.clientId, credentials.clientSecret], ['flag', 'e']);
 });
 
-test('without anything the server is the local one and nobody is signed in', async (t) => {
+test('the default is the local server without credentials', async (t) => {
   const env = { XDG_CONFIG_HOME: await temporaryFolder(t), LADING_TOKEN: '', LADING_SERVER: '' };
   assert.deepEqual(await loadSettings({}, env), { server: 'http://localhost:8005/', credentials: {} });
 });
 
-test('a token of a place that wins is not replaced by a client of a later one', async (t) => {
+test('the first source with a token or client id decides the identity', async (t) => {
   const { env } = await configured(t, { server: SERVER, client_id: 'filed', client_secret: 'f' });
   const { credentials } = await loadSettings({ token: 'abc' }, env);
   assert.deepEqual(credentials, { token: 'abc' });
-  const other = await loadSettings({ clientId: 'me', clientSecret: 's' }, { ...env, LADING_TOKEN: 'of somebody else' });
+  const other = await loadSettings({ clientId: 'me', clientSecret: 's' }, { ...env, LADING_TOKEN: 'another token' });
   assert.equal(other.credentials.token, undefined);
 });
 
-test('a secret never goes to another server than it was stored for, nor to another client', async (t) => {
+test('a stored secret is used only for its own server and client id', async (t) => {
   const { env } = await configured(t, { server: SERVER, client_id: 'filed', client_secret: 'f' });
   assert.deepEqual((await loadSettings({ server: 'https://elsewhere.example' }, env)).credentials, {});
   assert.equal((await loadSettings({ server: 'https://files.example.org' }, env)).credentials.clientSecret, 'f');
   assert.equal((await loadSettings({ clientId: 'another' }, env)).credentials.clientSecret, undefined);
 });
 
-test('a settings file that others may read or change is refused, with the way to mend it', async (t) => {
+test('a settings file that others can read or change is refused with the command that fixes it', async (t) => {
   for (const mode of [0o644, 0o640, 0o604, 0o620]) {
     const { path, env } = await configured(t, { server: SERVER }, mode);
     await assert.rejects(loadSettings({}, env), (error: unknown) => {
@@ -62,7 +62,7 @@ test('a settings file that others may read or change is refused, with the way to
   assert.equal((await loadSettings({}, env)).server, SERVER);
 });
 
-test('a settings file that is no settings file is refused; one that was named must be there', async (t) => {
+test('an invalid settings file is refused, and a specified one must exist', async (t) => {
   for (const text of ['', '[]', '"x"', 'null', '{"server":7}', '{"server":"not an address"}']) {
     const { env } = await configured(t, text);
     await assert.rejects(loadSettings({}, env), UsageError, text);
@@ -72,7 +72,7 @@ test('a settings file that is no settings file is refused; one that was named mu
   assert.equal(configPathOf({}, { LADING_CONFIG: absent }), absent);
 });
 
-test('secrets come from files too, without the newline that editors add', async (t) => {
+test('a secret is read from a file without its final line break', async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, 'secret');
   await writeFile(path, 's3cret \n');
@@ -81,7 +81,7 @@ test('secrets come from files too, without the newline that editors add', async 
   await assert.rejects(loginSettings({ clientSecretFile: join(folder, 'absent') }, {}), UsageError);
 });
 
-test('what login writes only its owner can read, even over a file that all could', async (t) => {
+test('only the owner can read the file that login writes, even if it replaces a readable one', async (t) => {
   const { path, env } = await configured(t, '{}', 0o644);
   await writeConfig(path, { server: SERVER, clientId: 'me', clientSecret: 's' });
   assert.equal((await stat(path)).mode & 0o777, 0o600);
@@ -92,7 +92,7 @@ test('what login writes only its owner can read, even over a file that all could
   assert.equal((await stat(join(fresh, '..'))).mode & 0o777, 0o700);
 });
 
-test('an address without http is refused before anything is sent', async () => {
+test('a server URL without http:// or https:// is refused before anything is sent', async () => {
   for (const server of ['files.example.org', 'ftp://example.org', '']) {
     await assert.rejects(loginSettings({ server }, {}), UsageError, server);
   }

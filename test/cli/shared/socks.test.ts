@@ -1,4 +1,4 @@
-/** SOCKS proxies of the environment, with a real one in between. */
+/** SOCKS proxies from environment variables, with a real proxy. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 import { startSocksProxy } from '../../support/servers/socks-proxy.ts';
 import { bytesOf } from '../../support/tables/fixtures.ts';
 
-async function place(t: TestContext, settings: TestSettings = {}, origin = 'http://127.0.0.1') {
+async function setUp(t: TestContext, settings: TestSettings = {}, origin = 'http://127.0.0.1') {
   const server = await startServer(t, settings);
   const proxy = await startSocksProxy(t);
   const cwd = await temporaryFolder(t);
@@ -19,14 +19,14 @@ async function place(t: TestContext, settings: TestSettings = {}, origin = 'http
   return { server, proxy, cwd, run };
 }
 
-test('ALL_PROXY with SOCKS carries an upload and a download, to plain servers and to those of TLS', {
+test('uploads and downloads work through a SOCKS proxy, with and without TLS', {
   skip: noOpenssl,
 }, async (t) => {
   const { sign, caPath } = authority(t);
   const { certPath, keyPath } = sign();
   for (const secure of [false, true]) {
     const settings = secure ? { LADING_TLS_CERT: certPath, LADING_TLS_KEY: keyPath } : {};
-    const { server, proxy, cwd, run } = await place(t, settings, secure ? 'https://127.0.0.1' : 'http://127.0.0.1');
+    const { server, proxy, cwd, run } = await setUp(t, settings, secure ? 'https://127.0.0.1' : 'http://127.0.0.1');
     const bytes = bytesOf(300_000);
     await writeFile(join(cwd, 'f'), bytes);
     const env = { ALL_PROXY: `socks5://${proxy.host}`, ...(secure ? { LADING_CA: caPath } : {}) };
@@ -44,8 +44,8 @@ test('ALL_PROXY with SOCKS carries an upload and a download, to plain servers an
   }
 });
 
-test('the scheme says which version is spoken, and who looks up the name of the server', async (t) => {
-  const { server, proxy, run } = await place(t, {}, 'http://localhost');
+test('the scheme selects the SOCKS version and whether the proxy resolves the host name', async (t) => {
+  const { server, proxy, run } = await setUp(t, {}, 'http://localhost');
   for (const [scheme, seen] of [
     ['socks5', /^5 address (127\.0\.0\.1|0{4}.*1):/],
     ['socks5h', /^5 name localhost:/],
@@ -55,15 +55,15 @@ test('the scheme says which version is spoken, and who looks up the name of the 
   ] as const) {
     proxy.seen.length = 0;
     const { code, stderr } = await run(['ls'], { ALL_PROXY: `${scheme}://${proxy.host}` });
-    // A name may have an address of version 6 first, where the server does not listen.
+    // The name may resolve to an IPv6 address, on which the server does not listen.
     if (proxy.seen[0]?.includes('0000') !== true) assert.equal(code, 0, `${scheme}: ${stderr}`);
     assert.match(proxy.seen[0] ?? '', seen, scheme);
     assert.ok(proxy.seen[0]?.endsWith(`:${server.port}`));
   }
 });
 
-test('a SOCKS proxy with a password, a refusing one, a wrong server, and no server', async (t) => {
-  const { server, proxy, cwd, run } = await place(t);
+test('a SOCKS proxy with a password is used, and refusals and unreachable proxies are reported', async (t) => {
+  const { server, proxy, cwd, run } = await setUp(t);
   await writeFile(join(cwd, 'f'), 'x');
   proxy.login = 'me:p@ss';
   assert.equal((await run(['ls'], { ALL_PROXY: `socks5://me:p%40ss@${proxy.host}` })).code, 0);

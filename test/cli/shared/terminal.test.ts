@@ -1,4 +1,4 @@
-/** What others named never moves the cursor, colours the screen or turns the direction of writing. */
+/** Names from others never move the cursor, change colours or reverse the direction of text. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -12,7 +12,7 @@ import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
 const RAW = /[\p{Cc}\u061c\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/u;
 
-test('controls are shown as what they are, words of any language as they are', () => {
+test('control characters are escaped, and words of any language are unchanged', () => {
   assert.equal(printable('a\x1b[31mb\r\n\t\x7f\x9b'), 'a\\x1b[31mb\\r\\n\\t\\x7f\\x9b');
   assert.equal(printable('gpj\u202eexe.\u2066\u{e0041}'), 'gpj\\u202eexe.\\u2066\\u{e0041}');
   for (const text of ['Straße', 'עברית', 'می‌خواهم', '👩‍👧', '日本語', 'e\u0301']) assert.equal(printable(text), text);
@@ -24,7 +24,7 @@ test('controls are shown as what they are, words of any language as they are', (
   assert.doesNotMatch(line, RAW);
 });
 
-test('no command writes them: names of files, clients, words of a server, of the caller', async (t) => {
+test('no command prints control characters from names or arguments', async (t) => {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
   const env = { LADING_SERVER: server.origin, LADING_TOKEN: server.client.token };
@@ -54,7 +54,7 @@ test('no command writes them: names of files, clients, words of a server, of the
   assert.match(stdout, /camera\\u202e7/);
 });
 
-test('a server that answers with controls in its words', async (t) => {
+test('control characters in error details of a server are escaped', async (t) => {
   const hostile = createServer((request, response) => {
     request.resume();
     const problem = { code: 'forbidden', status: 403, detail: '\x1b[2Jlook\nlading: all is well \x9b31m' };

@@ -1,4 +1,4 @@
-/** A sign-in is kept until it lapses: not every command is a new one in the audit log. */
+/** A token is cached until it expires, so that not every command is a sign-in in the audit log. */
 import assert from 'node:assert/strict';
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { tokenStore } from '../../../src/cli/shared/token-store.ts';
 import { startServer } from '../../support/product/server.ts';
 import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
-async function place(t: TestContext) {
+async function setUp(t: TestContext) {
   const server = await startServer(t);
   const XDG_CONFIG_HOME = await temporaryFolder(t);
   const { id, secret } = server.client;
@@ -23,8 +23,8 @@ async function place(t: TestContext) {
   return { server, run, signIns, env, file: join(XDG_CONFIG_HOME, 'lading/tokens.json') };
 }
 
-test('commands share a sign-in, also when they start together', async (t) => {
-  const { run, signIns, file } = await place(t);
+test('commands share a sign-in, even when they start at the same time', async (t) => {
+  const { run, signIns, file } = await setUp(t);
   const before = await signIns();
   const codes = await Promise.all([1, 2, 3].map(async () => (await run(['ls'])).code));
   assert.deepEqual(codes, [0, 0, 0]);
@@ -34,8 +34,8 @@ test('commands share a sign-in, also when they start together', async (t) => {
   assert.deepEqual(await readdir(join(file, '..')), ['tokens.json']);
 });
 
-test('a kept token is of one server, id and secret, and nobody takes one that others could have changed', async (t) => {
-  const { run, signIns, file, server } = await place(t);
+test('a cached token is used only for its server, id and secret, and not from a file that others can change', async (t) => {
+  const { run, signIns, file, server } = await setUp(t);
   assert.equal((await run(['ls'])).code, 0);
   assert.equal((await run(['ls'], { LADING_CLIENT_SECRET: 'wrong' })).code, 3);
   assert.equal((await run(['ls'], { LADING_CLIENT_ID: server.admin.id })).code, 3);
@@ -47,8 +47,8 @@ test('a kept token is of one server, id and secret, and nobody takes one that ot
   assert.equal((await signIns()) - before, 1);
 });
 
-test('a refused token is dropped, logout forgets, and nothing that lies there breaks a command', async (t) => {
-  const { run, signIns, file, server, env } = await place(t);
+test('a refused token is discarded, logout deletes the cache, and an invalid cache breaks no command', async (t) => {
+  const { run, signIns, file, server, env } = await setUp(t);
   assert.equal((await run(['ls'])).code, 0);
   const ended = await fetch(`${server.origin}/api/clients/${server.client.id}`, {
     method: 'PUT',
@@ -67,10 +67,10 @@ test('a refused token is dropped, logout forgets, and nothing that lies there br
   assert.deepEqual(await readdir(join(file, '..')), []);
   assert.equal((await run(['ls'])).code, 0);
   assert.equal((await signIns()) - before, 1);
-  assert.equal((await run(['ls'], { XDG_CONFIG_HOME: '/proc/nothing' })).code, 0, 'nowhere to keep it');
+  assert.equal((await run(['ls'], { XDG_CONFIG_HOME: '/proc/nothing' })).code, 0, 'the cache cannot be written');
 });
 
-test('what lapses soon is not used, and what a killed command left in the way is cleared', async (t) => {
+test('a token that expires soon is not used, and a failed sign-in caches nothing', async (t) => {
   const folder = await temporaryFolder(t);
   let date = 1_000_000;
   let made = 0;
@@ -93,14 +93,14 @@ test('what lapses soon is not used, and what a killed command left in the way is
   assert.equal((await store(null, signIn)).token, 't4');
 });
 
-test('the lock of a command that was killed long ago is not waited for', async (t) => {
+test('the stale lock of a killed command is removed', async (t) => {
   const path = join(await temporaryFolder(t), 'tokens.json');
   await writeFile(`${path}.lock`, '');
   const date = (await stat(`${path}.lock`)).mtimeMs + 60_000;
   const store = tokenStore(path, { server: 's', clientId: 'a', clientSecret: 'b' }, () => date);
   const signIn = async () => ({ token: 't', lifeMs: 600_000 });
   assert.equal((await store(null, signIn)).token, 't');
-  // Who gives up waiting for a lock keeps nothing.
+  // The token is cached, so the lock was acquired.
   assert.match(await readFile(path, 'utf8'), /"token": "t"/);
   assert.deepEqual(await readdir(join(path, '..')), ['tokens.json']);
 });

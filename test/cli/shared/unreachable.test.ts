@@ -1,4 +1,4 @@
-/** Failures of the way to the server that do not pass: they end a command at once, with what to do. A retry would take an hour. */
+/** Permanent connection failures end a command at once and say what to do, instead of retrying for an hour. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
@@ -20,8 +20,8 @@ async function listening(t: TestContext, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Every way of asking fails at once, with words that match. */
-async function failsAtOnce(t: TestContext, server: string, ...words: RegExp[]): Promise<void> {
+/** Checks that every command and both transports fail at once, with matching messages. */
+async function failsAtOnce(t: TestContext, server: string, ...messages: RegExp[]): Promise<void> {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'f'), 'content');
   const env = { LADING_SERVER: server, LADING_CLIENT_ID: 'a', LADING_CLIENT_SECRET: 'b' };
@@ -34,10 +34,10 @@ async function failsAtOnce(t: TestContext, server: string, ...words: RegExp[]): 
   ]) {
     const { code, stderr } = await runCli(t, args, { cwd: folder, env });
     assert.equal(code, 7, `${args.join(' ')}: ${stderr}`);
-    for (const word of words) assert.match(stderr, word, args.join(' '));
+    for (const message of messages) assert.match(stderr, message, args.join(' '));
     assert.doesNotMatch(stderr, /Retrying/);
   }
-  // By the library, over either transport: a token spares the sign-in.
+  // The library, with both transports. The token makes a sign-in unnecessary.
   for (const client of [connect({ server, token: 't' }), new LadingClient({ server, token: 't' })]) {
     t.after(() => client.close());
     const source = { size: 3, read: async () => new Uint8Array(3) };
@@ -54,7 +54,7 @@ async function failsAtOnce(t: TestContext, server: string, ...words: RegExp[]): 
   }
 }
 
-test('certificates that nobody here trusts, or for another name, or of the past', { skip: noOpenssl }, async (t) => {
+test('an untrusted, misnamed or expired certificate is final', { skip: noOpenssl }, async (t) => {
   const { sign, caPath, ca } = authority(t);
   const https = async (
     certificate: { cert: string; key: string },
@@ -78,7 +78,7 @@ test('certificates that nobody here trusts, or for another name, or of the past'
   }
 });
 
-test('an authority is trusted that --ca, LADING_CA, login or Node names', { skip: noOpenssl }, async (t) => {
+test('--ca, LADING_CA, login and NODE_EXTRA_CA_CERTS specify trusted authorities', { skip: noOpenssl }, async (t) => {
   const { sign, caPath } = authority(t);
   const { certPath, keyPath } = sign();
   const server = await startServer(t, { LADING_TLS_CERT: certPath, LADING_TLS_KEY: keyPath });
@@ -97,14 +97,14 @@ test('an authority is trusted that --ca, LADING_CA, login or Node names', { skip
   const signed = await runCli(t, [...login, '--ca', caPath], { env: { XDG_CONFIG_HOME }, input: server.client.secret });
   assert.equal(signed.code, 0, signed.stderr);
   assert.equal((await runCli(t, ['ls'], { env: { XDG_CONFIG_HOME } })).code, 0);
-  // Trust is of one server, as the secret is.
+  // A stored authority applies to its own server only, as the secret does.
   const other = await runCli(t, ['ls', '--server', `https://localhost:${server.port}`], {
     env: { XDG_CONFIG_HOME, LADING_TOKEN: server.client.token },
   });
   assert.equal(other.code, 7);
 });
 
-test('a certificate that is signed by itself', { skip: noOpenssl }, async (t) => {
+test('a self-signed certificate is final and the message names --ca', { skip: noOpenssl }, async (t) => {
   const { caPath, ca } = authority(t);
   const { readFile } = await import('node:fs/promises');
   const key = await readFile(caPath.replace(/pem$/, 'key'), 'utf8');
@@ -112,7 +112,7 @@ test('a certificate that is signed by itself', { skip: noOpenssl }, async (t) =>
   await failsAtOnce(t, `https://127.0.0.1:${port}`, /self-signed/, /--ca FILE/);
 });
 
-test('http to a port of TLS, and https to a port without', { skip: noOpenssl }, async (t) => {
+test('http:// to a TLS port and https:// to a plain port are final', { skip: noOpenssl }, async (t) => {
   const { certPath, keyPath, cert, key } = authority(t).sign();
   const { port } = await startServer(t, { LADING_TLS_CERT: certPath, LADING_TLS_KEY: keyPath });
   await failsAtOnce(t, `http://127.0.0.1:${port}`, new RegExp(`https://127.0.0.1:${port}`));
@@ -122,7 +122,7 @@ test('http to a port of TLS, and https to a port without', { skip: noOpenssl }, 
   await failsAtOnce(t, `https://127.0.0.1:${plain.port}`, /does not use TLS.*http:\/\//);
 });
 
-test('a name that no host has, and what is no Lading server', async (t) => {
+test('an unknown host and a different program at the address are final', async (t) => {
   await failsAtOnce(t, 'http://no-such-host.invalid:8005', /host name does not exist.*no-such-host\.invalid/);
   const page = (status: number): RequestListener => {
     return (request, response) => {
@@ -139,7 +139,7 @@ test('a name that no host has, and what is no Lading server', async (t) => {
   await failsAtOnce(t, `http://127.0.0.1:${await listening(t, ssh)}`, /does not speak HTTP/);
 });
 
-test('a redirect says where to, and what to do', async (t) => {
+test('a redirect is final and the message contains its target', async (t) => {
   const seen: string[] = [];
   const front = createHttp((request, response) => {
     seen.push(request.headers.authorization ?? '');
@@ -156,7 +156,7 @@ test('a redirect says where to, and what to do', async (t) => {
   await failsAtOnce(t, `http://127.0.0.1:${other}`, new RegExp(`302.*to http://127.0.0.1:${other}/login.* Check`));
 });
 
-test('a server that refuses connections is tried again: it may be starting', async (t) => {
+test('a refused connection is retried, because the server may be starting', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'f'), 'x');
   const env = { LADING_SERVER: 'http://127.0.0.1:9', LADING_TOKEN: 't' };

@@ -11,8 +11,8 @@ import {
   table,
 } from '../../../src/cli/shared/values.ts';
 
-test('sizes', () => {
-  const good: [string, number][] = [
+test('sizes have binary and decimal units', () => {
+  const valid: [string, number][] = [
     ['1', 1],
     ['1048576', 1048576],
     ['10B', 10],
@@ -22,13 +22,13 @@ test('sizes', () => {
     ['1.5 g', 1610612736],
     ['2tib', 2199023255552],
   ];
-  for (const [text, bytes] of good) assert.equal(parseSize(text), bytes, text);
+  for (const [text, bytes] of valid) assert.equal(parseSize(text), bytes, text);
   for (const text of ['', '0', '-1', 'K', '8 MiBs', '1e3', '99999999T', '8iB']) {
     assert.throws(() => parseSize(text), InvalidArgumentError, text);
   }
 });
 
-test('counts and times', () => {
+test('counts are positive whole numbers, and times have units', () => {
   assert.equal(parseCount('12'), 12);
   for (const text of ['0', '-1', '1.5', 'x', '']) assert.throws(() => parseCount(text), InvalidArgumentError, text);
   const times: [string, number][] = [
@@ -45,7 +45,7 @@ test('counts and times', () => {
     assert.throws(() => parseDuration(text), InvalidArgumentError, text);
 });
 
-test('ranges', () => {
+test('ranges are closed, open or a suffix', () => {
   assert.deepEqual(parseRange('0-99'), { start: 0, end: 99 });
   assert.deepEqual(parseRange('7-7'), { start: 7, end: 7 });
   assert.deepEqual(parseRange('100-'), { start: 100 });
@@ -54,7 +54,7 @@ test('ranges', () => {
     assert.throws(() => parseRange(text), InvalidArgumentError, text);
 });
 
-test('sizes and times for people', () => {
+test('sizes and times are formatted for people', () => {
   const sizes: [number, string][] = [
     [0, '0 B'],
     [1023, '1023 B'],
