@@ -1,6 +1,6 @@
 /**
- * Access tokens. The JWT signature is made and verified by functions that the caller passes in. This module decides whether a token
- * is valid: its subject and its session must still exist, and nobody may have revoked it.
+ * Access tokens. The caller passes in the functions that sign and verify JWTs. This module decides whether a token is valid: its subject
+ * and its session must exist, and it must not be revoked.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
@@ -13,6 +13,7 @@ import type { DocumentCache } from './state/document-cache.ts';
 import type { Issuance } from './subjects/clients.ts';
 import { principalOf } from './subjects/principals.ts';
 
+/** The claim `aud` of access tokens. */
 export const AUDIENCE = 'lading';
 
 /** Claims of a token. Times are seconds since the epoch (RFC 7519). */
@@ -39,13 +40,14 @@ export interface Claims {
   ahead?: number;
 }
 
+/** What access tokens need. */
 export interface TokenDeps {
   issuer: string;
   sign(claims: Claims): string;
   /** Returns the claims if signature, algorithm, issuer and audience are valid; throws otherwise. Does not check expiry. */
   verify(token: string): unknown;
   /**
-   * The subject as it is now; null: it was deleted, disabled, or got new credentials after the token was issued.
+   * The subject as it is now; null if it was deleted, disabled, or got new credentials after the token was issued.
    * @param issued when, and for which generation, the token was issued
    */
   subject(kind: Subject['kind'], id: string, issued: Issuance): Principal | null;
@@ -54,10 +56,11 @@ export interface TokenDeps {
   /** False once the session has ended. */
   isAlive(signIn: string): boolean;
   clock: Clock;
-  /** How long an access token is valid. */
+  /** Lifetime of an access token. */
   seconds: number;
 }
 
+/** The token response of OAuth 2.0 (RFC 6749 §5.1). */
 export interface IssuedToken {
   access_token: string;
   token_type: 'bearer';
@@ -80,7 +83,7 @@ export interface VerifiedToken {
 interface CachedToken {
   claims: Claims;
   until: number;
-  /** The subject from which `principal` was derived. */
+  /** The subject from which `principal` was derived; null before the first use. */
   subject: Principal | null;
   principal: Principal | null;
 }
@@ -88,9 +91,10 @@ interface CachedToken {
 /** The token has expired but was not revoked. */
 export class ExpiredToken extends LadingError {}
 
-/** Size of the cache of verified tokens. A device sends the same token with every chunk; a lookup is much faster than a signature check. */
+/** Maximum number of cached tokens. A device sends the same token with every chunk, and a lookup is much faster than a signature check. */
 const MAX_VERIFIED = 20_000;
 
+/** Issues, verifies and revokes access tokens. */
 export class Tokens {
   readonly #deps: TokenDeps;
   readonly #revoked: DocumentCache<RevocationDocument>;
@@ -102,19 +106,19 @@ export class Tokens {
   }
 
   /** Like `grant`, as the token response of OAuth 2.0 (RFC 6749 §5.1). */
-  issue(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): IssuedToken {
-    const { token, claims } = this.grant(principal, of);
+  issue(principal: Principal, options: { signIn?: string; scopes?: readonly Scope[] } = {}): IssuedToken {
+    const { token, claims } = this.grant(principal, options);
     return { access_token: token, token_type: 'bearer', expires_in: claims.exp - claims.iat };
   }
 
   /**
    * Issues a token.
-   * @param of the session it belongs to, its scopes if they are limited, its end on the time line if it differs from the default, and the
-   * account to name in it
+   * @param options the session of the token, its scopes if they are reduced, its expiry on the time line if it differs from the default, and
+   * the account to name in the claims
    */
   grant(
     principal: Principal,
-    of: { signIn?: string; scopes?: readonly Scope[]; until?: number; account?: NamedAccount | undefined } = {},
+    options: { signIn?: string; scopes?: readonly Scope[]; until?: number; account?: NamedAccount | undefined } = {},
   ): GrantedToken {
     const { clock, seconds, sign, issuer, generationOf } = this.#deps;
     const now = clock.now();
@@ -129,11 +133,13 @@ export class Tokens {
       aud: AUDIENCE,
       jti: randomBytes(12).toString('base64url'),
       iat,
-      exp: of.until === undefined ? iat + seconds : Math.floor(of.until / 1000) + ahead,
+      exp: options.until === undefined ? iat + seconds : Math.floor(options.until / 1000) + ahead,
       ...(gen === undefined ? {} : { gen }),
-      ...(of.signIn === undefined ? {} : { sid: of.signIn }),
-      ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
-      ...(of.account === undefined ? {} : { username: of.account.username, account_kind: of.account.kind }),
+      ...(options.signIn === undefined ? {} : { sid: options.signIn }),
+      ...(options.scopes === undefined ? {} : { scope: options.scopes.join(' ') }),
+      ...(options.account === undefined
+        ? {}
+        : { username: options.account.username, account_kind: options.account.kind }),
       ...(ahead === 0 ? {} : { ahead }),
     };
     return { token: sign(claims), claims };
@@ -147,11 +153,11 @@ export class Tokens {
     return this.inspect(token).principal;
   }
 
-  /** Verifies a token and resolves its principal. @throws LadingError `unauthorized`; `ExpiredToken` when it has only expired */
+  /** Verifies a token and resolves its principal. @throws LadingError `unauthorized`; `ExpiredToken` if expiry is the only reason */
   inspect(token: string): VerifiedToken {
-    const known = this.#verified.get(token) ?? this.#verifyAnew(token);
-    const { claims } = known;
-    if (known.until <= this.#deps.clock.steady()) {
+    const cached = this.#verified.get(token) ?? this.#verifySignature(token);
+    const { claims } = cached;
+    if (cached.until <= this.#deps.clock.steady()) {
       this.#verified.delete(token);
       throw new ExpiredToken('unauthorized', BAD_TOKEN);
     }
@@ -159,14 +165,14 @@ export class Tokens {
     if (this.#revoked.get(claims.jti)) throw badToken();
     const subject = this.#deps.subject(claims.kind, claims.sub, issuanceOf(claims));
     if (!subject) throw badToken();
-    if (known.subject !== subject || !known.principal) {
-      known.subject = subject;
-      known.principal = claims.scope === undefined ? subject : principalOf(subject, parseScopes(claims.scope));
+    if (cached.subject !== subject || !cached.principal) {
+      cached.subject = subject;
+      cached.principal = claims.scope === undefined ? subject : principalOf(subject, parseScopes(claims.scope));
     }
-    return { claims, principal: known.principal };
+    return { claims, principal: cached.principal };
   }
 
-  /** False once the token was revoked, or its session or subject ended. Expiry does not count: it ends no request that has begun. */
+  /** False once the token was revoked, or its session or subject ended. Expiry does not count, because it does not end a running request. */
   isValid({ claims }: VerifiedToken): boolean {
     const { sid, jti, kind, sub } = claims;
     if ((sid !== undefined && !this.#deps.isAlive(sid)) || this.#revoked.get(jti)) return false;
@@ -175,10 +181,10 @@ export class Tokens {
 
   /** Revokes one token at once. Durable when it resolves. */
   async revoke(claims: Pick<Claims, 'jti' | 'exp' | 'ahead'>): Promise<void> {
-    await this.#revoked.put({ id: claims.jti, until: endOf(claims) });
+    await this.#revoked.put({ id: claims.jti, until: expiryOf(claims) });
   }
 
-  #verifyAnew(token: string): CachedToken {
+  #verifySignature(token: string): CachedToken {
     let claims: unknown;
     try {
       claims = this.#deps.verify(token);
@@ -186,15 +192,15 @@ export class Tokens {
       throw badToken();
     }
     if (!isClaims(claims)) throw badToken();
-    const known: CachedToken = { claims, until: endOf(claims), subject: null, principal: null };
+    const cached: CachedToken = { claims, until: expiryOf(claims), subject: null, principal: null };
     if (this.#verified.size >= MAX_VERIFIED) this.#verified.clear();
-    this.#verified.set(token, known);
-    return known;
+    this.#verified.set(token, cached);
+    return cached;
   }
 }
 
-/** When a token expires, in milliseconds on the time line. `exp` itself is for other servers, which have their own clocks. */
-export function endOf({ exp, ahead = 0 }: Pick<Claims, 'exp' | 'ahead'>): number {
+/** When a token expires, in milliseconds on the time line. The claim `exp` is for other servers, which have their own clocks. */
+export function expiryOf({ exp, ahead = 0 }: Pick<Claims, 'exp' | 'ahead'>): number {
   return (exp - ahead) * 1000;
 }
 

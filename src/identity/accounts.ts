@@ -1,14 +1,14 @@
-/** Ops and client accounts: people who sign in with a username, unique within its kind. Ops offer files, clients fetch them. */
+/** Ops and client accounts: people who sign in with a username, which is unique within its kind. Ops upload files, clients download them. */
 
 import { LadingError } from '../errors.ts';
 import type { Principal } from '../records/principal.ts';
 import type { AccountKind, PersonDocument } from '../records/subjects.ts';
 import { checkPassword } from './credentials/passwords.ts';
 import type { Identity } from './directory/identity.ts';
-import type { Asker } from './limits/fair-queue.ts';
+import type { Requester } from './limits/fair-queue.ts';
 import { checkEmail, checkPersonalName, checkUsername } from './subjects/profile.ts';
 
-/** Request to create an account. */
+/** An account to create. */
 export interface NewAccount {
   username: string;
   password: string;
@@ -17,8 +17,8 @@ export interface NewAccount {
 }
 
 /**
- * Creates an account with the role `client`, even for kind `ops`: where registration is open anyone can create one, and the role `ops`
- * may read every file of its tenant. Durable when it resolves.
+ * Creates an account with the role `client`, also for the kind `ops`: if registration is open, anyone can create an account, and the role
+ * `ops` may read every file of its tenant. Durable when it resolves.
  * @throws LadingError `validation_failed`, `already_exists`
  */
 export async function createAccount(
@@ -27,24 +27,27 @@ export async function createAccount(
   kind: AccountKind,
   given: NewAccount,
   site = '',
-  asker?: Asker,
+  requester?: Requester,
 ): Promise<PersonDocument> {
   const username = checkUsername(given.username);
   // Older programs send unknown fields as empty strings.
   const name = given.name ? checkPersonalName(given.name, 'name') : '';
   const contact = given.email ? checkEmail(given.email) : null;
-  await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site }, asker);
+  await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site }, requester);
   const account = { kind, username, contact };
   const { password } = given;
-  return identity.people.create({ tenant, role: 'client', email: null, name, surname: '', password, account }, asker);
+  return identity.people.create(
+    { tenant, role: 'client', email: null, name, surname: '', password, account },
+    requester,
+  );
 }
 
 /**
- * The account of the principal, who may use an API token.
+ * The account of the principal, or of the owner of an API token.
  * @throws LadingError `forbidden` if the principal has no account of this kind
  */
 export function requireAccount(identity: Identity, principal: Principal, kind: AccountKind): PersonDocument {
   const person = principal.kind === 'device' ? null : identity.people.get(principal.id);
   if (person?.account?.kind === kind) return person;
-  throw new LadingError('forbidden', `This is for ${kind} accounts; sign in at /${kind}/login.`);
+  throw new LadingError('forbidden', `Only ${kind} accounts may do this; sign in at /${kind}/login.`);
 }

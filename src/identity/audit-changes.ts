@@ -12,13 +12,13 @@ type Value = string | number | boolean | null | undefined | readonly string[];
 /** Values by their names in the log. */
 export type Values = Record<string, Value>;
 
-/** The state before something is created, or after it is deleted. */
+/** The values of an object before it is created, and after it is deleted. */
 export const NOTHING: Values = {};
-/** Characters of a detail. Only changes with very long values exceed it. */
+/** Maximum length of a detail, in characters. Only changes with very long values exceed it. */
 const MAX_DETAIL = 2048;
 
-/** Lists what differs, as in `role: client → admin; name: "old" → "new"`; null when nothing does. `false` equals an absent value. */
-export function changesOf(before: Values, after: Values): string | null {
+/** Lists the differences, as in `role: client → admin; name: "old" → "new"`; null without differences. `false` equals an absent value. */
+export function describeChanges(before: Values, after: Values): string | null {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   const changes = names.flatMap((name) => {
     const [from, to] = [before[name], after[name]];
@@ -28,7 +28,7 @@ export function changesOf(before: Values, after: Values): string | null {
   return changes.length === 0 ? null : changes.join('; ').slice(0, MAX_DETAIL);
 }
 
-export function ofPerson({ role, email, name, surname, account, outside, disabled }: PersonDocument): Values {
+export function personValues({ role, email, name, surname, account, outside, disabled }: PersonDocument): Values {
   const issuers = outside.map(({ issuer }) => issuer);
   const named = { account: account?.kind, username: account?.username, contact: account?.contact };
   return {
@@ -42,31 +42,31 @@ export function ofPerson({ role, email, name, surname, account, outside, disable
   };
 }
 
-export function ofClient({ role, name, disabled }: DeviceDocument): Values {
+export function clientValues({ role, name, disabled }: DeviceDocument): Values {
   return { role, name, disabled: disabled === true };
 }
 
-export function ofTenant({ name }: TenantDocument): Values {
+export function tenantValues({ name }: TenantDocument): Values {
   return { name };
 }
 
-export function ofApiToken({ owner, name, scopes, expiresAt }: ApiTokenDocument, clock: Clock): Values {
+export function apiTokenValues({ owner, name, scopes, expiresAt }: ApiTokenDocument, clock: Clock): Values {
   return { owner, name, scopes, expires: dateOf(clock, expiresAt) };
 }
 
-export function ofShare(share: ShareDocument, clock: Clock): Values {
+export function shareValues(share: ShareDocument, clock: Clock): Values {
   const { name, owner, expiresAt, maxDownloads, passwordHash } = share;
   const terms = { expires: dateOf(clock, expiresAt), max_downloads: maxDownloads, password: passwordHash !== null };
   return { file: name, owner: parseOwnerKey(owner).id, ...terms };
 }
 
-export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, clock: Clock): Values {
+export function grantValues({ target, owner, grantee, expiresAt }: GrantDocument, clock: Clock): Values {
   const names = { [target.kind]: target.name, owner: parseOwnerKey(owner).id, grantee: grantee.id };
   return { ...names, expires: dateOf(clock, expiresAt) };
 }
 
-/** Shows only the host of a webhook, for the rest of its URL may be secret. */
-export function ofTarget(target: TargetDocument): Values {
+/** Shows only the host of a webhook, because the rest of its URL may be secret. */
+export function targetValues(target: TargetDocument): Values {
   const { kind, name, rule } = target;
   const rules = { rule_owner: rule.owner, rule_prefix: rule.prefix || null, rule_type: rule.type };
   const state = { disabled: target.disabled !== undefined };
@@ -79,13 +79,13 @@ export function ofTarget(target: TargetDocument): Values {
   return { kind, name, host, port, security, username, directory: directory || null, pattern, ...rules, ...state };
 }
 
-/** Limits as the log shows them; 0 in a document means unlimited. */
-export function ofLimits({ bytes, openUploads, dayBytes }: Limits): Values {
-  const said = (limit: number): Value => (limit === 0 ? 'unlimited' : limit);
-  return { bytes: said(bytes), open_uploads: said(openUploads), day_bytes: said(dayBytes) };
+/** Limits as the log shows them. 0 in a document means unlimited. */
+export function limitValues({ bytes, openUploads, dayBytes }: Limits): Values {
+  const worded = (limit: number): Value => (limit === 0 ? 'unlimited' : limit);
+  return { bytes: worded(bytes), open_uploads: worded(openUploads), day_bytes: worded(dayBytes) };
 }
 
-/** @param moment a time of `Clock.now`; null: never */
+/** @param moment a time on the time line; null: never */
 function dateOf(clock: Clock, moment: number | null): string | null {
   return moment === null ? null : iso(clock.dateOf(moment));
 }

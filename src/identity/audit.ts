@@ -7,10 +7,10 @@ import type { AuditAction } from '../protocol/schemas/audit.ts';
 import type { AuditEntry } from '../records/audit.ts';
 import type { PrincipalKind } from '../records/principal.ts';
 
-/** Repeated entries are counted for this long; then their count becomes one entry. */
+/** Repeated entries are counted in windows of this length. At the end of a window, their count becomes one entry. */
 const WINDOW_MS = 10_000;
-/** Distinct repeated entries in a window; further ones are counted together. */
-const MAX_SORTS = 1_000;
+/** Kinds of repeated entries in a window; further ones are counted together. */
+const MAX_KINDS = 1_000;
 
 /** An entry without its time. */
 export interface AuditEvent {
@@ -24,6 +24,7 @@ export interface AuditEvent {
   requestId: string | null;
 }
 
+/** What the audit log needs. */
 export interface AuditDeps {
   log: AuditLog;
   clock: Clock;
@@ -33,14 +34,15 @@ export interface AuditDeps {
   refused?(entry: AuditEntry): void;
   /** Called for each entry after it was stored, or could not be. */
   recorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
-  /** Called before a change is made. Null: no webhook receives it. */
+  /** Called before a change is made; null if no webhook receives it. */
   announce?(entry: AuditEntry): AnnouncedChange | null;
 }
 
+/** The audit log. */
 export class Audit {
   readonly #deps: AuditDeps;
-  /** Counted since the window began; null: the first entry is stored and has not been repeated. */
-  #sorts = new Map<string, AuditEntry | null>();
+  /** Entries that were repeated since the window began, by kind; null: the first entry is stored and has not been repeated. */
+  #counted = new Map<string, AuditEntry | null>();
   #window: NodeJS.Timeout | null = null;
   readonly #appending = new Set<Promise<void>>();
   #refusedSignIns = 0;
@@ -53,30 +55,30 @@ export class Audit {
    * Records an entry. Durable when it resolves. Never rejects: on a full disk, people must be able to sign in and free space. Entries
    * that could not be stored go to the server's log.
    */
-  record(happening: AuditEvent, key?: string): Promise<void> {
-    return this.#append(this.#entryOf(happening), key);
+  record(event: AuditEvent, key?: string): Promise<void> {
+    return this.#append(this.#entryOf(event), key);
   }
 
   /** Announces a change before it is made. The caller ends the announcement after the change was recorded or failed. */
-  announce(happening: AuditEvent): AnnouncedChange | null {
-    return this.#deps.announce?.(this.#entryOf(happening)) ?? null;
+  announce(event: AuditEvent): AnnouncedChange | null {
+    return this.#deps.announce?.(this.#entryOf(event)) ?? null;
   }
 
-  /** Records entries that may come in floods: returns at once, and stores the first of a kind and the number that followed. */
-  recordAggregated(happening: AuditEvent): void {
+  /** Records an entry that may be repeated very often: returns at once, and stores the first of a kind and the number that followed. */
+  recordAggregated(event: AuditEvent): void {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MS).unref();
-    const entry = this.#entryOf(happening);
-    let sort = sortOf(entry);
-    if (!this.#sorts.has(sort) && this.#sorts.size >= MAX_SORTS) {
-      // A flood from many addresses becomes one entry without them.
+    const entry = this.#entryOf(event);
+    let key = aggregationKey(entry);
+    if (!this.#counted.has(key) && this.#counted.size >= MAX_KINDS) {
+      // Entries from many addresses become one entry without addresses.
       Object.assign(entry, { principal: null, kind: null, tenant: null, address: null, target: null, requestId: null });
-      sort = sortOf(entry);
+      key = aggregationKey(entry);
     }
-    const counted = this.#sorts.get(sort);
+    const counted = this.#counted.get(key);
     if (counted) counted.count += 1;
-    else if (counted === null) this.#sorts.set(sort, entry);
+    else if (counted === null) this.#counted.set(key, entry);
     else {
-      this.#sorts.set(sort, null);
+      this.#counted.set(key, null);
       void this.#append(entry);
     }
   }
@@ -86,6 +88,7 @@ export class Audit {
     return this.#refusedSignIns;
   }
 
+  /** A page of entries, newest first. */
   page(query: AuditQuery): Promise<AuditPage> {
     return this.#deps.log.page(query);
   }
@@ -99,9 +102,9 @@ export class Audit {
   #endWindow(): void {
     if (this.#window) clearTimeout(this.#window);
     this.#window = null;
-    const sorts = this.#sorts;
-    this.#sorts = new Map();
-    for (const counted of sorts.values()) if (counted) void this.#append(counted);
+    const ended = this.#counted;
+    this.#counted = new Map();
+    for (const counted of ended.values()) if (counted) void this.#append(counted);
   }
 
   #entryOf({ principal, ...rest }: AuditEvent): AuditEntry {
@@ -137,6 +140,6 @@ export class Audit {
 }
 
 /** Key of entries that are counted together. It excludes the target: otherwise a client that tries many names would fill the log. */
-function sortOf({ action, outcome, principal, kind, address, detail }: AuditEntry): string {
+function aggregationKey({ action, outcome, principal, kind, address, detail }: AuditEntry): string {
   return JSON.stringify([action, outcome, principal, kind, address, detail]);
 }

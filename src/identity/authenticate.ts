@@ -14,6 +14,10 @@ interface TokenPrincipal {
   principal: Principal;
 }
 
+/** Maximum number of cached principals of API tokens. */
+const MAX_CACHED = 20_000;
+
+/** Authenticates requests. */
 export class Access {
   readonly #identity: Identity;
   readonly #tokens: Tokens;
@@ -25,7 +29,7 @@ export class Access {
   }
 
   /**
-   * The principal of an access token or an API token. Counts as a use of an API token.
+   * The principal of an access token or an API token. Counts as a use of the API token.
    * @throws LadingError `unauthorized`
    */
   bearer(token: string): Principal {
@@ -33,7 +37,7 @@ export class Access {
   }
 
   /**
-   * For requests that last: returns a function that is true until this token is revoked. The token must be valid now.
+   * For long requests: returns a function that returns true until the token is revoked. The token must be valid now.
    * @throws LadingError `unauthorized`
    */
   authorizationOf(token: string): () => boolean {
@@ -48,7 +52,7 @@ export class Access {
   }
 
   /**
-   * What a second factor is bound to: the session, the access token if it has no session, or the API token.
+   * The name of the credential that a second factor is bound to: the session, the access token if it has no session, or the API token.
    * @throws LadingError `unauthorized`
    */
   credentialOf(token: string): string {
@@ -65,10 +69,10 @@ export class Access {
     const document = this.#identity.apiTokens.use(token);
     const owner = document && this.#identity.subject(document.ownerKind, document.owner);
     if (!document || !owner) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');
-    const known = this.#byApiToken.get(document.id);
-    if (known?.owner === owner && known.scopes === document.scopes) return known.principal;
+    const cached = this.#byApiToken.get(document.id);
+    if (cached?.owner === owner && cached.scopes === document.scopes) return cached.principal;
     const principal = principalOf({ ...owner, kind: 'token' }, document.scopes);
-    if (this.#byApiToken.size > 20_000) this.#byApiToken.clear();
+    if (this.#byApiToken.size > MAX_CACHED) this.#byApiToken.clear();
     this.#byApiToken.set(document.id, { owner, scopes: document.scopes, principal });
     return principal;
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
 import type { Principal, Subject } from '../records/principal.ts';
-import { type Claims, endOf, type Tokens, type VerifiedToken } from './access-tokens.ts';
+import { type Claims, expiryOf, type Tokens, type VerifiedToken } from './access-tokens.ts';
 import { ApiTokens } from './credentials/api-tokens.ts';
 import type { Identity } from './directory/identity.ts';
 import type { TokenOwner } from './rights/policy.ts';
@@ -11,20 +11,20 @@ import { principalOf } from './subjects/principals.ts';
 
 /** A token that is valid now. Times are dates, in milliseconds since the epoch. */
 export interface IntrospectedToken {
-  sort: 'access' | 'refresh' | 'api';
-  /** `jti`, or the id of the session or API token. */
+  type: 'access' | 'refresh' | 'api';
+  /** The claim `jti`, or the id of the session or API token. */
   id: string;
   owner: TokenOwner;
-  /** Its scopes now. */
+  /** The scopes that it has now. */
   scopes: Scope[];
   issuedAt: number;
-  /** Null: valid until it is revoked. */
+  /** Null: it does not expire. */
   expiresAt: number | null;
   /** Access tokens only. */
   claims: Claims | null;
 }
 
-/** Null for anything but a valid token. A refresh token that was already used is not valid. */
+/** Describes a token; null if it is not valid. A refresh token that was already used is not valid. */
 export function introspect(identity: Identity, tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
   if (ApiTokens.looksLike(token)) return apiToken(identity, clock, token);
   return refreshToken(identity, clock, token) ?? accessToken(tokens, clock, token);
@@ -35,7 +35,7 @@ function apiToken(identity: Identity, clock: Clock, token: string): Introspected
   const owner = document && identity.subject(document.ownerKind, document.owner);
   if (!document || !owner) return null;
   return {
-    sort: 'api',
+    type: 'api',
     id: document.id,
     owner: ownerOf(owner, document.ownerKind),
     scopes: inOrder(principalOf({ ...owner, kind: 'token' }, document.scopes)),
@@ -46,36 +46,36 @@ function apiToken(identity: Identity, clock: Clock, token: string): Introspected
 }
 
 function refreshToken(identity: Identity, clock: Clock, token: string): IntrospectedToken | null {
-  const signIn = identity.sessions.ofToken(token);
-  const owner = signIn && identity.subject(signIn.kind, signIn.subject);
-  if (!signIn || !owner) return null;
+  const session = identity.sessions.findByToken(token);
+  const owner = session && identity.subject(session.kind, session.subject);
+  if (!session || !owner) return null;
   return {
-    sort: 'refresh',
-    id: signIn.id,
-    owner: ownerOf(owner, signIn.kind),
-    scopes: inOrder(signIn.scopes ? principalOf(owner, signIn.scopes) : owner),
-    issuedAt: clock.dateOf(signIn.createdAt),
-    expiresAt: clock.dateOf(signIn.expiresAt),
+    type: 'refresh',
+    id: session.id,
+    owner: ownerOf(owner, session.kind),
+    scopes: inOrder(session.scopes ? principalOf(owner, session.scopes) : owner),
+    issuedAt: clock.dateOf(session.createdAt),
+    expiresAt: clock.dateOf(session.expiresAt),
     claims: null,
   };
 }
 
 function accessToken(tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
-  const verified = inspected(tokens, token);
+  const verified = tryInspect(tokens, token);
   if (!verified) return null;
   const { claims, principal } = verified;
   return {
-    sort: 'access',
+    type: 'access',
     id: claims.jti,
     owner: ownerOf(principal, claims.kind),
     scopes: inOrder(principal),
     issuedAt: claims.iat * 1000,
-    expiresAt: clock.dateOf(endOf(claims)),
+    expiresAt: clock.dateOf(expiryOf(claims)),
     claims,
   };
 }
 
-function inspected(tokens: Tokens, token: string): VerifiedToken | null {
+function tryInspect(tokens: Tokens, token: string): VerifiedToken | null {
   try {
     return tokens.inspect(token);
   } catch (error) {

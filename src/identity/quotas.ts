@@ -9,27 +9,29 @@ import { ownerKey, parseOwnerKey } from './rights/policy.ts';
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
 
-/** 0 means unlimited. */
+/** Limits; 0 means unlimited. */
 export type Limits = Readonly<Use>;
 
 /** The device, person or tenant that a quota applies to. */
 export interface QuotaHolder {
-  /** Owner key under which the engine counts usage. */
+  /** Owner key by which the engine counts usage. */
   owner: string;
   tenant: string;
-  /** Null: a tenant. */
+  /** Null for a tenant. */
   role: Role | null;
   limits: Limits;
 }
 
 const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
 
-const WORDS: Readonly<Record<keyof Use, { of: string; advice: string }>> = {
-  bytes: { of: 'stored bytes', advice: 'delete files first.' },
-  openUploads: { of: 'unfinished uploads', advice: 'finish or delete some of them first.' },
-  dayBytes: { of: 'uploaded bytes a day', advice: 'continue after midnight UTC.' },
+/** The words of the error for each limit. */
+const WORDS: Readonly<Record<keyof Use, { unit: string; advice: string }>> = {
+  bytes: { unit: 'stored bytes', advice: 'delete files first.' },
+  openUploads: { unit: 'unfinished uploads', advice: 'finish or delete some of them first.' },
+  dayBytes: { unit: 'uploaded bytes a day', advice: 'continue after midnight UTC.' },
 };
 
+/** The quotas of devices, people and tenants. */
 export class Quotas implements Quota {
   readonly #identity: Identity;
   readonly #defaults: Limits;
@@ -47,8 +49,8 @@ export class Quotas implements Quota {
 
   admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {
     const { tenant, id } = parseOwnerKey(owner);
-    refuseOver(this.ofPrincipal(tenant, id), now.own, more, 'You have');
-    refuseOver(this.ofTenant(tenant), now.group, more, 'Your tenant has');
+    refuseExcess(this.ofPrincipal(tenant, id), now.own, more, 'You have');
+    refuseExcess(this.ofTenant(tenant), now.group, more, 'Your tenant has');
   }
 
   /** Limits of a device or a person; the defaults if it was deleted. */
@@ -62,7 +64,7 @@ export class Quotas implements Quota {
     return limitsOf(this.#identity.tenants.get(tenant)?.quota, UNLIMITED);
   }
 
-  /** The holder of this id; null if it does not exist. */
+  /** The holder with this id; null if it does not exist. */
   find(kind: QuotaKind, id: string): QuotaHolder | null {
     const { clients, people, tenants } = this.#identity;
     if (kind === 'tenant') {
@@ -82,24 +84,25 @@ export class Quotas implements Quota {
   }
 }
 
-function limitsOf(quota: QuotaLimits | undefined, otherwise: Limits): Limits {
-  if (quota === undefined) return otherwise;
+function limitsOf(quota: QuotaLimits | undefined, fallback: Limits): Limits {
+  if (quota === undefined) return fallback;
   return {
-    bytes: quota.bytes ?? otherwise.bytes,
-    openUploads: quota.openUploads ?? otherwise.openUploads,
-    dayBytes: quota.dayBytes ?? otherwise.dayBytes,
+    bytes: quota.bytes ?? fallback.bytes,
+    openUploads: quota.openUploads ?? fallback.openUploads,
+    dayBytes: quota.dayBytes ?? fallback.dayBytes,
   };
 }
 
-function refuseOver(limits: Limits, now: Readonly<Use>, more: Partial<Use>, who: string): void {
+/** @throws LadingError `quota_exceeded` if the usage with `more` would exceed a limit */
+function refuseExcess(limits: Limits, now: Readonly<Use>, more: Partial<Use>, who: string): void {
   for (const key of ['bytes', 'openUploads', 'dayBytes'] as const) {
     const limit = limits[key];
     const added = more[key];
     if (limit === 0 || added === undefined || now[key] + added <= limit) continue;
-    const { of, advice } = WORDS[key];
+    const { unit, advice } = WORDS[key];
     throw new LadingError(
       'quota_exceeded',
-      `${who} ${now[key]} of at most ${limit} ${of}, and this would add ${added}; ${advice}`,
+      `${who} ${now[key]} of at most ${limit} ${unit}, and this would add ${added}; ${advice}`,
       { expected: limit, actual: now[key] + added },
     );
   }

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { validate as isCron } from 'node-cron';
-import { checkPasswordNow, PASSWORD_CHARACTERS } from '../identity/credentials/passwords.ts';
+import { checkPasswordNow, PASSWORD_LENGTH } from '../identity/credentials/passwords.ts';
 import { isPrefix } from '../protocol/http/path-prefix.ts';
 import { bytesOf } from '../protocol/sizes.ts';
 import { Compat, FAMILIES, type Family } from './compat.ts';
@@ -66,7 +66,7 @@ function checkSecret(text: string, { strength }: Setting): string {
     try {
       checkPasswordNow(text, { email: '' });
     } catch {
-      const what = `at least ${PASSWORD_CHARACTERS.least} characters that are hard to guess`;
+      const what = `at least ${PASSWORD_LENGTH.min} characters that are hard to guess`;
       throw new Refused(`is too weak: it needs ${what}; "openssl rand -base64 32" makes one`);
     }
   }

@@ -105,7 +105,7 @@ async function importAll(
 
 async function importClient(opened: OfflineIdentity, { id, role, hash, secret }: FoundClient): Promise<void> {
   const { clients } = opened.identity;
-  if (hash !== null) await clients.adopt({ id, role, secretHash: hash });
+  if (hash !== null) await clients.importDevice({ id, role, secretHash: hash });
   else if (secret !== null) await clients.create({ id, role, name: null, secret });
   const { recordImportedClient } = await import('./import-audit.ts');
   await recordImportedClient(opened, id, role);

@@ -4,7 +4,7 @@ import fp from 'fastify-plugin';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { type Asker, strangerAt } from '../../identity/limits/fair-queue.ts';
+import { type Requester, unknownRequester } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { requireRole, requireScope } from '../../identity/rights/policy.ts';
 import type { Guarded, SecondFactor } from '../../identity/second-factor.ts';
@@ -152,9 +152,11 @@ export const bearerAuth = fp<BearerOptions>(
 );
 
 /** Who is charged for work that is slow on purpose: the authenticated principal, or the network of the request. */
-export function askerOf({ principal, ip }: FastifyRequest): Asker {
+export function requesterOf({ principal, ip }: FastifyRequest): Requester {
   // On open routes nobody was asked.
-  return (principal as Principal | undefined) === undefined ? strangerAt(ip) : { from: principal.id, known: true };
+  return (principal as Principal | undefined) === undefined
+    ? unknownRequester(ip)
+    : { from: principal.id, known: true };
 }
 
 export interface SignInDeps {
@@ -177,7 +179,9 @@ export async function signIn(
   const claimed = clients.find(clientId);
   // Unknown ids are not logged: people type secrets into the wrong field.
   if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
-  const right = await throttle.attempt(clientId, request.ip, (asker) => clients.authenticate(clientId, secret, asker));
+  const right = await throttle.attempt(clientId, request.ip, (requester) =>
+    clients.authenticate(clientId, secret, requester),
+  );
   // Its tenant may be gone.
   const principal = right && identity.subject('device', clientId);
   if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');

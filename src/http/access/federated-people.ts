@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Audit } from '../../identity/audit.ts';
-import { changesOf, NOTHING, ofPerson } from '../../identity/audit-changes.ts';
+import { describeChanges, NOTHING, personValues } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { PendingLogin } from '../../identity/federation/pending-logins.ts';
 import type { FederatedPerson } from '../../identity/federation/providers.ts';
@@ -45,7 +45,7 @@ export async function personFor(
   who: FederatedPerson,
 ): Promise<PersonDocument> {
   const { people } = deps.identity;
-  const known = people.byOutside(tenant, who.account);
+  const known = people.byFederatedAccount(tenant, who.account);
   if (linkTo !== null) {
     if (known && known.id !== linkTo) {
       throw new LadingError('already_exists', 'This account at the provider belongs to another person here.');
@@ -111,7 +111,7 @@ function audited(
     tenant: person.tenant,
     address: request.ip,
     target: person.id,
-    detail: changesOf(before ? ofPerson(before) : NOTHING, ofPerson(person)),
+    detail: describeChanges(before ? personValues(before) : NOTHING, personValues(person)),
     requestId: request.id,
   });
 }

@@ -6,7 +6,7 @@ import type { PersonChange } from '../../identity/subjects/people.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
 import type { NewPerson, OwnChange } from '../../protocol/schemas/identity/people.ts';
 import type { PersonDocument } from '../../records/subjects.ts';
-import { askerOf } from './bearer.ts';
+import { requesterOf } from './bearer.ts';
 
 /** @throws LadingError `validation_failed` */
 export async function newPersonOf(
@@ -19,7 +19,7 @@ export async function newPersonOf(
     surname: given.surname ? checkPersonalName(given.surname, 'surname') : '',
   };
   sameTwice(given.password, given.password2);
-  await checkPassword(given.password, { ...person, site: request.hostname }, askerOf(request));
+  await checkPassword(given.password, { ...person, site: request.hostname }, requesterOf(request));
   return { ...person, password: given.password };
 }
 
@@ -45,7 +45,7 @@ export async function changeOf(
   const { name: first, surname: last, account } = known;
   const names = { name: account?.username ?? first, surname: account ? first : last };
   const others = { email: known.email ?? account?.contact ?? '', site: request.hostname };
-  await checkPassword(password, { ...names, ...others }, askerOf(request));
+  await checkPassword(password, { ...names, ...others }, requesterOf(request));
   return { ...change, password };
 }
 

@@ -6,7 +6,7 @@ import { LadingError } from '../../errors.ts';
 import type { Tokens, VerifiedToken } from '../../identity/access-tokens.ts';
 import type { IssuedSession } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import type { Tried } from '../../identity/limits/throttle.ts';
+import type { SecretTraits } from '../../identity/limits/throttle.ts';
 import { normalizeEmail, normalizeUsername } from '../../identity/subjects/people.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Person, SignedIn } from '../../protocol/schemas/identity/people.ts';
@@ -133,7 +133,11 @@ export async function renewSession(
 }
 
 /** How a person's password is tried: from a network of their sessions as by somebody known. */
-export function passwordAttempt({ sessions }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
+export function passwordAttempt(
+  { sessions }: Identity,
+  person: PersonDocument | null,
+  { ip }: FastifyRequest,
+): SecretTraits {
   const known = (): boolean => person !== null && sessions.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
   return { chosen: true, known };
 }

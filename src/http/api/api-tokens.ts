@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
-import { NOTHING, ofApiToken } from '../../identity/audit-changes.ts';
+import { apiTokenValues, NOTHING } from '../../identity/audit-changes.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -171,7 +171,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
         await identity.apiTokens.revoke(made.document.id);
         throw noOwner();
       }
-      auditChange(request, NOTHING, ofApiToken(made.document, clock));
+      auditChange(request, NOTHING, apiTokenValues(made.document, clock));
       reply.code(201).headers(NO_STORE);
       return withToken(made, clock);
     },
@@ -221,7 +221,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
       // A program that received no answer repeats the request.
       if (token.revokedAt !== undefined) return { message: `API token ${id} was already revoked.` };
-      auditChange(request, ofApiToken(token, clock), NOTHING);
+      auditChange(request, apiTokenValues(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
   });

@@ -8,7 +8,7 @@ import { DEFAULT_PATTERN, isPattern } from '../../delivery/send/naming.ts';
 import type { Targets, NewTarget as TargetToAdd } from '../../delivery/targets.ts';
 import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
 import { LadingError } from '../../errors.ts';
-import { NOTHING, ofTarget } from '../../identity/audit-changes.ts';
+import { NOTHING, targetValues } from '../../identity/audit-changes.ts';
 import { reachesAllTenants, reachesTenant, tenantOf } from '../../identity/rights/policy.ts';
 import { checkPublicHost, checkWebhookUrl, mayBePrivate } from '../../outgoing/addresses.ts';
 import {
@@ -88,7 +88,7 @@ function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: Delive
       }
       request.audited = { tenant: target.tenant };
       await deliveries.removeTarget(target);
-      auditChange(request, ofTarget(target), NOTHING);
+      auditChange(request, targetValues(target), NOTHING);
       return { message: `Target ${target.name} deleted.` };
     },
   });
@@ -172,7 +172,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
       const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
       const after = same ? target : await change();
       if (!after) throw new LadingError('not_found', 'The target was deleted during the request.');
-      auditChange(request, ofTarget(target), ofTarget(after));
+      auditChange(request, targetValues(target), targetValues(after));
       reply.header('cache-control', 'no-store');
       return shownTarget(after);
     },
@@ -204,7 +204,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
       const wanted = targetOf(request.principal, request.query.tenant, request.body, deps);
       request.audited = { tenant: wanted.tenant };
       const made = await deps.targets.add(wanted);
-      auditChange(request, NOTHING, ofTarget(made));
+      auditChange(request, NOTHING, targetValues(made));
       // The secret is shown only once.
       reply.code(201).header('cache-control', 'no-store');
       return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);

@@ -5,11 +5,11 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
-import { NOTHING, ofGrant } from '../../identity/audit-changes.ts';
+import { grantValues, NOTHING } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
 import { mayEndShare, ownerKey, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
-import { subjectsCalled } from '../../identity/subjects/names.ts';
+import { subjectsNamed } from '../../identity/subjects/names.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
@@ -90,7 +90,7 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
         );
       }
       request.audited = { tenant, target: made.id };
-      auditChange(request, NOTHING, ofGrant(made, deps.clock));
+      auditChange(request, NOTHING, grantValues(made, deps.clock));
       reply.code(201).header('cache-control', 'no-store');
       return shown(deps, made, request.principal);
     },
@@ -123,7 +123,7 @@ async function isThere(deps: GrantDeps, owner: string, { name, fileId }: FileTar
  * @throws LadingError `not_found`; `validation_failed` for the owner, and for a name that several have
  */
 function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, word: string): Subject {
-  const meant = subjectsCalled(identity, tenant, word).filter((subject) => identity.subjectIn(tenant, subject));
+  const meant = subjectsNamed(identity, tenant, word).filter((subject) => identity.hasSubject(tenant, subject));
   const [grantee, ...others] = meant;
   if (grantee === undefined) {
     throw new LadingError('not_found', 'There is no client or person with the id in grantee.');
@@ -180,7 +180,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
       }
       request.audited = { tenant: grant.tenant };
       await identity.grants.revoke(grant.id);
-      auditChange(request, ofGrant(grant, clock), NOTHING);
+      auditChange(request, grantValues(grant, clock), NOTHING);
       return { message: 'The grant is revoked.' };
     },
   });

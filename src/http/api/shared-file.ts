@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import type { Audit } from '../../identity/audit.ts';
-import type { Asker } from '../../identity/limits/fair-queue.ts';
+import type { Requester } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
@@ -63,7 +63,7 @@ export function sharedFileRoute(app: FastifyInstance, deps: SharedFileDeps): voi
     },
     config: { frequent: true, secretPath: true, refusal: basicRefusal },
     handler: async (request, reply) => {
-      const share = identity.shares.ofToken(request.params.token);
+      const share = identity.shares.findByToken(request.params.token);
       if (!share || !isValid(deps, share)) throw noShare();
       const { id, tenant, owner, name, fileId } = share;
       request.audited = { target: `share ${id}`, tenant };
@@ -126,8 +126,8 @@ async function checkSharePassword(
   const given = basicCredentials(request.headers.authorization);
   if (!given)
     throw new LadingError('unauthorized', 'This link requires a password. Send it with HTTP Basic and any user name.');
-  const isRight = async (asker: Asker): Promise<ShareDocument | null> =>
-    (await identity.shares.isPasswordOf(share, given.secret, asker)) ? share : null;
+  const isRight = async (requester: Requester): Promise<ShareDocument | null> =>
+    (await identity.shares.isPasswordOf(share, given.secret, requester)) ? share : null;
   const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
   if (!right) throw new LadingError('unauthorized', 'Wrong password for this link.');
 }

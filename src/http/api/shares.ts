@@ -5,7 +5,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
-import { NOTHING, ofShare } from '../../identity/audit-changes.ts';
+import { NOTHING, shareValues } from '../../identity/audit-changes.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
@@ -26,7 +26,7 @@ import type { Principal } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 import type { Config } from '../../settings/config.ts';
 import { authorizeShare, completeFile, sharedOwner } from '../access/authorize-share.ts';
-import { askerOf } from '../access/bearer.ts';
+import { requesterOf } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';
 import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
@@ -86,11 +86,11 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
       const name = checkName(request.params['*']);
       const owner = sharedOwner(deps, request, asked);
       const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
-      if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, askerOf(request));
+      if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, requesterOf(request));
       const file = await completeFile(deps, owner, name);
       const { tenant, creator } = authorizeShare(deps, request, owner);
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
-      const asker = askerOf(request);
+      const requester = requesterOf(request);
       const made = await identity.shares.create({
         tenant,
         owner,
@@ -99,7 +99,7 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
         password,
         lifeMs,
         maxDownloads,
-        asker,
+        requester,
       });
       // The file or the creator may have been deleted meanwhile, which did not end this link.
       const again = await completeFile(deps, owner, name).catch(() => null);
@@ -108,7 +108,7 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
         throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       }
       request.audited = { tenant };
-      auditChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
+      auditChange(request, NOTHING, { share: made.document.id, ...shareValues(made.document, deps.clock) });
       reply.code(201).header('cache-control', 'no-store');
       return {
         ...shown(made.document, request.principal, deps.clock),
@@ -161,7 +161,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
       }
       request.audited = { tenant: share.tenant };
       await identity.shares.revoke(id);
-      auditChange(request, ofShare(share, clock), NOTHING);
+      auditChange(request, shareValues(share, clock), NOTHING);
       return { message: 'The share link is revoked.' };
     },
   });

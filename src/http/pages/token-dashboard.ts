@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import type { Audit } from '../../identity/audit.ts';
-import { NOTHING, ofApiToken } from '../../identity/audit-changes.ts';
+import { apiTokenValues, NOTHING } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
@@ -168,7 +168,7 @@ function createRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
         words,
         lifeMs: seconds > 0 ? seconds * 1000 : null,
       });
-      auditChange(request, NOTHING, ofApiToken(created.document, deps.clock));
+      auditChange(request, NOTHING, apiTokenValues(created.document, deps.clock));
       return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, created.token));
     },
   );
@@ -190,7 +190,7 @@ function revokeRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
       const token = identity.apiTokens.get(id);
       if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
         throw new LadingError('not_found', 'There is no API token with this id.');
-      auditChange(request, ofApiToken(token, deps.clock), NOTHING);
+      auditChange(request, apiTokenValues(token, deps.clock), NOTHING);
       return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
     },
   );

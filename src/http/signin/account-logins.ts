@@ -4,10 +4,10 @@ import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
 import { createAccount } from '../../identity/accounts.ts';
-import { NOTHING, ofPerson } from '../../identity/audit-changes.ts';
+import { NOTHING, personValues } from '../../identity/audit-changes.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { strangerAt } from '../../identity/limits/fair-queue.ts';
+import { unknownRequester } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { DEFAULT_TENANT, mayManage, tenantOf } from '../../identity/rights/policy.ts';
 import { Account, NamedLogin, SignUp } from '../../protocol/schemas/identity/account.ts';
@@ -83,13 +83,13 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
         const key = namedKey('', kind, body.username);
         signUps.check(key, request.ip);
         // Every attempt counts: an account costs space, and a refusal reveals that the name exists.
-        signUps.failed(key, request.ip);
+        signUps.recordFailure(key, request.ip);
       }
       const by = audited?.principal;
-      const asker = by ? { from: by.id, known: true } : strangerAt(request.ip);
-      const made = await createAccount(identity, tenant, kind, body, request.hostname, asker);
+      const requester = by ? { from: by.id, known: true } : unknownRequester(request.ip);
+      const made = await createAccount(identity, tenant, kind, body, request.hostname, requester);
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
-      auditChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, personValues(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownAccount(made);
     },
@@ -157,7 +157,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
       const person = await throttle.attempt(
         namedKey(tenant, kind, username),
         request.ip,
-        (asker) => identity.people.authenticateNamed(tenant, kind, username, password, asker),
+        (requester) => identity.people.authenticateNamed(tenant, kind, username, password, requester),
         passwordAttempt(identity, claimed, request),
       );
       // The tenant may have been deleted.

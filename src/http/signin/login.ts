@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fast
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
-import { NOTHING, ofPerson } from '../../identity/audit-changes.ts';
+import { NOTHING, personValues } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
@@ -13,7 +13,7 @@ import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/sche
 import { Message } from '../../protocol/schemas/parts.ts';
 import type { PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
-import { askerOf, bearerToken } from '../access/bearer.ts';
+import { bearerToken, requesterOf } from '../access/bearer.ts';
 import { newPersonOf } from '../access/person-input.ts';
 import {
   beginSession,
@@ -106,13 +106,13 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
       const person = await newPersonOf(request.body, request);
       signUps.check(key, request.ip);
       // Every attempt counts: an account costs space, and a refusal reveals that the address is registered.
-      signUps.failed(key, request.ip);
+      signUps.recordFailure(key, request.ip);
       const made = await identity.people.create(
         { ...person, tenant: DEFAULT_TENANT, role: 'client' },
-        askerOf(request),
+        requesterOf(request),
       );
       request.audited = { target: made.id, tenant: made.tenant };
-      auditChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, personValues(made));
       const signedIn = await beginSession(deps, request, reply, made);
       reply.code(201);
       return signedIn;
@@ -157,7 +157,7 @@ async function authenticate(
   const person = await throttle.attempt(
     key,
     request.ip,
-    (asker) => identity.people.authenticate(tenant, email, password, asker),
+    (requester) => identity.people.authenticate(tenant, email, password, requester),
     passwordAttempt(identity, claimed, request),
   );
   // The tenant may have been deleted.
@@ -230,7 +230,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
         throw new LadingError('unauthorized', 'Nobody is signed in. Send a token or the cookies.');
       }
       const families = refresh.map((token) => {
-        const family = identity.sessions.ofToken(token);
+        const family = identity.sessions.findByToken(token);
         const principal = family && identity.subject(family.kind, family.subject);
         if (principal) request.audited = { principal };
         return family?.id;

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
-import { endOf, type Tokens } from '../../identity/access-tokens.ts';
+import { expiryOf, type Tokens } from '../../identity/access-tokens.ts';
 import type { Audit } from '../../identity/audit.ts';
 import type { IssuedSession } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -127,7 +127,7 @@ async function refresh(
   const fresh = sessions.isAccepted(token);
   const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
-  const keeps = deps.config.compat.allows('keepRefreshToken') && sessions.ofToken(token) !== null;
+  const keeps = deps.config.compat.allows('keepRefreshToken') && sessions.findByToken(token) !== null;
   const renewable = await (keeps ? sessions.renewWithSameToken(token) : sessions.refresh(token)).catch(
     (error: unknown) => {
       throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
@@ -180,7 +180,7 @@ function scopesOf(asked: string): Scope[] {
 function replyOf(deps: OAuthDeps, client: Principal, renewable: IssuedSession, scopes: Scope[] | null): GrantReply {
   const { session: signIn, refreshToken } = renewable;
   const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
-  const expiresAt = plainTime(deps.clock.dateOf(endOf(claims)));
+  const expiresAt = plainTime(deps.clock.dateOf(expiryOf(claims)));
   return {
     access_token: token,
     refresh_token: refreshToken,
@@ -277,7 +277,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
 
 function shown(
   { identity }: OAuthDeps,
-  { sort, id, owner, scopes, issuedAt, expiresAt, claims }: IntrospectedToken,
+  { type: sort, id, owner, scopes, issuedAt, expiresAt, claims }: IntrospectedToken,
 ): Introspection {
   const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;
   return {

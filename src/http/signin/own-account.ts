@@ -1,14 +1,14 @@
 /** /v1/auth/me: people read and change their account. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { ofPerson } from '../../identity/audit-changes.ts';
+import { personValues } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import type { Asker } from '../../identity/limits/fair-queue.ts';
+import type { Requester } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { OwnChange, Person } from '../../protocol/schemas/identity/people.ts';
 import type { PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
-import { askerOf } from '../access/bearer.ts';
+import { requesterOf } from '../access/bearer.ts';
 import { changeOf } from '../access/person-input.ts';
 import { keyOf, passwordAttempt, shownPerson, wrongCredentials } from '../access/sign-in.ts';
 import { jsonBodies } from '../body/json.ts';
@@ -63,7 +63,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
       const person = whoAsks(deps, request);
       const change = await changeOf(request, person, request.body);
       if (change.password !== undefined) await proveOldPassword(deps, request, person);
-      const after = await identity.people.update(person.id, change, askerOf(request));
+      const after = await identity.people.update(person.id, change, requesterOf(request));
       if (!after) throw wrongCredentials();
       if (change.password !== undefined) {
         await identity.sessions.endAllOf({ kind: 'person', id: person.id });
@@ -71,7 +71,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
       }
       request.audited = { principal: request.principal, target: person.id };
       const password = change.password === undefined ? 'old' : 'new';
-      auditChange(request, { ...ofPerson(person), password: 'old' }, { ...ofPerson(after), password });
+      auditChange(request, { ...personValues(person), password: 'old' }, { ...personValues(after), password });
       reply.header('cache-control', 'no-store');
       return shownPerson(after);
     },
@@ -92,8 +92,8 @@ async function proveOldPassword(
 ): Promise<void> {
   // Throttled apart from sign-ins: here only the holder of a token can guess, and the token may be stolen.
   const key = `own ${keyOf(person)}`;
-  const isRight = async (asker: Asker): Promise<PersonDocument | null> =>
-    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', asker)) ? person : null;
+  const isRight = async (requester: Requester): Promise<PersonDocument | null> =>
+    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', requester)) ? person : null;
   const right = await throttle.attempt(key, request.ip, isRight, passwordAttempt(identity, person, request));
   if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong. It is required to set a new one.');

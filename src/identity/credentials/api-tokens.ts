@@ -14,27 +14,28 @@ import type { Subject } from '../../records/principal.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 
 const PREFIX = 'lat_';
-/** Maximum number of live tokens of one owner, and of revoked ones that are still listed. */
-const MAX_EACH = 100;
-/** How long revoked tokens can be listed. */
-const REVOKED_MS = 30 * 24 * 3600 * 1000;
+/** Maximum number of live tokens of one owner, and of revoked tokens that are still listed. */
+const MAX_PER_OWNER = 100;
+/** How long revoked tokens stay listed. */
+const LISTED_MS = 30 * 24 * 3600 * 1000;
 const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
 
-/** A token that was just created. Its text is not stored. */
+/** A token that was just created. The text of the token is not stored. */
 export interface NewApiToken {
   document: ApiTokenDocument;
   token: string;
 }
 
+/** An API token to create. */
 export interface ApiTokenRequest {
   owner: Subject & { tenant: string };
   name: string | null;
-  /** See `ApiTokenDocument`. */
+  /** Name of the owner in requests of older programs; see `ApiTokenDocument`. */
   label?: string | undefined;
   scopes: readonly Scope[];
   /** The scopes as the request named them, if those names differ from the server's. */
   words?: readonly string[] | undefined;
-  /** Milliseconds; null: until it is revoked. */
+  /** Lifetime in milliseconds; null: it does not expire. */
   lifeMs: number | null;
 }
 
@@ -44,7 +45,7 @@ export class ApiTokens {
   /** Token → hash, so that a token that is sent with every chunk is hashed only once. */
   readonly #hashed = new Map<string, string>();
   /** Owners of tokens that are being stored. */
-  readonly #making = new Set<{ owner: Subject; revoked: boolean }>();
+  readonly #pending = new Set<{ owner: Subject; revoked: boolean }>();
 
   private constructor(cache: DocumentCache<ApiTokenDocument>, clock: Clock) {
     this.#cache = cache;
@@ -61,14 +62,13 @@ export class ApiTokens {
   }
 
   /**
-   * Durable when it resolves.
-   * Creates a token.
+   * Creates a token. Durable when it resolves.
    * @throws LadingError `quota_exceeded` at the maximum number of tokens; `validation_failed` for a lifetime out of range; `unauthorized` when
    * all tokens of the owner were revoked meanwhile
    */
   async create({ owner, name, label, scopes, words, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
-    if (this.#countOf(owner) >= MAX_EACH) {
-      throw new LadingError('quota_exceeded', `This owner already has ${MAX_EACH} API tokens; revoke one first.`);
+    if (this.#countOf(owner) >= MAX_PER_OWNER) {
+      throw new LadingError('quota_exceeded', `This owner already has ${MAX_PER_OWNER} API tokens; revoke one first.`);
     }
     const id = randomBytes(8).toString('hex');
     const token = makeToken(id);
@@ -88,16 +88,19 @@ export class ApiTokens {
       lastUsed: null,
       uses: 0,
     };
-    const making = { owner, revoked: false };
-    this.#making.add(making);
+    const pending = { owner, revoked: false };
+    this.#pending.add(pending);
     try {
       await this.#cache.put(document);
     } finally {
-      this.#making.delete(making);
+      this.#pending.delete(pending);
     }
-    if (making.revoked) {
+    if (pending.revoked) {
       await this.revoke(id);
-      throw new LadingError('unauthorized', 'The API tokens of this owner were revoked meanwhile; sign in again.');
+      throw new LadingError(
+        'unauthorized',
+        'The API tokens of this owner were revoked during the request; sign in again.',
+      );
     }
     return { document, token };
   }
@@ -113,18 +116,18 @@ export class ApiTokens {
     return this.#find(token);
   }
 
-  /** Like `findLive`; counts the use. */
+  /** Like `findLive`, and counts a use of the token. */
   use(token: string): ApiTokenDocument | null {
     const document = this.findLive(token);
     if (document === null) return null;
     const now = this.#clock.now();
     const days = countedOn(document.days, dayOf(now));
     const used = { ...document, lastUsed: now, uses: document.uses + 1, days };
-    this.#cache.use(used, this.#clock.monotonic());
+    this.#cache.putLater(used, this.#clock.monotonic());
     return used;
   }
 
-  /** False once it was revoked or has expired. */
+  /** False once the token was revoked or has expired. */
   isLive(id: string): boolean {
     const document = this.#cache.get(id);
     return document !== undefined && isLive(document, this.#clock);
@@ -134,7 +137,7 @@ export class ApiTokens {
     return this.#cache.get(id);
   }
 
-  /** Tokens of one owner, or of the whole tenant for null; oldest first. */
+  /** Tokens of one owner of the tenant, or of all for null; oldest first. */
   list(tenant: string, owner: string | null): ApiTokenDocument[] {
     return [...this.#cache.values()]
       .filter((document) => document.tenant === tenant && (owner === null || document.owner === owner))
@@ -151,30 +154,30 @@ export class ApiTokens {
     return { document, token };
   }
 
-  /** Revokes a token at once. It stays listed for a while. False if the id does not exist. */
+  /** Revokes a token at once; it stays listed for 30 days. Durable when it resolves; false if the id does not exist. */
   async revoke(id: string): Promise<boolean> {
     const document = this.#cache.get(id);
     if (!document) return false;
     if (document.revokedAt !== undefined) return true;
     await this.#cache.change(id, { hash: '', revokedAt: this.#clock.steady() });
-    await this.#forgetOldest(document);
+    await this.#removeOldest(document);
     return true;
   }
 
-  /** Revokes a token at once and removes its document. */
-  async forget(id: string): Promise<void> {
+  /** Revokes a token at once and deletes its document. */
+  async remove(id: string): Promise<void> {
     await this.#cache.remove(id);
   }
 
-  /** Keeps only the youngest revoked tokens of an owner. */
-  async #forgetOldest({ owner: id, ownerKind: kind }: ApiTokenDocument): Promise<void> {
-    const revoked = this.#of({ id, kind }).filter(({ revokedAt }) => revokedAt !== undefined);
-    // Reversed first: the sort is stable, so of two tokens revoked at the same time the younger one comes first.
+  /** Removes the oldest revoked tokens of an owner beyond the maximum. */
+  async #removeOldest({ owner: id, ownerKind: kind }: ApiTokenDocument): Promise<void> {
+    const revoked = this.#tokensOf({ id, kind }).filter(({ revokedAt }) => revokedAt !== undefined);
+    // The sort is stable, so of two tokens that were revoked at the same time, the younger one stays first.
     revoked.reverse().sort((a, b) => (b.revokedAt ?? 0) - (a.revokedAt ?? 0));
-    for (const old of revoked.slice(MAX_EACH)) await this.forget(old.id);
+    for (const old of revoked.slice(MAX_PER_OWNER)) await this.remove(old.id);
   }
 
-  #of(owner: Subject): ApiTokenDocument[] {
+  #tokensOf(owner: Subject): ApiTokenDocument[] {
     return [...this.#cache.values()].filter((document) =>
       isSame(owner, { id: document.owner, kind: document.ownerKind }),
     );
@@ -182,23 +185,23 @@ export class ApiTokens {
 
   /** Revokes all tokens of an owner, including those that are being created. */
   async revokeAllOf(owner: Subject): Promise<void> {
-    for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
-    await Promise.all(this.#of(owner).map(({ id }) => this.revoke(id)));
+    for (const pending of this.#pending) pending.revoked ||= isSame(pending.owner, owner);
+    await Promise.all(this.#tokensOf(owner).map(({ id }) => this.revoke(id)));
   }
 
   /** Removes all tokens of an owner that is being deleted. */
-  async forgetAllOf(owner: Subject): Promise<void> {
-    for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
-    await Promise.all(this.#of(owner).map(({ id }) => this.forget(id)));
+  async removeAllOf(owner: Subject): Promise<void> {
+    for (const pending of this.#pending) pending.revoked ||= isSame(pending.owner, owner);
+    await Promise.all(this.#tokensOf(owner).map(({ id }) => this.remove(id)));
   }
 
   /** Removes tokens that expired or were revoked long ago. Returns their number. */
   async sweep(): Promise<number> {
     const ended = [...this.#cache.values()].filter(({ expiresAt, revokedAt }) => {
-      if (revokedAt !== undefined) return isLongPast(this.#clock, revokedAt + REVOKED_MS);
+      if (revokedAt !== undefined) return isLongPast(this.#clock, revokedAt + LISTED_MS);
       return expiresAt !== null && isLongPast(this.#clock, expiresAt);
     });
-    for (const { id } of ended) await this.forget(id);
+    for (const { id } of ended) await this.remove(id);
     return ended.length;
   }
 
@@ -207,7 +210,7 @@ export class ApiTokens {
   }
 
   #countOf({ id, kind }: Subject): number {
-    let count = [...this.#making].filter(({ owner }) => isSame(owner, { id, kind })).length;
+    let count = [...this.#pending].filter(({ owner }) => isSame(owner, { id, kind })).length;
     for (const document of this.#cache.values()) {
       if (document.owner === id && document.ownerKind === kind && isLive(document, this.#clock)) count += 1;
     }
@@ -220,14 +223,14 @@ export class ApiTokens {
     if (!document || document.revokedAt !== undefined) return null;
     const hash = this.#hashed.get(token) ?? hashOf(token);
     if (!timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hash, 'hex'))) return null;
-    // Only valid tokens are cached, so that guesses take no memory. Rotated and revoked ones go when the cache is cleared.
+    // Only valid tokens are cached, so that guesses take no memory. Clearing the cache drops rotated and revoked ones.
     if (this.#hashed.size > 2 * this.#cache.size + 1000) this.#hashed.clear();
     this.#hashed.set(token, hash);
     return document;
   }
 }
 
-/** False once it was revoked or has expired. */
+/** False once the token was revoked or has expired. */
 export function isLive({ expiresAt, revokedAt }: ApiTokenDocument, clock: Clock): boolean {
   if (revokedAt !== undefined) return false;
   return expiresAt === null || expiresAt > clock.steady();
@@ -253,18 +256,18 @@ export function dayOf(time: number): number {
   return Math.floor(time / (24 * 3600 * 1000));
 }
 
-/** Adds one use on that day. */
+/** The counters after one more use on this day. */
 function countedOn(days: TokenDays | undefined, day: number): TokenDays {
-  // A clock that was set back does not start a new day.
+  // If the clock was set back, the latest day continues.
   if (days && days.day >= day) return { ...days, day, today: days.today + 1 };
   return { day, today: 1, before: usesByDay(days, day).slice(1, -1) };
 }
 
 /** Uses on each of the last 30 days, ending with today. */
 export function usesByDay(days: TokenDays | undefined, day: number): number[] {
-  const none = new Array<number>(DAYS).fill(0);
-  if (!days) return none;
-  // A clock that was set back counts as today.
+  const zeros = new Array<number>(DAYS).fill(0);
+  if (!days) return zeros;
+  // If the clock was set back, the latest day counts as today.
   const passed = Math.max(0, day - days.day);
-  return [...none, ...days.before, days.today, ...none.slice(0, passed)].slice(-DAYS);
+  return [...zeros, ...days.before, days.today, ...zeros.slice(0, passed)].slice(-DAYS);
 }

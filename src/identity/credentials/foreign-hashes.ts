@@ -9,7 +9,7 @@ const PBKDF2 = /^pbkdf2:(sha1|sha256|sha512):(\d{1,8})\$([^$]{1,128})\$((?:[0-9a
 const SCRYPT = /^scrypt:(\d{1,7}):(\d{1,3}):(\d{1,3})\$([^$]{1,128})\$((?:[0-9a-f]{2}){16,128})$/;
 /** More iterations would block a thread for seconds. */
 const MAX_ITERATIONS = 10_000_000;
-/** In bytes; werkzeug's own parameters take 32 MiB. */
+/** In bytes. The default parameters of werkzeug take 32 MiB. */
 const MAX_MEMORY = 256 * 1024 ** 2;
 
 /** True for a hash that `verifyForeign` can check. */

@@ -1,22 +1,24 @@
 /**
  * Estimates how many guesses a password takes with zxcvbn: words, names and passwords of many languages, keyboard patterns, dates,
- * repetitions and letter substitutions. Loading its dictionaries takes a third of a second and 60 MB, and a hostile password a tenth of
- * a second, so the server runs it in a thread (`workers/strength.ts`) that ends when idle.
+ * repetitions and letter substitutions. Loading its dictionaries takes a third of a second and 60 MB, and the worst password takes a
+ * tenth of a second, so the server runs it in a thread (`workers/strength.ts`) that ends when it is idle.
  */
 import { createRequire } from 'node:module';
 import type { ZxcvbnFactory, ZxcvbnResult } from '@zxcvbn-ts/core';
 
-/** Number of characters that the estimator examines: its time grows with the length, and further characters only add guesses. */
-export const LOOKED_AT = 64;
-/** Substituted characters that are tried together. */
+/** Characters that the estimator examines. Its time grows with the length, and further characters only add guesses. */
+export const MAX_EXAMINED = 64;
+/** Substituted characters that the estimator tries together. */
 const MAX_SUBSTITUTIONS = 16;
 
+/** A password to estimate. */
 export interface StrengthTask {
   password: string;
-  /** Words that belong to the person: names, addresses. */
+  /** Words that belong to the person, such as names and addresses. */
   words: string[];
 }
 
+/** The result of an estimate. */
 export interface Strength {
   /** Expected number of guesses. */
   guesses: number;
@@ -36,7 +38,7 @@ export function loadEstimator(): Estimator {
     dictionary: { ...common.dictionary, ...en.dictionary },
     graphs: common.adjacencyGraphs,
     translations: en.translations,
-    maxLength: LOOKED_AT,
+    maxLength: MAX_EXAMINED,
     l33tMaxSubstitutions: MAX_SUBSTITUTIONS,
   } as ConstructorParameters<typeof ZxcvbnFactory>[0]);
   return ({ password, words }) => {

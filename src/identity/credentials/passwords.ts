@@ -5,27 +5,27 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { LadingError } from '../../errors.ts';
-import { type Asker, FairQueue } from '../limits/fair-queue.ts';
-import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './password-strength.ts';
+import { FairQueue, type Requester } from '../limits/fair-queue.ts';
+import { loadEstimator, MAX_EXAMINED, type Strength, type StrengthTask } from './password-strength.ts';
 
 /** In characters, not in bytes. */
-export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
-/** The estimate for eight random characters. */
+export const PASSWORD_LENGTH = { min: 8, max: 128 } as const;
+/** Roughly the guesses that eight random characters take. */
 const MIN_GUESSES = 1e8;
-/** Below this length, digits alone may be a date or a telephone number. */
+/** A password of fewer digits alone may be a date or a telephone number. */
 const FEW_DIGITS = 12;
 /** Separators in dates and telephone numbers. */
 const BETWEEN_DIGITS = /[\s()+./-]/g;
-/** No repetition of a common password is longer. */
+/** Length up to which a repeated unit is searched for. */
 const MAX_REPEATED = 64;
 /** Minimum length when each run of neighbouring characters counts as one. */
 const MIN_UNRELATED = 5;
 /** Each estimate takes at most a tenth of a second in the single thread. */
-const TURNS = new FairQueue({ atOnce: 1, waiting: 64, waitingEach: 32 });
+const queue = new FairQueue({ concurrency: 1, waiting: 64, waitingPerNetwork: 32 });
 const IDLE_THREAD_MS = 60_000;
 
-/** Personal data of the person, which must not make up the password. */
-export interface Known {
+/** Words that belong to the person or the server. The password must not consist of them. */
+export interface PersonalData {
   email: string;
   name?: string;
   surname?: string;
@@ -34,16 +34,16 @@ export interface Known {
 }
 
 const PRODUCT = 'lading';
-const ADVICE = 'Choose several unrelated words, or let a password manager make one.';
+const ADVICE = 'Choose several unrelated words, or let a password manager generate one.';
 
 /**
  * Checks a password that a person chose. The estimate runs in a separate thread.
  * @throws LadingError `validation_failed` with the reason and advice; `overloaded`
  */
-export async function checkPassword(password: string, known: Known, asker?: Asker): Promise<void> {
-  refuseFor(formOf(password, known));
+export async function checkPassword(password: string, known: PersonalData, requester?: Requester): Promise<void> {
+  throwIf(defectOf(password, known));
   for (const task of tasksOf(password, known)) {
-    refuseFor(reasonOf(await TURNS.run(() => estimated(task), asker), password));
+    throwIf(weaknessOf(await queue.run(() => estimate(task), requester), password));
   }
 }
 
@@ -51,56 +51,57 @@ export async function checkPassword(password: string, known: Known, asker?: Aske
  * Like `checkPassword`, but synchronous, for settings that are read before the server starts. Takes half a second.
  * @throws LadingError `validation_failed`
  */
-export function checkPasswordNow(password: string, known: Known): void {
-  refuseFor(formOf(password, known));
-  const estimate = loadEstimator();
-  for (const task of tasksOf(password, known)) refuseFor(reasonOf(estimate(task), password));
+export function checkPasswordNow(password: string, known: PersonalData): void {
+  throwIf(defectOf(password, known));
+  const estimator = loadEstimator();
+  for (const task of tasksOf(password, known)) throwIf(weaknessOf(estimator(task), password));
 }
 
-function refuseFor(reason: string | null): void {
+function throwIf(reason: string | null): void {
   if (reason !== null) throw new LadingError('validation_failed', reason);
 }
 
-/** What is wrong with a password apart from its strength; null: nothing. */
-function formOf(given: string, known: Known): string | null {
+/** Why a password is not acceptable, apart from its strength; null if it is. */
+function defectOf(given: string, known: PersonalData): string | null {
   const password = given.normalize('NFC');
-  const { least, most } = PASSWORD_CHARACTERS;
+  const { min, max } = PASSWORD_LENGTH;
   const { length } = [...password];
-  if (length < least) return `The password is too short; it needs at least ${least} characters.`;
-  if (length > most) return `The password is too long; it may have at most ${most} characters.`;
+  if (length < min) return `The password is too short; it needs at least ${min} characters.`;
+  if (length > max) return `The password is too long; it may have at most ${max} characters.`;
   if (/\p{Cc}/u.test(password) || /\p{Cs}/u.test(password))
     return 'The password contains control characters or invalid Unicode.';
-  const lower = plainOf(password);
+  const lower = normalized(password);
   if (isPersonal(lower, known)) {
     return `The password must not be made of your name, your e-mail address or the name of this server. ${ADVICE}`;
   }
   return isSimple(lower) ? `This password is easy to guess. ${ADVICE}` : null;
 }
 
-function reasonOf({ guesses, warning }: Strength, password: string): string | null {
-  // The estimator does not see the end of a long password. It counts unless it is repetitive.
-  if (guesses >= MIN_GUESSES || (password.length > LOOKED_AT && !isSimple(plainOf(password.slice(LOOKED_AT)))))
+/** Why the estimate is too low; null if it is not. */
+function weaknessOf({ guesses, warning }: Strength, password: string): string | null {
+  // The estimator does not examine the end of a long password, which is strong unless it is simple.
+  if (guesses >= MIN_GUESSES || (password.length > MAX_EXAMINED && !isSimple(normalized(password.slice(MAX_EXAMINED)))))
     return null;
   return `This password is easy to guess. ${warning === null ? '' : `${warning} `}${ADVICE}`;
 }
 
-function plainOf(password: string): string {
+function normalized(password: string): string {
   return password.normalize('NFKC').toLowerCase();
 }
 
-/** The password, also without separators between its letters (`p a s s w o r d`) and without accents (`pásswörd`). */
-function tasksOf(password: string, known: Known): StrengthTask[] {
+/** Variants to estimate: the password as it is, without separators between letters (`p a s s w o r d`) and without accents (`pásswörd`). */
+function tasksOf(password: string, known: PersonalData): StrengthTask[] {
   const words = [...new Set(wordsOf(known))];
-  const whole = password.normalize('NFKC');
-  const joined = whole.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '');
+  const composed = password.normalize('NFKC');
+  const joined = composed.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '');
   const plain = joined.normalize('NFD').replaceAll(/\p{M}/gu, '').normalize('NFC');
-  const forms = new Set([whole, joined, plain]);
-  return [...forms].map((form) => ({ password: [...form].slice(0, LOOKED_AT).join(''), words }));
+  const forms = new Set([composed, joined, plain]);
+  return [...forms].map((form) => ({ password: [...form].slice(0, MAX_EXAMINED).join(''), words }));
 }
 
 let thread: Piscina | null = null;
 
-async function estimated(task: StrengthTask): Promise<Strength> {
+async function estimate(task: StrengthTask): Promise<Strength> {
   thread ??= new Piscina({
     filename: fileURLToPath(new URL('../../../workers/strength.js', import.meta.url)),
     minThreads: 0,
@@ -114,7 +115,7 @@ async function estimated(task: StrengthTask): Promise<Strength> {
 }
 
 /** Keeps only letters and digits. */
-function squeezed(text: string): string {
+function lettersAndDigits(text: string): string {
   return text.replaceAll(/[^\p{L}\p{N}]/gu, '');
 }
 
@@ -124,30 +125,30 @@ function unitOf(text: string): string {
 }
 
 /** Names and addresses as they may appear in a password, in lower case. */
-function wordsOf({ email, name = '', surname = '', site = '' }: Known): string[] {
+function wordsOf({ email, name = '', surname = '', site = '' }: PersonalData): string[] {
   const [local = '', domain = ''] = email.split('@');
   const [label = ''] = domain.split('.');
-  const ofSite = [site, ...site.split(/[^\p{L}\p{N}-]/u)];
+  const siteNames = [site, ...site.split(/[^\p{L}\p{N}-]/u)];
   return [
     ...[email, local, domain, label, `${local}${label}`],
     ...[name, surname, `${name}${surname}`, `${surname}${name}`],
-    ...[...ofSite, PRODUCT],
+    ...[...siteNames, PRODUCT],
   ]
-    .map((word) => squeezed(plainOf(word)))
+    .map((word) => lettersAndDigits(normalized(word)))
     .filter((word) => word.length >= 3);
 }
 
-/** True if little remains without the person's own words, also when digits and signs substitute letters. */
-function isPersonal(lower: string, known: Known): boolean {
+/** True if little remains after the person's words are removed, also where digits and signs stand for letters. */
+function isPersonal(lower: string, known: PersonalData): boolean {
   const words = wordsOf(known).sort((a, b) => b.length - a.length);
-  return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((written) => {
-    const text = squeezed(written);
+  return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((variant) => {
+    const text = lettersAndDigits(variant);
     const rest = words.reduce((left, word) => left.replaceAll(word, ''), text);
     return rest.length < MIN_UNRELATED && rest.length < text.length;
   });
 }
 
-/** Common substitutions of letters. 1 and ! may replace i or l, so they are not in the table. */
+/** Letters that digits and signs stand for. 1 and ! may mean i or l, so they are not in the table. */
 const LETTERS: Readonly<Record<string, string>> = {
   ...{ '0': 'o', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '9': 'g', '@': 'a', $: 's', '+': 't' },
 };
@@ -177,9 +178,10 @@ function follows(before: string, char: string): boolean {
   return Math.abs(step) <= 1 || NEIGHBOURS.has(`${before}${char}`);
 }
 
+/** True if the password repeats a short unit, consists of few digits or of few unrelated characters. */
 function isSimple(lower: string): boolean {
   const characters = [...unitOf(lower)];
-  if (characters.length < PASSWORD_CHARACTERS.least) return true;
+  if (characters.length < PASSWORD_LENGTH.min) return true;
   const digits = lower.replaceAll(BETWEEN_DIGITS, '');
   if (/^\p{N}+$/u.test(digits) && digits.length < FEW_DIGITS) return true;
   if (new Set(characters).size < MIN_UNRELATED) return true;

@@ -9,19 +9,22 @@ export function familyIdOf(text: string): string | null {
   return TOKEN.exec(text)?.[1] ?? null;
 }
 
+/** Generates a refresh token for a session. */
 export function makeToken(id: string): string {
   return `lrt_${id}_${randomBytes(32).toString('base64url')}`;
 }
 
+/** The hash of a token, as stored. */
 export function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** A box that only this token opens: its key is derived from the 256 random bits of the token, which is not stored. */
+/** A box whose key is derived from the token. The token is not stored, so only its holder can open the box. */
 export function boxOf(token: string): SealedBox {
   return new SealedBox(createHash('sha256').update(`successor of ${token}`).digest());
 }
 
+/** True if this is the hash of the token. Takes the same time for every token. */
 export function isHashOf(hash: string, token: string): boolean {
   return timingSafeEqual(Buffer.from(hash, 'hex'), createHash('sha256').update(token).digest());
 }

@@ -1,13 +1,13 @@
 /**
  * Secrets and their hashes. Passwords are hashed with scrypt, which is memory-hard and deliberately slow, so only a few hashes run at a time
- * and few may wait, in a fair queue: a flood of sign-ins costs bounded memory and leaves the thread pool to the disk. Generated secrets
- * have 256 random bits and cannot be guessed: they are hashed with SHA-256 without waiting.
+ * and few may wait, in a fair queue: a flood of sign-ins takes bounded memory and does not keep disk operations out of the thread pool.
+ * Generated secrets have 256 random bits and cannot be guessed: they are hashed with SHA-256 without waiting.
  */
 import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { type Asker, FairQueue } from '../limits/fair-queue.ts';
+import { FairQueue, type Requester } from '../limits/fair-queue.ts';
 import { isForeignHash, verifyForeign } from './foreign-hashes.ts';
 
-/** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. */
+/** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms per hash. */
 const LOG2_COST = 14;
 const BLOCK_SIZE = 8;
 const PARALLEL = 1;
@@ -16,12 +16,12 @@ const HASH_BYTES = 32;
 /** Longer secrets are rejected without hashing. */
 const MAX_SECRET_CHARACTERS = 1024;
 /** 256 waiting hashes take about five seconds. */
-const LIMITS = { atOnce: 2, waiting: 256, waitingEach: 128 };
+const LIMITS = { concurrency: 2, waiting: 256, waitingPerNetwork: 128 };
 /** Maximum number of verified secrets in the cache. */
-const MAX_PROVEN = 10_000;
+const MAX_CACHED = 10_000;
 const FAST = /^sha256\$([\w-]+)\$([\w-]+)$/;
 
-/** 256 random bits as 43 characters that survive any shell, URL and form. */
+/** Generates a secret: 256 random bits as 43 characters that need no escaping in shells, URLs and forms. */
 export function generateSecret(): string {
   return randomBytes(32).toString('base64url');
 }
@@ -52,8 +52,8 @@ function decode(encoded: string): Parameters {
   };
 }
 
-/** A hash that no secret matches, with the cost of a real one. Secrets of unknown ids are compared with it. */
-const NOBODY = encode({ salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) });
+/** A hash that no secret matches. Secrets of unknown ids are compared with it, so that a refusal takes as long as for a known id. */
+const DUMMY_HASH = encode({ salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) });
 
 /** The hash of a secret that `generateSecret` made: `sha256$salt$hash`. */
 export function hashGenerated(secret: string): string {
@@ -71,26 +71,26 @@ function fastHash(secret: string, salt: string): Buffer {
 }
 
 export class Secrets {
-  readonly #turns = new FairQueue(LIMITS);
+  readonly #queue = new FairQueue(LIMITS);
   /** HMACs of verified pairs of hash and secret. Their key exists only in memory. */
-  readonly #proven = new Set<string>();
-  readonly #provenKey = randomBytes(32);
+  readonly #verified = new Set<string>();
+  readonly #cacheKey = randomBytes(32);
 
   /**
    * A salted hash of a chosen secret, including its parameters: `scrypt$ln=14,r=8,p=1$salt$hash`.
    * @throws LadingError `overloaded` when too many requests wait
    */
-  async hash(secret: string, asker?: Asker): Promise<string> {
+  async hash(secret: string, requester?: Requester): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
     const use = { cost: 2 ** LOG2_COST, blockSize: BLOCK_SIZE, parallel: PARALLEL, salt };
-    return encode({ salt, hash: await this.#derive(secret, use, HASH_BYTES, asker) });
+    return encode({ salt, hash: await this.#derive(secret, use, HASH_BYTES, requester) });
   }
 
   /**
    * True if the secret matches the hash. For null (unknown id) the result is false after the time that a chosen secret takes.
    * @throws LadingError `overloaded` when too many requests wait
    */
-  async verify(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
+  async verify(secret: string, encoded: string | null, requester?: Requester): Promise<boolean> {
     if (secret.length > MAX_SECRET_CHARACTERS) return false;
     const [, salt, fast] = FAST.exec(encoded ?? '') ?? [];
     if (salt !== undefined && fast !== undefined) {
@@ -98,26 +98,27 @@ export class Secrets {
       const actual = fastHash(secret, salt);
       return expected.length === actual.length && timingSafeEqual(actual, expected);
     }
-    if (encoded !== null && isForeignHash(encoded)) return this.#turns.run(() => verifyForeign(secret, encoded), asker);
-    const expected = decode(encoded ?? NOBODY);
-    const actual = await this.#derive(secret, expected, expected.hash.length, asker);
+    if (encoded !== null && isForeignHash(encoded))
+      return this.#queue.run(() => verifyForeign(secret, encoded), requester);
+    const expected = decode(encoded ?? DUMMY_HASH);
+    const actual = await this.#derive(secret, expected, expected.hash.length, requester);
     return timingSafeEqual(actual, expected.hash) && encoded !== null;
   }
 
   /**
    * Like `verify`, but caches matches, which are then accepted without waiting. For secrets that programs send with every request.
    */
-  async verifyOften(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
+  async verifyCached(secret: string, encoded: string | null, requester?: Requester): Promise<boolean> {
     if (secret.length > MAX_SECRET_CHARACTERS) return false;
-    const proof = createHmac('sha256', this.#provenKey).update(`${encoded} ${secret}`).digest('base64url');
-    if (this.#proven.has(proof)) return true;
-    if (!(await this.verify(secret, encoded, asker))) return false;
-    if (this.#proven.size >= MAX_PROVEN) this.#proven.clear();
-    this.#proven.add(proof);
+    const proof = createHmac('sha256', this.#cacheKey).update(`${encoded} ${secret}`).digest('base64url');
+    if (this.#verified.has(proof)) return true;
+    if (!(await this.verify(secret, encoded, requester))) return false;
+    if (this.#verified.size >= MAX_CACHED) this.#verified.clear();
+    this.#verified.add(proof);
     return true;
   }
 
-  #derive(secret: string, use: Omit<Parameters, 'hash'>, length: number, asker?: Asker): Promise<Buffer> {
+  #derive(secret: string, use: Omit<Parameters, 'hash'>, length: number, requester?: Requester): Promise<Buffer> {
     const { cost: N, blockSize: r, parallel: p, salt } = use;
     const maxmem = 256 * N * r;
     const derived = (): Promise<Buffer> =>
@@ -126,6 +127,6 @@ export class Secrets {
           error ? fail(error) : done(key),
         );
       });
-    return this.#turns.run(derived, asker);
+    return this.#queue.run(derived, requester);
   }
 }

@@ -1,4 +1,4 @@
-/** Finds the sessions of a subject, ordered by their last use. */
+/** An index of sessions by subject, ordered by their last use. */
 import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 
@@ -11,8 +11,8 @@ export class SessionIndex {
     return [...(this.#bySubject.get(keyOf(subject)) ?? [])];
   }
 
-  /** Adds a session, or moves it, as the most recently used one. */
-  use(session: SessionDocument): void {
+  /** Makes a session the most recently used one of its subject. */
+  touch(session: SessionDocument): void {
     const key = keyOf(subjectOf(session));
     const ids = this.#bySubject.get(key) ?? new Set<string>();
     ids.delete(session.id);

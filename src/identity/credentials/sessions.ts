@@ -1,10 +1,10 @@
 /**
  * Sessions. Most sessions can be renewed: each has a chain of refresh tokens of which only the newest is valid. The previous one returns
  * the same successor for 30 more seconds, because a reply may get lost, and two tabs of a browser may renew at the same time. A token that
- * is used later, or is older, was stolen: the whole session ends, with every access token that belongs to it (RFC 9700 §4.14.2).
+ * is used later, or is older, may have been stolen: the whole session ends, with every access token that belongs to it (RFC 9700 §4.14.2).
  *
- * Sessions have a maximum age, however often they are renewed. A session whose access token lasts as long as itself needs no refresh
- * token; it has a document all the same, so that it is listed and ended like the others.
+ * Sessions have a maximum age, however often they are renewed. A session whose access token lasts as long as the session itself needs
+ * no refresh token. It has a document, too, so that it can be listed and ended like the others.
  *
  *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which has the hashes of the last two tokens. The
  *                         again → token 2                            newest token is stored encrypted with the one before it
@@ -22,13 +22,13 @@ import { boxOf, familyIdOf, hashOf, isHashOf, makeToken } from './refresh-tokens
 import { SessionIndex } from './session-index.ts';
 
 /**
- * Maximum number of sessions of one subject; the least recently used one ends first. So a device that signs in every half hour does not
- * accumulate documents.
+ * Maximum number of sessions of one subject; the least recently used one ends first. Without it, a device that signs in every half hour
+ * would accumulate documents.
  */
-const MAX_EACH = 16;
-/** The maximum while their access tokens may be in use: many programs may share one device. */
+const MAX_PER_SUBJECT = 16;
+/** The maximum while their access tokens may still be valid: many programs may share one device. */
 const MAX_IN_USE = 1000;
-/** How long a used token returns the same successor again. */
+/** How long a used token returns the same successor. */
 export const GRACE_MS = 30_000;
 /** Maximum length of the user agent, in characters. */
 const MAX_AGENT = 200;
@@ -62,7 +62,7 @@ export class Sessions {
     this.#accessMs = seconds.access * 1000;
     this.#maxAgeMs = seconds.maxAge * 1000;
     for (const session of [...cache.values()].sort((a, b) => a.expiresAt - b.expiresAt)) {
-      this.#bySubject.use(session);
+      this.#bySubject.touch(session);
       this.#resumeGrace(session);
     }
   }
@@ -104,14 +104,14 @@ export class Sessions {
       scopes: scopes === null ? null : [...scopes],
       hash: hashOf(refreshToken),
       createdAt: now,
-      expiresAt: longMs === undefined ? this.#endOf(now, now) : now + longMs,
+      expiresAt: longMs === undefined ? this.#expiryOf(now, now) : now + longMs,
       ...(agent === undefined ? {} : { agent: printable(agent) }),
       ...(longMs === undefined ? {} : { long: true as const }),
       ...(network === undefined ? {} : { network }),
     };
     await this.#cache.put(session);
-    this.#bySubject.use(session);
-    // Two at most, so that the number shrinks when it was above the limit.
+    this.#bySubject.touch(session);
+    // Ends up to two, so that the number shrinks if it was above the limit.
     for (let n = 0; n < 2; n += 1) await this.#endOldest(subject);
     return { session, refreshToken };
   }
@@ -146,17 +146,17 @@ export class Sessions {
   }
 
   /**
-   * Renews a session without a new refresh token; it expires as before. For programs that never store another token. Durable when it
-   * resolves.
+   * Renews a session without a new refresh token; its expiry does not change. For programs that never store a second token. Durable
+   * when it resolves.
    * @throws LadingError `unauthorized`
    */
   async renewWithSameToken(refreshToken: string): Promise<IssuedSession> {
-    const before = this.ofToken(refreshToken);
+    const before = this.findByToken(refreshToken);
     if (before === null) throw badToken();
     const session = { ...before, renewedAt: this.#clock.steady() };
     await this.#cache.replace(before, session);
     if (!this.isAlive(session.id)) throw badToken();
-    this.#bySubject.use(session);
+    this.#bySubject.touch(session);
     return { session, refreshToken };
   }
 
@@ -176,7 +176,7 @@ export class Sessions {
     const next = makeToken(id);
     const now = this.#clock.steady();
     const previous = { hash: before.hash, next: boxOf(refreshToken).seal(next, id), at: now };
-    const expiresAt = this.#endOf(before.createdAt, now);
+    const expiresAt = this.#expiryOf(before.createdAt, now);
     const session = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
     const grace = this.#graces.get(id);
     this.#graces.set(id, this.#clock.monotonic() + GRACE_MS);
@@ -189,18 +189,18 @@ export class Sessions {
     }
     // The session may have ended meanwhile.
     if (!this.isAlive(id)) throw badToken();
-    this.#bySubject.use(session);
+    this.#bySubject.touch(session);
     return { session, refreshToken: next };
   }
 
-  /** The newest token, if this is the previous one and its grace period has not ended. */
+  /** The newest token, if the given one is the previous one and its grace period has not ended; null otherwise. */
   #successorOf({ id, previous }: SessionDocument, refreshToken: string): string | null {
     const until = this.#graces.get(id);
     if (until === undefined || previous === undefined || !isHashOf(previous.hash, refreshToken)) return null;
     return this.#clock.monotonic() < until ? boxOf(refreshToken).open(previous.next, id) : null;
   }
 
-  /** Restores the rest of a grace period after a restart. A grace period that is too long does less harm than a session that ends. */
+  /** Restores the rest of a grace period after a restart. A longer grace period does less harm than an ended session. */
   #resumeGrace({ id, previous }: SessionDocument): void {
     if (previous === undefined) return;
     const passed = Math.max(0, this.#clock.steady() - previous.at);
@@ -208,8 +208,8 @@ export class Sessions {
   }
 
   /**
-   * The session that a token names, whether or not it was used before, or null. For checks of the subject and scopes before
-   * `refresh`.
+   * The live session that a token belongs to, whether or not the token was used before; null without one. For checks of the subject and
+   * scopes before `refresh`.
    */
   familyOf(refreshToken: string): SessionDocument | null {
     const id = familyIdOf(refreshToken);
@@ -217,8 +217,8 @@ export class Sessions {
     return session !== undefined && this.isAlive(session.id) ? session : null;
   }
 
-  /** The session of which this is the newest token, or null. */
-  ofToken(refreshToken: string): SessionDocument | null {
+  /** The live session whose newest token this is; null without one. */
+  findByToken(refreshToken: string): SessionDocument | null {
     const session = this.familyOf(refreshToken);
     return session !== null && isHashOf(session.hash, refreshToken) ? session : null;
   }
@@ -253,7 +253,7 @@ export class Sessions {
       await this.#cache.remove(id);
     } catch (error) {
       // The session is still alive, so `endAllOf` must find it.
-      this.#bySubject.use(session);
+      this.#bySubject.touch(session);
       throw error;
     }
   }
@@ -279,13 +279,13 @@ export class Sessions {
     const ids = this.#bySubject.idsOf(subject);
     const [oldest = ''] = ids;
     const session = this.#cache.get(oldest);
-    if (ids.length <= MAX_EACH || !session) return;
+    if (ids.length <= MAX_PER_SUBJECT || !session) return;
     const lastUse = session.renewedAt ?? Math.max(session.createdAt, session.expiresAt - this.#lifeMs);
     const lastAccess = session.long ? session.expiresAt : lastUse + this.#accessMs;
     if (lastAccess <= this.#clock.steady() || ids.length > MAX_IN_USE) await this.end(session.id);
   }
 
-  #endOf(createdAt: number, now: number): number {
+  #expiryOf(createdAt: number, now: number): number {
     return Math.min(now + this.#lifeMs, createdAt + this.#maxAgeMs);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Keys that sign access tokens which other servers verify on their own (EdDSA, RS256). The newest key signs; older ones verify until the
- * last token that they signed has expired.
+ * Keys that sign access tokens (EdDSA, RS256). Other servers can verify these tokens with the public keys. The newest key signs; older
+ * keys verify until the last token that they signed has expired.
  *
  *     created → signs for `rotateDays` → only verifies → expired → removed a day later
  */
@@ -10,13 +10,13 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { SecretBox } from '../../contracts/collection.ts';
 
-/** HS256 has one secret, which is stored elsewhere and not published. */
+/** HS256 signs with one secret, which is stored elsewhere and not published. */
 export const JWT_ALGORITHMS = ['HS256', 'EdDSA', 'RS256'] as const;
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 export type RotatingAlgorithm = Exclude<JwtAlgorithm, 'HS256'>;
 
 const DAY_MS = 24 * 3600 * 1000;
-/** The old key still signs while a new one is being stored. */
+/** The old key still signs while the new one is being stored. */
 const GRACE_MS = 60_000;
 const RSA_BITS = 2048;
 
@@ -40,7 +40,7 @@ interface StoredKey {
   createdAt: number;
   /** Maximum lifetime of the tokens that it signed. */
   lifeMs: number;
-  /** When the last token that it signed expires; null: it is the key that signs. */
+  /** When the last token that it signed expires; null for the key that signs. */
   until: number | null;
   /** How far the date was ahead of the time line at creation; absent in keys of earlier versions. */
   ahead?: number;
@@ -48,6 +48,7 @@ interface StoredKey {
   privateKey: string;
 }
 
+/** A key with its public part. */
 export interface SigningKey extends StoredKey {
   /** Thumbprint of the public key (RFC 7638). */
   kid: string;
@@ -56,6 +57,7 @@ export interface SigningKey extends StoredKey {
   jwk: PublicJwk;
 }
 
+/** What a key ring needs. */
 export interface KeyRingOptions {
   box: SecretBox;
   clock: Clock;
@@ -66,6 +68,7 @@ export interface KeyRingOptions {
   tokenSeconds: number;
 }
 
+/** The keys of one algorithm. They rotate in `sweep`. */
 export class KeyRing {
   readonly algorithm: RotatingAlgorithm;
   readonly #options: KeyRingOptions;
@@ -98,7 +101,7 @@ export class KeyRing {
   /** The key that signs. */
   get current(): SigningKey {
     const key = this.#keys.at(-1);
-    if (!key) throw new Error('there is no key');
+    if (!key) throw new Error('the key ring is empty');
     return key;
   }
 
@@ -128,7 +131,8 @@ export class KeyRing {
     const keys = this.#keys.filter(({ until }) => until === null || !isLongPast(clock, until));
     const last = keys.pop();
     const ahead = clock.dateOf(0);
-    const isDue = !last || last.until !== null || now - last.createdAt >= rotateDays * DAY_MS || setBack(last, ahead);
+    const isDue =
+      !last || last.until !== null || now - last.createdAt >= rotateDays * DAY_MS || wasSetBack(last, ahead);
     if (last && !isDue) keys.push(last.lifeMs >= lifeMs ? last : { ...last, lifeMs });
     if (last && isDue) keys.push({ ...last, until: last.until ?? now + Math.max(last.lifeMs, lifeMs) + GRACE_MS });
     if (isDue) keys.push(await makeKey(algorithm, now, lifeMs, ahead));
@@ -148,7 +152,7 @@ function hasExpired({ until }: StoredKey, now: number): boolean {
  * True if the clock was set back since the key was created. Other servers go by `exp` and would accept its tokens for too long, so the
  * key must be withdrawn earlier.
  */
-function setBack({ ahead = 0 }: StoredKey, now: number): boolean {
+function wasSetBack({ ahead = 0 }: StoredKey, now: number): boolean {
   return ahead - now > GRACE_MS;
 }
 
@@ -188,10 +192,10 @@ function serialize(keys: readonly SigningKey[]): Uint8Array {
 function parse(bytes: Uint8Array): SigningKey[] {
   try {
     const { keys } = JSON.parse(Buffer.from(bytes).toString('utf8')) as { keys?: unknown };
-    if (!Array.isArray(keys)) throw new Error('no list of keys');
+    if (!Array.isArray(keys)) throw new Error('keys is not an array');
     return keys.map((key: unknown) => withPublic(checked(key)));
   } catch {
-    // The original message might contain a part of a key.
+    // The message of the cause may contain a part of a key.
     throw new Error(
       'The keys that sign tokens cannot be read. Restore secrets/signingkeys from a backup, or remove the file to create new keys.',
     );
@@ -207,10 +211,10 @@ function checked(value: unknown): StoredKey {
     ahead = 0,
     privateKey,
   } = value as Partial<Record<keyof StoredKey, unknown>>;
-  if (algorithm !== 'EdDSA' && algorithm !== 'RS256') throw new Error('an unknown algorithm');
-  if (typeof createdAt !== 'number' || typeof lifeMs !== 'number') throw new Error('no times');
-  if (until !== null && typeof until !== 'number') throw new Error('no end');
-  if (typeof ahead !== 'number') throw new Error('no time');
-  if (typeof privateKey !== 'string') throw new Error('no key');
+  if (algorithm !== 'EdDSA' && algorithm !== 'RS256') throw new Error('unknown algorithm');
+  if (typeof createdAt !== 'number' || typeof lifeMs !== 'number') throw new Error('createdAt or lifeMs is missing');
+  if (until !== null && typeof until !== 'number') throw new Error('until is missing');
+  if (typeof ahead !== 'number') throw new Error('ahead is invalid');
+  if (typeof privateKey !== 'string') throw new Error('privateKey is missing');
   return { algorithm, createdAt, lifeMs, until, ahead, privateKey };
 }

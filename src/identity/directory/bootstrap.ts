@@ -6,16 +6,17 @@ import type { Identity } from './identity.ts';
 
 const ADMINISTRATORS: ReadonlySet<Role> = new Set(['admin', 'root']);
 
+/** Id and secret of an administrator. */
 export interface FirstAdmin {
   id: string;
   secret: string;
 }
 
-/** An administrator that was created, or got a new secret. */
+/** An administrator that was created or got a new secret. */
 export interface AdminChange {
   id: string;
   tenant: string;
-  /** Its role before; undefined: it is new. */
+  /** The previous role; undefined for a new administrator. */
   before: Role | undefined;
   role: Role;
 }
@@ -57,7 +58,7 @@ export async function ensureAdmin(
   await changed({ id, tenant, before, role });
 }
 
-/** A new key that signs tokens: 512 random bits in printable form. */
+/** Generates a key that signs tokens: 512 random bits in printable form. */
 export function makeSigningKey(): Uint8Array {
   return Buffer.from(randomBytes(64).toString('base64url'));
 }

@@ -29,7 +29,7 @@ import { People } from '../subjects/people.ts';
 import { principalOf } from '../subjects/principals.ts';
 import { Tenants } from '../subjects/tenants.ts';
 
-/** Assumed lifetime of access tokens when the caller is not the server (an offline command) and does not know the setting. */
+/** Assumed lifetime of access tokens for offline commands, which do not know the setting. */
 const MAX_ACCESS_SECONDS = 366 * 24 * 3600;
 
 /** Collections of the stored documents. */
@@ -44,6 +44,7 @@ export interface IdentityStores {
   tenants: Collection<TenantDocument>;
 }
 
+/** Lifetimes of credentials. */
 export interface IdentitySettings {
   /** Lifetime of a refresh token. */
   refreshSeconds: number;
@@ -53,6 +54,7 @@ export interface IdentitySettings {
   sessionSeconds?: number;
 }
 
+/** Principals, credentials, share links, grants and tenants. */
 export class Identity {
   readonly clients: Clients;
   readonly people: People;
@@ -131,7 +133,7 @@ export class Identity {
   mayStillRead({ id, kind, through }: Creator, owner: string): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     if (!document || document.disabled || !this.tenants.has(document.tenant)) return false;
-    // Not `subject`: the use of a link does not count as a use of its creator's account.
+    // `subject` would count as a use of the creator's account, which the use of a link is not.
     const { tenant, role } = document;
     if (!mayRead(principalOf({ id, kind, tenant, role }), owner)) return false;
     if (through?.kind === 'sign-in') return this.sessions.isAlive(through.id);
@@ -150,14 +152,14 @@ export class Identity {
 
   /**
    * At start: ends or moves share links and grants of files that were removed or replaced just before a crash.
-   * @param now resolves with the id of the complete file of a name, and the id of the file that it replaced
+   * @param current resolves with the id of the complete file of a name, and the id of the file that it replaced
    */
   async reconcileFiles(
     has: (id: string) => Promise<boolean>,
-    now: (owner: string, name: string) => Promise<{ id: string; replaces: string | null } | null>,
+    current: (owner: string, name: string) => Promise<{ id: string; replaces: string | null } | null>,
   ): Promise<void> {
-    for (const { owner, name, fileId } of this.grants.ofFiles()) {
-      const file = await now(owner, name);
+    for (const { owner, name, fileId } of this.grants.fileGrants()) {
+      const file = await current(owner, name);
       if (file?.replaces === fileId) await this.grants.fileReplaced(fileId, file.id);
       else if (file?.id !== fileId) await this.grants.fileRemoved(fileId);
     }
@@ -165,7 +167,7 @@ export class Identity {
   }
 
   /** True if the device or person exists in this tenant. */
-  subjectIn(tenant: string, { id, kind }: Subject): boolean {
+  hasSubject(tenant: string, { id, kind }: Subject): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     return document?.tenant === tenant && this.tenants.has(tenant);
   }
@@ -176,20 +178,20 @@ export class Identity {
    */
   async renewClient(id: string, role: Role, secret?: string): Promise<Enrolled | null> {
     const subject: Subject = { kind: 'device', id };
-    // The secret last: if this is interrupted, the old secret shows that it must be repeated.
+    // The secret changes last: after an interruption, the old secret shows that the renewal must be repeated.
     await Promise.all([this.sessions.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
     return this.clients.renew(id, role, secret);
   }
 
   /**
-   * Creates a device with a chosen id. Durable when it resolves. Credentials of an earlier device with this id are not valid for it,
-   * whatever the clock said then.
+   * Creates a device with a chosen id. Durable when it resolves. Credentials of an earlier device with this id are not valid for the new
+   * one, whatever the clock was at the time.
    */
   async createClient(client: NewClient & { id: string }): Promise<Enrolled> {
     const { id, tenant = DEFAULT_TENANT } = client;
     // Removes credentials that were created while the earlier device was being deleted.
     await this.#endAllOf({ kind: 'device', id }, tenant);
-    return this.clients.create({ ...client, again: this.revoked.get(tombstoneOf(id)) !== undefined });
+    return this.clients.create({ ...client, idWasUsed: this.revoked.get(tombstoneOf(id)) !== undefined });
   }
 
   /** Deletes a device or a person with their credentials, share links and grants; false if they do not exist. Their files stay. */
@@ -209,17 +211,17 @@ export class Identity {
   async #endAllOf(subject: Subject, tenant: string): Promise<void> {
     await Promise.all([
       this.sessions.endAllOf(subject),
-      this.apiTokens.forgetAllOf(subject),
+      this.apiTokens.removeAllOf(subject),
       this.#endSharing(subject, ownerKey(tenant, subject.id)),
     ]);
   }
 
-  /** Ends what a subject shared, what was shared with it, and what was shared of its files. */
+  /** Ends the links and grants that a subject created, received, or that others created for its files. */
   async #endSharing({ id, kind }: Subject, key: string): Promise<void> {
-    const isTheirs = (who: Subject): boolean => who.id === id && who.kind === kind;
+    const isSubject = (who: Subject): boolean => who.id === id && who.kind === kind;
     await Promise.all([
-      this.shares.revokeWhere(({ maker, owner }) => owner === key || isTheirs(maker)),
-      this.grants.revokeWhere(({ maker, owner, grantee }) => owner === key || isTheirs(maker) || isTheirs(grantee)),
+      this.shares.revokeWhere(({ maker, owner }) => owner === key || isSubject(maker)),
+      this.grants.revokeWhere(({ maker, owner, grantee }) => owner === key || isSubject(maker) || isSubject(grantee)),
     ]);
   }
 
@@ -237,9 +239,9 @@ export class Identity {
   }
 
   /**
-   * Deletes a tenant with everyone in it; false if it does not exist. Nobody in it can sign in from this moment. Files stay. The remains of
-   * an interrupted deletion are removed when it is repeated, or when a tenant with this id is created.
-   * @throws LadingError `invalid_request` for the default one
+   * Deletes a tenant with its clients and people; false if it does not exist. They cannot sign in from this moment. Files stay. Repeating
+   * an interrupted deletion, or creating a tenant with this id, removes what is left.
+   * @throws LadingError `invalid_request` for the default tenant
    */
   removeTenant(id: string): Promise<boolean> {
     return this.tenants.remove(id, () => this.#removeAllIn(id));
@@ -248,7 +250,7 @@ export class Identity {
   async #removeAllIn(tenant: string): Promise<void> {
     for (const { clientId: id } of this.clients.list(tenant)) await this.remove({ kind: 'device', id });
     for (const { id } of this.people.list(tenant)) await this.remove({ kind: 'person', id });
-    for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.forget(id);
+    for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.remove(id);
     for (const remove of this.#tenantListeners) await remove(tenant);
   }
 

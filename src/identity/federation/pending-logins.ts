@@ -1,6 +1,6 @@
 /**
- * Pending logins: sign-ins at providers that have not returned yet. The browser keeps each one, encrypted so that it can be neither read
- * nor changed there, so they cost the server nothing. They expire after ten minutes, or at a restart, which loses the key. The provider
+ * Pending logins: sign-ins at providers that have not returned yet. The server keeps none of them: the browser stores each one, encrypted
+ * so that it can be neither read nor changed there. They expire after ten minutes, or at a restart, which loses the key. The provider
  * prevents replays, because an authorization code works only once.
  */
 import { randomBytes } from 'node:crypto';
@@ -8,10 +8,11 @@ import type { Clock } from '../../contracts/clock.ts';
 import { SEALING_KEY_BYTES, SealedBox } from '../state/sealed-box.ts';
 import type { FederatedProvider, Handshake } from './providers.ts';
 
+/** A sign-in that has begun. */
 export interface PendingLogin {
   provider: FederatedProvider['name'];
   handshake: Handshake;
-  /** The provider must receive the same address twice. */
+  /** The address that the provider redirects to. The provider compares it when the code is exchanged. */
   redirectUri: string;
   tenant: string;
   /** Path of this server to redirect to afterwards; null: the reply is JSON. */
@@ -20,13 +21,15 @@ export interface PendingLogin {
   linkTo: string | null;
 }
 
+/** Lifetime of a pending login. */
 export const PENDING_LOGIN_SECONDS = 600;
 
 const PURPOSE = 'pending login';
 
+/** Seals pending logins for browsers, and opens them again. */
 export class PendingLogins {
   readonly #clock: Clock;
-  readonly #vault = new SealedBox(randomBytes(SEALING_KEY_BYTES));
+  readonly #box = new SealedBox(randomBytes(SEALING_KEY_BYTES));
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,10 +38,10 @@ export class PendingLogins {
   /** Encrypts a pending login for the browser. */
   seal(login: PendingLogin): string {
     const until = this.#clock.monotonic() + PENDING_LOGIN_SECONDS * 1000;
-    return this.#vault.seal(JSON.stringify({ ...login, until }), PURPOSE);
+    return this.#box.seal(JSON.stringify({ ...login, until }), PURPOSE);
   }
 
-  /** When a sealed login expires, in milliseconds of the monotonic clock; 0: it is invalid or has expired. */
+  /** When a sealed login expires, in milliseconds of the monotonic clock; 0 if it is invalid or has expired. */
   untilOf(text: string): number {
     const { until } = this.#opened(text) ?? { until: 0 };
     return until > this.#clock.monotonic() ? until : 0;
@@ -53,7 +56,7 @@ export class PendingLogins {
   }
 
   #opened(text: string): (PendingLogin & { until: number }) | null {
-    const opened = this.#vault.open(text, PURPOSE);
+    const opened = this.#box.open(text, PURPOSE);
     return opened === null ? null : (JSON.parse(opened) as PendingLogin & { until: number });
   }
 }

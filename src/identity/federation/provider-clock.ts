@@ -1,11 +1,11 @@
 /**
- * The clock of a sign-in provider. The lifetime of its ID tokens is measured by that clock, because the clock of this machine may be set at
- * any time. It is derived from the Date field of the provider's replies and the monotonic time since.
+ * The clock of a sign-in provider. It measures the lifetime of the provider's ID tokens, because the clock of this machine may be wrong. It
+ * is derived from the Date field of the provider's replies and the monotonic time since.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { parseHttpDate } from '../../protocol/http/conditionals.ts';
 
-/** Dates have a resolution of one second, and a provider has several machines. */
+/** Dates have a resolution of one second, and the clocks of a provider's machines differ. */
 const TOLERANCE_MS = 30_000;
 
 /** Validity of a token in seconds since the epoch, by the issuer's clock (RFC 7519 §4.1). */
@@ -14,9 +14,10 @@ export interface TokenTimes {
   nbf?: number | undefined;
 }
 
+/** The clock of one provider. */
 export class ProviderClock {
   readonly #clock: Clock;
-  /** Provider's date minus monotonic time, in milliseconds; null: no reply yet. */
+  /** The provider's date minus monotonic time, in milliseconds; null before the first reply. */
   #offset: number | null = null;
 
   constructor(clock: Clock) {
@@ -24,9 +25,9 @@ export class ProviderClock {
   }
 
   /** Wraps `fetch` to read the date of each reply. */
-  listening(through: typeof fetch): typeof fetch {
-    return async (...asked) => {
-      const reply = await through(...asked);
+  wrap(fetch: typeof globalThis.fetch): typeof fetch {
+    return async (...parameters) => {
+      const reply = await fetch(...parameters);
       const date = parseHttpDate(reply.headers.get('date') ?? '');
       if (date !== null) this.#offset = date - this.#clock.monotonic();
       return reply;

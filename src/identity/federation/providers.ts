@@ -1,6 +1,6 @@
 /**
  * Sign-in providers: any OpenID provider, and Yandex (OAuth 2.0 with a profile request). Both use the authorization code flow with PKCE and
- * `state` (RFC 9700 §2.1.1), implemented by the library.
+ * `state` (RFC 9700 §2.1.1), which the library implements.
  *
  *     begin → the browser at the provider → finish: exchange the code for tokens → the person's account there
  */
@@ -20,12 +20,13 @@ export interface Handshake {
 /** A person's account at a provider. */
 export interface FederatedPerson {
   account: FederatedAccount;
-  /** Null if the provider does not provide it, or has not verified it. */
+  /** Null if the provider does not send it, or has not verified it. */
   email: string | null;
   name: string;
   surname: string;
 }
 
+/** A sign-in provider. */
 export interface FederatedProvider {
   readonly name: 'oidc' | 'yandex';
   /**
@@ -41,10 +42,11 @@ export interface FederatedProvider {
   finish(callback: URL, handshake: Handshake): Promise<FederatedPerson>;
 }
 
+/** The registration of this server at a provider, and how to reach the provider. */
 export interface FederationClient {
   clientId: string;
   clientSecret: string;
-  /** Reaches hosts that the settings name. Hosts that the provider names must be on the public internet. */
+  /** Reaches hosts in the settings. Hosts that only the provider names must be on the public internet. */
   fetch: typeof fetch;
   clock: Clock;
 }
@@ -53,6 +55,7 @@ const TIMEOUT_SECONDS = 10;
 /** Only a provider on this machine may use plain HTTP. */
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
+/** Generates the secret values of a sign-in. */
 export function newHandshake(): Handshake {
   return { state: oauth.randomState(), verifier: oauth.randomPKCECodeVerifier(), nonce: oauth.randomNonce() };
 }
@@ -66,24 +69,24 @@ export function openIdProvider(
   issuer: string,
   { clientId, clientSecret, fetch, clock }: FederationClient,
 ): FederatedProvider {
-  const there = new ProviderClock(clock);
-  // The library uses the clock of this machine, so it must accept every date. `ProviderClock` checks them.
+  const providerClock = new ProviderClock(clock);
+  // The library uses the clock of this machine, so let it accept every date. `ProviderClock` checks the dates.
   const metadata = { client_secret: clientSecret, [oauth.clockTolerance]: Number.MAX_SAFE_INTEGER };
-  let found: Promise<oauth.Configuration> | null = null;
+  let discovered: Promise<oauth.Configuration> | null = null;
   const discover = (): Promise<oauth.Configuration> => {
     const execute = isLoopback(issuer) ? [oauth.allowInsecureRequests] : [];
-    found ??= oauth
+    discovered ??= oauth
       .discovery(new URL(issuer), clientId, metadata, undefined, {
         execute,
         timeout: TIMEOUT_SECONDS,
-        [oauth.customFetch]: there.listening(fetch) as oauth.CustomFetch,
+        [oauth.customFetch]: providerClock.wrap(fetch) as oauth.CustomFetch,
       })
       .catch((error: unknown) => {
-        // The next sign-in retries.
-        found = null;
+        // The next sign-in tries again.
+        discovered = null;
         throw unreachable(error);
       });
-    return found;
+    return discovered;
   };
   return {
     name: 'oidc',
@@ -103,18 +106,17 @@ export function openIdProvider(
           idTokenExpected: true,
         });
         const claims = tokens.claims();
-        if (!claims) throw new Error('no ID token');
-        if (!there.isWithin(claims)) throw new Error('the ID token has expired or is not valid yet');
-        const asked = config.serverMetadata().userinfo_endpoint !== undefined;
-        const more: Partial<oauth.UserInfoResponse> = asked
+        if (!claims) throw new Error('the provider sent no ID token');
+        if (!providerClock.isWithin(claims)) throw new Error('the ID token has expired or is not valid yet');
+        const hasUserInfo = config.serverMetadata().userinfo_endpoint !== undefined;
+        const userInfo: Partial<oauth.UserInfoResponse> = hasUserInfo
           ? await oauth.fetchUserInfo(config, tokens.access_token, claims.sub)
           : {};
-        // Address and verification from the same source: one source does not vouch for the other's address.
-        const address = claims.email === undefined ? more : claims;
-        const { email, email_verified } = address;
-        return personOf(claims.iss, claims.sub, { ...claims, ...more, email, email_verified });
+        // Take the address and its verification from the same source: one source does not verify the address of the other.
+        const { email, email_verified } = claims.email === undefined ? userInfo : claims;
+        return personOf(claims.iss, claims.sub, { ...claims, ...userInfo, email, email_verified });
       } catch (error) {
-        throw refusal(error);
+        throw asLadingError(error);
       }
     },
   };
@@ -128,6 +130,7 @@ export interface YandexUrls {
   loginUrl: string;
 }
 
+/** Yandex, with its OAuth 2.0 server and the profile of the account. */
 export function yandexProvider({ oauthUrl, loginUrl }: YandexUrls, client: FederationClient): FederatedProvider {
   const metadata: oauth.ServerMetadata = {
     issuer: oauthUrl,
@@ -150,11 +153,11 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexUrls, client: Feder
         });
         const profile = await yandexProfile(client.fetch, loginUrl, tokens.access_token);
         const { id, default_email: email, first_name: name, last_name: surname } = profile;
-        if (typeof id !== 'string' || id === '') throw new Error('a profile without an id');
+        if (typeof id !== 'string' || id === '') throw new Error('the profile has no id');
         // Yandex provides only verified addresses.
         return personOf('yandex', id, { email, email_verified: true, given_name: name, family_name: surname });
       } catch (error) {
-        throw refusal(error);
+        throw asLadingError(error);
       }
     },
   };
@@ -170,7 +173,7 @@ async function yandexProfile(
     redirect: 'error',
     signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000),
   });
-  if (!reply.ok) throw new Error(`the profile was answered with ${reply.status}`);
+  if (!reply.ok) throw new Error(`the profile request failed with status ${reply.status}`);
   const profile: unknown = await reply.json();
   return typeof profile === 'object' && profile !== null ? { ...profile } : {};
 }
@@ -201,8 +204,8 @@ function personOf(issuer: string, subject: string, claims: Record<string, unknow
   };
 }
 
-/** The details are in `cause` only, because they may contain codes and tokens. */
-function refusal(error: unknown): LadingError {
+/** The error for a failed sign-in. The details are only in `cause`, because they may contain codes and tokens. */
+function asLadingError(error: unknown): LadingError {
   if (error instanceof LadingError) return error;
   const { code } = error instanceof Error ? (error as Error & { code?: unknown }) : {};
   if (
@@ -214,7 +217,7 @@ function refusal(error: unknown): LadingError {
   }
   return new LadingError(
     'forbidden',
-    'The provider did not confirm this sign-in. Start again, and approve it there.',
+    'The provider did not confirm this sign-in. Start again, and approve it at the provider.',
     {},
     { cause: error },
   );

@@ -11,42 +11,44 @@ import ipaddr from 'ipaddr.js';
 import { LadingError } from '../../errors.ts';
 import { networkOf } from '../../protocol/ip.ts';
 
-/** Who requests the work. */
-export interface Asker {
-  /** A network as `networkOf` returns it, or another name. */
+/** The origin of a job. */
+export interface Requester {
+  /** A network as `networkOf` returns it, or a name, such as the id of a client. */
   from: string;
   /** The requester is authenticated, or the id signed in from this network before. */
   known: boolean;
 }
 
 /** The server itself. */
-const SERVER: Asker = { from: 'server', known: true };
+const SERVER: Requester = { from: 'server', known: true };
 
-/** Prefix length of a wide network: providers assign a /24 or a /56 as easily as one address. */
+/** Prefix length of a wide network. Providers assign a /24 or a /56 as easily as one address. */
 const WIDE = { ipv4: 24, ipv6: 56 } as const;
-const KNOWN_TURNS = 3;
-/** Turns in a cycle; see the drawing above. */
-const ALL_TURNS = 4;
+const TURNS_OF_KNOWN = 3;
+/** Turns in a cycle. Known networks have the first `TURNS_OF_KNOWN` of them. */
+const TURNS_PER_CYCLE = 4;
 
-export interface TurnLimits {
-  atOnce: number;
+/** Limits of a queue. */
+export interface QueueLimits {
+  /** Jobs that run at a time. */
+  concurrency: number;
   /** Maximum number of waiting jobs in each of the two lines. */
   waiting: number;
-  /** Maximum number of them from one wide network. */
-  waitingEach: number;
+  /** Maximum number of waiting jobs from one wide network. */
+  waitingPerNetwork: number;
 }
 
 interface Waiting {
   wide: string;
   near: string;
-  go: () => void;
+  start: () => void;
   refuse: (reason: LadingError) => void;
 }
 
 /** Waiting jobs, in the order in which they are served. */
 class Line {
   readonly #waiting: Waiting[] = [];
-  /** Waiting network → the turn at which it was served last, or joined. */
+  /** Waiting network → the turn in which it was last served, or joined. */
   readonly #served = new Map<string, number>();
   #turn = 0;
 
@@ -57,7 +59,7 @@ class Line {
   add(job: Waiting): void {
     this.#waiting.push(job);
     for (const name of [job.wide, `${job.wide} ${job.near}`]) {
-      // A new network joins behind the waiting ones; otherwise leaving and returning would jump the queue.
+      // A new network joins behind the waiting ones. Otherwise a network could jump the queue by leaving and returning.
       if (!this.#served.has(name)) this.#served.set(name, this.#turn);
     }
     this.#turn += 1;
@@ -79,13 +81,13 @@ class Line {
     return this.#waiting.filter((job) => job.wide === wide).length;
   }
 
-  /** Removes and returns the youngest job of the busiest wide network, if that has more than `least` jobs. */
-  evict(least: number): Waiting | undefined {
+  /** Removes and returns the youngest job of the busiest wide network, if it has more than `min` jobs. */
+  evict(min: number): Waiting | undefined {
     const counts = new Map<string, number>();
     for (const { wide } of this.#waiting) counts.set(wide, (counts.get(wide) ?? 0) + 1);
-    const [most] = [...counts].sort(([, a], [, b]) => b - a);
-    if (most === undefined || most[1] <= least) return undefined;
-    const youngest = this.#waiting.findLast(({ wide }) => wide === most[0]);
+    const [busiest] = [...counts].sort(([, a], [, b]) => b - a);
+    if (busiest === undefined || busiest[1] <= min) return undefined;
+    const youngest = this.#waiting.findLast(({ wide }) => wide === busiest[0]);
     if (youngest !== undefined) this.#drop(youngest);
     return youngest;
   }
@@ -105,62 +107,63 @@ class Line {
   }
 }
 
+/** A queue of slow jobs with fair turns; see the drawing above. */
 export class FairQueue {
-  readonly #limits: TurnLimits;
+  readonly #limits: QueueLimits;
   readonly #known = new Line();
   readonly #others = new Line();
   #running = 0;
   #turn = 0;
 
-  constructor(limits: TurnLimits) {
+  constructor(limits: QueueLimits) {
     this.#limits = limits;
   }
 
   /**
-   * Runs the job when its turn comes.
-   * @param asker who requests it; by default the server itself
+   * Runs a job in its turn.
+   * @param requester the server itself by default
    * @throws LadingError `overloaded` when too many jobs wait, from this network or in total
    */
-  async run<T>(job: () => Promise<T>, asker: Asker = SERVER): Promise<T> {
-    if (this.#running < this.#limits.atOnce) this.#running += 1;
-    else await this.#wait(asker);
+  async run<T>(job: () => Promise<T>, requester: Requester = SERVER): Promise<T> {
+    if (this.#running < this.#limits.concurrency) this.#running += 1;
+    else await this.#wait(requester);
     try {
       return await job();
     } finally {
       // The slot passes to the next job directly, so that no other job can take it.
       const next = this.#next();
-      if (next) next.go();
+      if (next) next.start();
       else this.#running -= 1;
     }
   }
 
-  #wait({ from, known }: Asker): Promise<void> {
+  #wait({ from, known }: Requester): Promise<void> {
     const line = known ? this.#known : this.#others;
     const wide = wideOf(from);
     const mine = line.count(wide);
-    if (mine >= this.#limits.waitingEach) throw tooMany();
+    if (mine >= this.#limits.waitingPerNetwork) throw tooMany();
     if (line.length >= this.#limits.waiting) {
       // Make room at the expense of the busiest network.
-      const other = line.evict(mine + 1);
-      if (other === undefined) throw tooMany();
-      other.refuse(tooMany());
+      const evicted = line.evict(mine + 1);
+      if (evicted === undefined) throw tooMany();
+      evicted.refuse(tooMany());
     }
-    return new Promise((go, refuse) => line.add({ wide, near: from, go, refuse }));
+    return new Promise((start, refuse) => line.add({ wide, near: from, start, refuse }));
   }
 
   #next(): Waiting | undefined {
-    this.#turn = (this.#turn + 1) % ALL_TURNS;
-    const lines = this.#turn < KNOWN_TURNS ? [this.#known, this.#others] : [this.#others, this.#known];
+    this.#turn = (this.#turn + 1) % TURNS_PER_CYCLE;
+    const lines = this.#turn < TURNS_OF_KNOWN ? [this.#known, this.#others] : [this.#others, this.#known];
     return lines.find(({ length }) => length > 0)?.next();
   }
 }
 
-/** A requester who is known only by their address. */
-export function strangerAt(address: string): Asker {
+/** A requester about whom only the address is known. */
+export function unknownRequester(address: string): Requester {
   return { from: networkOf(address), known: false };
 }
 
-/** Wide network of an address: 192.0.2.0/24 for `192.0.2.7`, 2001:db8::/56 for `2001:db8:0:7::/64`. Other names are unchanged. */
+/** The wide network of a network: 192.0.2.0/24 for `192.0.2.7`, 2001:db8::/56 for `2001:db8:0:7::/64`. Names stay as they are. */
 function wideOf(from: string): string {
   const [address = ''] = from.split('/');
   if (isIP(address) === 0) return from;

@@ -5,9 +5,10 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 
+/** Length of the window in which a full bucket is refilled. */
 export const WINDOW_SECONDS = 60;
 /** Buckets in each generation. A bucket that is unused for two generations is dropped, which makes it full. */
-const MAX_KEPT = 10_000;
+const MAX_BUCKETS = 10_000;
 
 interface Bucket {
   /** Monotonic time, in milliseconds. */
@@ -22,6 +23,7 @@ export interface RateState {
   seconds: number;
 }
 
+/** The buckets of one rate limit. */
 export class Rates {
   /** Name in the header fields `RateLimit` and `RateLimit-Policy`. */
   readonly name: string;
@@ -46,21 +48,21 @@ export class Rates {
   }
 
   /**
-   * Takes one request from the bucket; a refused request takes nothing. Call it only if the limit is enabled.
+   * Takes one request from the bucket of a key; a refused request takes nothing. Call it only if the limit is enabled.
    * @throws LadingError `rate_limited`
    */
   take(key: string): Bucket {
     const now = this.#clock.monotonic();
     const bucket = this.#bucketOf(key);
     const fullAt = Math.max(bucket.fullAt, now) + this.#costMs;
-    const over = fullAt - now - this.#depthMs;
-    // Tolerates rounding errors of fractional milliseconds.
-    if (over > 1e-6 * this.#depthMs) {
+    const excessMs = fullAt - now - this.#depthMs;
+    // Tolerate rounding errors of fractional milliseconds.
+    if (excessMs > 1e-6 * this.#depthMs) {
       throw new LadingError(
         'rate_limited',
         `Rate limit of ${this.limit} requests per minute exceeded; wait before the next request.`,
         {
-          retry_after: Math.max(1, Math.ceil(over / 1000)),
+          retry_after: Math.max(1, Math.ceil(excessMs / 1000)),
           'violated-policies': [this.name],
         },
       );
@@ -69,6 +71,7 @@ export class Rates {
     return bucket;
   }
 
+  /** The state of a bucket now. */
   stateOf(bucket: Bucket): RateState {
     const missing = Math.max(0, bucket.fullAt - this.#clock.monotonic());
     const remaining = Math.max(0, Math.floor(this.limit - missing / this.#costMs + 1e-6));
@@ -79,7 +82,7 @@ export class Rates {
     const young = this.#young.get(key);
     if (young) return young;
     const bucket = this.#old.get(key) ?? { fullAt: Number.NEGATIVE_INFINITY };
-    if (this.#young.size >= MAX_KEPT) {
+    if (this.#young.size >= MAX_BUCKETS) {
       this.#old = this.#young;
       this.#young = new Map();
     }

@@ -12,27 +12,27 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { networkOf } from '../../protocol/ip.ts';
-import type { Asker } from './fair-queue.ts';
+import type { Requester } from './fair-queue.ts';
 
-/** Allowed burst of failures, and the time after which one failure is forgotten. */
+/** Failures that may follow each other at once, and the time after which one of them is forgotten. */
 const NEAR = { burst: 10, leakMs: 10_000 };
 /** One address may serve a whole fleet behind a proxy, so its bucket is larger and leaks faster. */
 const ADDRESS = { burst: 50, leakMs: 2_000 };
 /** After `burst` failures the wait starts at one second and doubles with each further failure; one is forgotten each minute. */
-const EVERYWHERE = { burst: 100, leakMs: 60_000, firstMs: 1_000, mostMs: 60_000 };
+const EVERYWHERE = { burst: 100, leakMs: 60_000, firstMs: 1_000, maxMs: 60_000 };
 /** Maximum number of buckets of each kind; the one with the oldest failure is dropped first. */
-const MAX_KEPT = 10_000;
-/** Maximum number of pairs of an id and a network it signed in from; the least recently used is dropped first. */
+const MAX_BUCKETS = 10_000;
+/** Maximum number of pairs of an id and a network from which it signed in; the least recently used is dropped first. */
 const MAX_KNOWN = 100_000;
-/** Concurrent checks of one id from one network; further ones wait. */
-const MAX_AT_ONCE = NEAR.burst;
+/** Concurrent checks of one id from one network; further checks wait. */
+const MAX_CONCURRENT = NEAR.burst;
 const MAX_WAITING = 64;
 
-/** What is known about a secret that is being tried. */
-export interface Tried {
+/** What the throttle needs to know about the secret of an id. */
+export interface SecretTraits {
   /** A person chose it, so it can be guessed. */
   chosen?: boolean;
-  /** True if the id signed in from this network before, according to other records. */
+  /** True if other records show that the id signed in from this network before. */
   known?: () => boolean;
 }
 
@@ -44,12 +44,12 @@ interface Bucket {
 
 class Buckets {
   readonly #buckets = new Map<string, Bucket>();
-  readonly #most: number;
+  readonly #maxLevel: number;
   readonly #leakMs: number;
 
-  /** @param most upper bound of the level, so that continued guessing does not cause waits of hours */
-  constructor(most: number, leakMs: number) {
-    this.#most = most;
+  /** @param maxLevel upper bound of the level, so that continued guessing does not cause waits of hours */
+  constructor(maxLevel: number, leakMs: number) {
+    this.#maxLevel = maxLevel;
     this.#leakMs = leakMs;
   }
 
@@ -60,32 +60,33 @@ class Buckets {
   }
 
   /** Time of the last failure. */
-  at(key: string): number {
+  lastFailure(key: string): number {
     return this.#buckets.get(key)?.at ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Milliseconds until one more failure fits below `burst`; 0: now. */
+  /** Milliseconds until one more failure fits below `burst`; 0 if it fits now. */
   waitMs(key: string, burst: number, now: number): number {
     return Math.max(0, Math.ceil((this.level(key, now) - (burst - 1)) * this.#leakMs));
   }
 
   add(key: string, now: number): void {
-    const level = Math.min(this.#most, this.level(key, now) + 1);
-    // Reinserted, so that the map is ordered by the last failure.
+    const level = Math.min(this.#maxLevel, this.level(key, now) + 1);
+    // Insert it again, so that the map is ordered by the last failure.
     this.#buckets.delete(key);
     this.#buckets.set(key, { level, at: now });
-    if (this.#buckets.size > MAX_KEPT) {
+    if (this.#buckets.size > MAX_BUCKETS) {
       const [oldest] = this.#buckets.keys();
       if (oldest !== undefined) this.#buckets.delete(oldest);
     }
   }
 
-  takeBack(key: string): void {
+  /** Takes back one failure. */
+  undo(key: string): void {
     const bucket = this.#buckets.get(key);
     if (bucket) bucket.level = Math.max(0, bucket.level - 1);
   }
 
-  forget(key: string): void {
+  clear(key: string): void {
     this.#buckets.delete(key);
   }
 }
@@ -96,12 +97,13 @@ interface Line {
   waiting: (() => void)[];
 }
 
+/** Limits failed attempts; see the table above. */
 export class Throttle {
   readonly #clock: Clock;
   readonly #near = new Buckets(NEAR.burst, NEAR.leakMs);
   readonly #addresses = new Buckets(ADDRESS.burst, ADDRESS.leakMs);
   readonly #everywhere = new Buckets(
-    EVERYWHERE.burst + 1 + Math.log2(EVERYWHERE.mostMs / EVERYWHERE.firstMs),
+    EVERYWHERE.burst + 1 + Math.log2(EVERYWHERE.maxMs / EVERYWHERE.firstMs),
     EVERYWHERE.leakMs,
   );
   /** Pairs of id and network with a successful sign-in, least recently used first. */
@@ -115,27 +117,27 @@ export class Throttle {
   /**
    * Checks a secret, unless too many recent attempts failed. Only a few attempts for one id from one network run at a time and the others
    * wait: parallel guesses are no faster than sequential ones, and one network cannot use all of the hashing capacity.
-   * @param check resolves with null if the secret is wrong; it receives the requester for the fair queue
+   * @param check resolves with null if the secret is wrong; receives the requester for the fair queue
    * @throws LadingError `rate_limited` with the seconds to wait, `overloaded`
    */
   async attempt<T>(
     id: string,
     address: string,
-    check: (asker: Asker) => Promise<T | null>,
-    tried: Tried = {},
+    check: (requester: Requester) => Promise<T | null>,
+    traits: SecretTraits = {},
   ): Promise<T | null> {
     const key = nearKey(id, address);
     const line = this.#lines.get(key) ?? { running: 0, waiting: [] };
     this.#lines.set(key, line);
-    if (line.running >= MAX_AT_ONCE) {
+    if (line.running >= MAX_CONCURRENT) {
       if (line.waiting.length >= MAX_WAITING) {
         throw new LadingError('overloaded', 'Too many concurrent sign-ins; try again shortly.', { retry_after: 5 });
       }
       // The slot passes to the next attempt directly, so that no other attempt can take it.
-      await new Promise<void>((go) => line.waiting.push(go));
+      await new Promise<void>((start) => line.waiting.push(start));
     } else line.running += 1;
     try {
-      return await this.#checked(id, address, check, tried);
+      return await this.#runCheck(id, address, check, traits);
     } finally {
       const next = line.waiting.shift();
       if (next) next();
@@ -146,29 +148,29 @@ export class Throttle {
     }
   }
 
-  async #checked<T>(
+  async #runCheck<T>(
     id: string,
     address: string,
-    check: (asker: Asker) => Promise<T | null>,
-    tried: Tried,
+    check: (requester: Requester) => Promise<T | null>,
+    traits: SecretTraits,
   ): Promise<T | null> {
-    const stranger = !this.#knows(id, address, tried);
-    this.#check(id, address, stranger, tried.chosen === true);
-    const slowed = stranger && tried.chosen === true;
-    // Counted in advance; otherwise networks that try at the same time would all be admitted.
+    const isNew = !this.#knows(id, address, traits);
+    this.#requireNoWait(id, address, isNew, traits.chosen === true);
+    const slowed = isNew && traits.chosen === true;
+    // Counted in advance. Otherwise all networks that try at the same time would be admitted.
     if (slowed) this.#everywhere.add(idKey(id), this.#clock.monotonic());
     try {
-      const found = await check({ from: networkOf(address), known: !stranger });
+      const found = await check({ from: networkOf(address), known: !isNew });
       if (found === null) {
-        this.failed(id, address);
+        this.recordFailure(id, address);
         return null;
       }
-      if (slowed) this.#everywhere.takeBack(idKey(id));
-      this.succeeded(id, address);
+      if (slowed) this.#everywhere.undo(idKey(id));
+      this.recordSuccess(id, address);
       return found;
     } catch (error) {
       // A check that failed to run is not a wrong guess.
-      if (slowed) this.#everywhere.takeBack(idKey(id));
+      if (slowed) this.#everywhere.undo(idKey(id));
       throw error;
     }
   }
@@ -177,16 +179,16 @@ export class Throttle {
    * Checks whether an attempt is allowed now.
    * @throws LadingError `rate_limited` with the seconds to wait
    */
-  check(id: string, address: string, tried: Tried = {}): void {
-    this.#check(id, address, !this.#knows(id, address, tried), tried.chosen === true);
+  check(id: string, address: string, traits: SecretTraits = {}): void {
+    this.#requireNoWait(id, address, !this.#knows(id, address, traits), traits.chosen === true);
   }
 
-  #check(id: string, address: string, stranger: boolean, chosen: boolean): void {
+  #requireNoWait(id: string, address: string, isNew: boolean, chosen: boolean): void {
     const now = this.#clock.monotonic();
     const wait = Math.max(
       this.#near.waitMs(nearKey(id, address), NEAR.burst, now),
-      stranger ? this.#addresses.waitMs(networkOf(address), ADDRESS.burst, now) : 0,
-      stranger && chosen ? this.#growingMs(idKey(id), now) : 0,
+      isNew ? this.#addresses.waitMs(networkOf(address), ADDRESS.burst, now) : 0,
+      isNew && chosen ? this.#growingMs(idKey(id), now) : 0,
     );
     if (wait === 0) return;
     throw new LadingError('rate_limited', 'Too many failed sign-ins; wait before the next one.', {
@@ -194,17 +196,17 @@ export class Throttle {
     });
   }
 
-  /** Counts a wrong secret against the network and the address. */
-  failed(id: string, address: string): void {
+  /** Counts a wrong secret against the id in this network, and against the address. */
+  recordFailure(id: string, address: string): void {
     const now = this.#clock.monotonic();
     this.#near.add(nearKey(id, address), now);
     this.#addresses.add(networkOf(address), now);
   }
 
-  /** Clears the failures of this id and network. The address keeps its own: one valid credential must not allow endless guesses of others. */
-  succeeded(id: string, address: string): void {
+  /** Clears the failures of the id in this network. Those of the address stay: one valid credential must not allow endless guesses of others. */
+  recordSuccess(id: string, address: string): void {
     const key = nearKey(id, address);
-    this.#near.forget(key);
+    this.#near.clear(key);
     this.#known.delete(key);
     this.#known.add(key);
     if (this.#known.size > MAX_KNOWN) {
@@ -213,15 +215,15 @@ export class Throttle {
     }
   }
 
-  #knows(id: string, address: string, { known }: Tried): boolean {
+  #knows(id: string, address: string, { known }: SecretTraits): boolean {
     return this.#known.has(nearKey(id, address)) || known?.() === true;
   }
 
   #growingMs(key: string, now: number): number {
     const beyond = Math.floor(this.#everywhere.level(key, now) - EVERYWHERE.burst);
     if (beyond < 0) return 0;
-    const wait = Math.min(EVERYWHERE.mostMs, EVERYWHERE.firstMs * 2 ** beyond);
-    return Math.max(0, Math.ceil(this.#everywhere.at(key) + wait - now));
+    const wait = Math.min(EVERYWHERE.maxMs, EVERYWHERE.firstMs * 2 ** beyond);
+    return Math.max(0, Math.ceil(this.#everywhere.lastFailure(key) + wait - now));
   }
 }
 
@@ -229,7 +231,7 @@ function nearKey(id: string, address: string): string {
   return `${idKey(id)} ${networkOf(address)}`;
 }
 
-/** Valid ids have at most 64 characters; longer ones share buckets by their prefix. */
-function idKey(clientId: string): string {
-  return clientId.slice(0, 64);
+/** Valid ids have at most 64 characters. Longer ones share buckets by their prefix. */
+function idKey(id: string): string {
+  return id.slice(0, 64);
 }

@@ -5,6 +5,7 @@ import type { Role } from '../../protocol/schemas/role.ts';
 import { SCOPES, type Scope } from '../../protocol/scopes.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 
+/** The tenant that always exists. */
 export const DEFAULT_TENANT = 'default';
 
 const FILES: readonly Scope[] = ['files:read', 'files:write', 'files:delete'];
@@ -19,7 +20,7 @@ export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
   root: new Set(ALL),
 };
 
-/** Rank of each role. A principal cannot create one with a higher rank. */
+/** Rank of each role. A principal cannot create another of a higher rank. */
 const RANK: Readonly<Record<Role, number>> = { client: 0, ops: 1, admin: 2, root: 3 };
 
 /** True if the principal has the scope. */
@@ -31,7 +32,7 @@ function hasScope({ scopes }: Principal, scope: Scope): boolean {
 /** @throws LadingError `insufficient_scope` */
 export function requireScope(principal: Principal, scope: Scope): void {
   if (hasScope(principal, scope)) return;
-  throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
+  throw new LadingError('insufficient_scope', `This requires the scope ${scope}.`, { scope });
 }
 
 /** False for API tokens and for tokens with reduced scopes: they lack the rights that come with the role alone. */
@@ -43,19 +44,19 @@ export function hasRole({ kind, role, scopes }: Principal): boolean {
  * For rights that come with the role alone. API tokens never have them.
  * @throws LadingError `insufficient_scope`
  */
-export function requireRole(principal: Principal, least: Role): void {
-  if (hasRole(principal) && RANK[principal.role] >= RANK[least]) return;
-  throw new LadingError('insufficient_scope', `This needs the role ${least}.`);
+export function requireRole(principal: Principal, minimum: Role): void {
+  if (hasRole(principal) && RANK[principal.role] >= RANK[minimum]) return;
+  throw new LadingError('insufficient_scope', `This requires the role ${minimum}.`);
 }
 
 /**
- * For actions that affect the whole server. With several tenants they need the role root.
+ * For actions that affect the whole server. With several tenants they require the role root.
  * @throws LadingError `insufficient_scope`
  */
-export function requireServerRole(principal: Principal, least: Role, severalTenants: boolean): void {
-  requireRole(principal, least);
+export function requireServerRole(principal: Principal, minimum: Role, severalTenants: boolean): void {
+  requireRole(principal, minimum);
   if (!severalTenants || reachesAllTenants(principal)) return;
-  throw new LadingError('insufficient_scope', 'This affects all tenants, so it needs the role root.');
+  throw new LadingError('insufficient_scope', 'This affects all tenants, so it requires the role root.');
 }
 
 /** True if the principal may assign this role. */
@@ -65,18 +66,18 @@ export function mayGrantRole(principal: Principal, role: Role): boolean {
 
 /**
  * True if the principal may enrol and delete devices of this role. A device with the role `client` sees only its own files, so the scope
- * is sufficient; the other roles see files of others, so the principal needs the role.
+ * is sufficient. Devices with other roles see files of others, so the principal needs its full role.
  */
 export function mayEnrol(principal: Principal, role: Role): boolean {
   return role === 'client' || (hasRole(principal) && mayGrantRole(principal, role));
 }
 
 /**
- * True if the principal may create, change and delete a principal of this role. They could then sign in as that principal, which must
- * not give them any new rights.
+ * True if the principal may create, change and delete a principal of this role. It could then sign in as that principal, which must not
+ * give it any new rights.
  */
 export function mayManage(principal: Principal, role: Role): boolean {
-  // A password gives the whole role, which API tokens and tokens with reduced scopes do not have.
+  // A password gives the full role, which API tokens and tokens with reduced scopes do not have.
   if (!mayGrantRole(principal, role) || (role !== 'client' && !hasRole(principal))) return false;
   return [...SCOPES_OF_ROLE[role]].every((scope) => principal.scopes.has(scope));
 }
@@ -98,14 +99,14 @@ export interface TokenOwner extends Subject {
 }
 
 /**
- * True if the principal may manage the API tokens of this owner: its own, unless it is an API token itself. With `tokens:admin` also those
- * of principals in the tenant with the same or a lower rank, and for `root` those of other tenants.
+ * True if the principal may manage the API tokens of this owner. It may manage its own, unless it is an API token itself. With
+ * `tokens:admin` it may also manage those of principals of the tenant with the same or a lower rank; `root`, those of every tenant.
  */
 export function managesTokensOf(principal: Principal, owner: TokenOwner): boolean {
   const { kind, tenant, role, scopes } = principal;
   if (kind === owner.kind && principal.id === owner.id) return true;
-  const near = tenant === owner.tenant || (role === 'root' && hasRole(principal));
-  return near && scopes.has('tokens:admin') && mayGrantRole(principal, owner.role);
+  const inReach = tenant === owner.tenant || (role === 'root' && hasRole(principal));
+  return inReach && scopes.has('tokens:admin') && mayGrantRole(principal, owner.role);
 }
 
 /**
@@ -119,7 +120,7 @@ export function tenantOf(principal: Principal, asked: string | undefined): strin
 }
 
 /**
- * The owner key of a request: the principal's own or, with `owner=`, that of anyone in the tenant for `admin`, and for reading for `ops`.
+ * The owner key of a request: the principal's own. With `owner=`, `admin` may name any owner of the tenant, and `ops` too for reading.
  * Ids contain no slash, so an owner of one tenant cannot be mistaken for one of another.
  * @throws LadingError `forbidden`, whether or not the owner or file exists
  */
@@ -137,7 +138,7 @@ export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'fi
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }
 
-/** True for the principal's own files and those that its role may read. Agrees with `ownerOf` for reading. @param owner owner key */
+/** True for the principal's own files and those that its role may read. Consistent with `ownerOf` for reading. @param owner owner key */
 export function mayRead(principal: Principal, owner: string): boolean {
   const { tenant, id, role } = principal;
   if (owner === ownerKey(tenant, id)) return true;
@@ -161,7 +162,7 @@ export function visibleCreator(
   return seesOthers || maker.id === principal.id || maker.id === parseOwnerKey(owner).id ? maker.id : null;
 }
 
-/** Key under which the engine stores an owner's files. In the default tenant it is the bare id, as before tenants existed. */
+/** Key by which the engine stores an owner's files. In the default tenant it is the bare id, as before tenants existed. */
 export function ownerKey(tenant: string, id: string): string {
   if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
   return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
@@ -175,7 +176,7 @@ export function parseOwnerKey(owner: string): { tenant: string; id: string } {
 }
 
 /**
- * Which events a principal may receive: null: all; otherwise those of a tenant, and there of all owners (null) or of one owner key.
+ * Which events a principal may receive: all (null), or those of a tenant and there of all owners (null) or of one owner key.
  */
 export function eventScopeOf(principal: Principal): { tenant: string; owner: string | null } | null {
   if (reachesAllTenants(principal)) return null;
@@ -184,12 +185,12 @@ export function eventScopeOf(principal: Principal): { tenant: string; owner: str
   return { tenant, owner: all ? null : ownerKey(tenant, id) };
 }
 
-/** True if the principal may see delivery targets and why deliveries failed: administrators with their whole role. */
+/** True if the principal may see delivery targets and why deliveries failed: administrators with their full role. */
 export function maySeeTargets(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
-/** True if the principal receives events about refusals: administrators with their whole role. */
+/** True if the principal receives events about refusals: administrators with their full role. */
 export function maySeeRefusals(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
@@ -203,7 +204,7 @@ export function requireFullRoleOrScope(principal: Principal, scope: Scope): void
 }
 
 /**
- * Checks that the principal has every scope of the token it revokes. With the whole role, its own tokens are exempt.
+ * Checks that the principal has every scope of the token it revokes. With its full role, its own tokens are exempt.
  * @throws LadingError `insufficient_scope` that names the missing scopes
  */
 export function checkRevocation(principal: Principal, owner: Subject, scopes: readonly Scope[]): void {
@@ -216,12 +217,12 @@ export function checkRevocation(principal: Principal, owner: Subject, scopes: re
   );
 }
 
-/** True for `root` with its whole role. */
+/** True for `root` with its full role. */
 export function reachesAllTenants(principal: Principal): boolean {
   return principal.role === 'root' && hasRole(principal);
 }
 
-/** True for the principal's own tenant, and for every tenant if it is `root` with its whole role. */
+/** True for the principal's own tenant, and for every tenant if it is `root` with its full role. */
 export function reachesTenant(principal: Principal, tenant: string): boolean {
   return principal.tenant === tenant || reachesAllTenants(principal);
 }

@@ -1,6 +1,6 @@
 /**
  * Grants: an owner allows another principal of the tenant to read one file, or all files whose names begin with a prefix, including future
- * ones. A grant of a file follows its name: it survives replacements of the file and ends when the file is deleted. Every request checks
+ * ones. A grant of a file follows the name: it survives replacements of the file and ends when the file is deleted. Requests check
  * grants, so all of them are in memory.
  */
 import { randomBytes } from 'node:crypto';
@@ -14,28 +14,30 @@ import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 
-/** Maximum number of grants of one owner's files. */
+/** Maximum number of grants for the files of one owner. */
 const MAX_GIVEN = 1000;
 /** Maximum number of grants to one principal, so that its list stays usable. */
 const MAX_RECEIVED = 10_000;
 
+/** A grant to create. */
 export interface GrantRequest {
   tenant: string;
   owner: string;
   target: GrantTarget;
   grantee: Subject;
   maker: Creator;
-  /** Milliseconds; null: until it is revoked. */
+  /** Lifetime in milliseconds; null: it does not expire. */
   lifeMs: number | null;
 }
 
+/** The grants. */
 export class Grants {
   readonly #cache: DocumentCache<GrantDocument>;
   readonly #clock: Clock;
   /** Owner key of the grantee → owner key → ids. */
   readonly #received = new Map<string, Map<string, Set<string>>>();
   /** Grants that are being created. */
-  readonly #making = new Set<GrantRequest>();
+  readonly #pending = new Set<GrantRequest>();
   /** File id → ids of its grants. */
   readonly #ofFile = new Map<string, Set<string>>();
 
@@ -57,15 +59,15 @@ export class Grants {
     const { tenant, owner, target, grantee, maker, lifeMs } = request;
     const isSame = (other: Pick<GrantDocument, 'owner' | 'grantee' | 'target'>): boolean =>
       other.owner === owner && other.grantee.id === grantee.id && sameTarget(other.target, target);
-    const making = [...this.#making];
+    const pending = [...this.#pending];
     const given = this.given(owner);
-    if ([...given, ...making].some(isSame)) throw new LadingError('already_exists', 'This grant already exists.');
+    if ([...given, ...pending].some(isSame)) throw new LadingError('already_exists', 'This grant already exists.');
     const full =
-      given.length + making.filter((other) => other.owner === owner).length >= MAX_GIVEN ||
-      this.received(tenant, grantee.id).length + making.filter((other) => other.grantee.id === grantee.id).length >=
+      given.length + pending.filter((other) => other.owner === owner).length >= MAX_GIVEN ||
+      this.received(tenant, grantee.id).length + pending.filter((other) => other.grantee.id === grantee.id).length >=
         MAX_RECEIVED;
-    if (full) throw new LadingError('quota_exceeded', 'The maximum number of grants is reached; revoke one first.');
-    this.#making.add(request);
+    if (full) throw new LadingError('quota_exceeded', 'The maximum number of grants is reached. Revoke one first.');
+    this.#pending.add(request);
     try {
       const moment = this.#clock.steady();
       const document: GrantDocument = {
@@ -82,7 +84,7 @@ export class Grants {
       this.#index(document);
       return document;
     } finally {
-      this.#making.delete(request);
+      this.#pending.delete(request);
     }
   }
 
@@ -122,13 +124,13 @@ export class Grants {
   }
 
   /** Revokes all grants for which the predicate is true. */
-  async revokeWhere(ends: (document: GrantDocument) => boolean): Promise<void> {
-    const ended = [...this.#cache.values()].filter(ends);
-    await Promise.all(ended.map(({ id }) => this.revoke(id)));
+  async revokeWhere(predicate: (document: GrantDocument) => boolean): Promise<void> {
+    const revoked = [...this.#cache.values()].filter(predicate);
+    await Promise.all(revoked.map(({ id }) => this.revoke(id)));
   }
 
-  /** All grants of single files, with the last known file id. */
-  ofFiles(): { owner: string; name: string; fileId: string }[] {
+  /** The files of all grants of single files, with the last known id. */
+  fileGrants(): { owner: string; name: string; fileId: string }[] {
     return [...this.#cache.values()].flatMap(({ owner, target }) =>
       target.kind === 'file' ? [{ owner, name: target.name, fileId: target.fileId }] : [],
     );

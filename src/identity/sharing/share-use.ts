@@ -5,8 +5,8 @@
  *                                 → interrupted: forgiven within the allowance, otherwise one download
  *     part requested → promised → sent: forgiven; when the parts sent to one network make up the file, one download
  *
- * So probes, previews and players that read the beginning use no download, and a download in parts or one that resumes after an
- * interruption counts once. The allowance is bounded: for each download the size of the file again, and some bytes for probes.
+ * So probes, previews and players that read the beginning use no download. A download in parts, or one that resumes after an interruption,
+ * counts once. The allowance is limited: for each download, the size of the file again and some bytes for probes.
  */
 
 import { MAX_COUNT } from '../../protocol/bounds.ts';
@@ -19,11 +19,11 @@ const MAX_IN_BUFFERS = 8 * 1024 * 1024;
 const PROBE_BYTES = 16 * 1024;
 /** Minimum cost of a reply, in bytes. */
 const MIN_COST = 512;
-/** Networks whose parts are remembered, and ranges of each; the oldest are dropped first. */
+/** Networks whose parts are stored, and ranges of each network; the oldest are dropped first. */
 const MAX_TAKERS = 16;
 const MAX_RUNS = 64;
 
-/** Parts that were sent to one network and do not make up the whole file yet. */
+/** Parts that were sent to one network and do not make up the file yet. */
 export interface NetworkParts {
   /** A hash of the network. */
   by: string;
@@ -40,7 +40,7 @@ export interface DownloadRequest {
   by: string;
 }
 
-/** What a reply may send: the whole file as a download, or the requested part. */
+/** Content of a reply: the whole file as a download, or the requested part. */
 type Kind = 'whole' | 'part';
 
 /** Result of a reply. */
@@ -49,13 +49,14 @@ export interface DownloadResult {
   wanted: DownloadRequest;
   /** Bytes of the file that were sent. */
   bytes: number;
-  /** True if the reply was sent completely. */
-  all: boolean;
+  /** True if the whole reply was sent. */
+  complete: boolean;
 }
 
 /** The counters in the document of a share link. */
 export type ShareUse = Pick<ShareDocument, 'downloads' | 'held' | 'lost' | 'promised' | 'takers'>;
 
+/** The counters of a new link. */
 export const NO_USE: ShareUse = { downloads: 0, held: 0, lost: 0, promised: 0, takers: [] };
 
 /** True while the link has a download left. A running reply may hold it. */
@@ -63,15 +64,15 @@ export function hasDownloadLeft({ maxDownloads, downloads }: ShareDocument): boo
   return maxDownloads === null || downloads < maxDownloads;
 }
 
-/** What a reply may send; null if no download is free. */
+/** The content that a reply may send; null if no download is free. */
 export function admittedKind(document: ShareDocument, wanted: DownloadRequest): Kind | null {
   const { maxDownloads, downloads, held } = document;
-  const all = isWholeFile(document, wanted.extents);
-  if (maxDownloads === null) return all ? 'whole' : 'part';
+  const isWhole = isWholeFile(document, wanted.extents);
+  if (maxDownloads === null) return isWhole ? 'whole' : 'part';
   if (!hasDownloadLeft(document)) return null;
   const free = downloads + held < maxDownloads;
   const forgiven = wanted.ranged && costOf(wanted.extents) <= allowanceLeft(document);
-  if (all) return free ? 'whole' : forgiven ? 'part' : null;
+  if (isWhole) return free ? 'whole' : forgiven ? 'part' : null;
   return forgiven ? 'part' : free ? 'whole' : null;
 }
 
@@ -85,17 +86,17 @@ export function withReservation(
 }
 
 /** The counters after a reply. */
-export function withResult(document: ShareDocument, sent: DownloadResult): ShareUse {
-  const { kind, wanted, bytes, all } = sent;
+export function withResult(document: ShareDocument, result: DownloadResult): ShareUse {
+  const { kind, wanted, bytes, complete } = result;
   const { takers, lost, downloads } = document;
   const held = kind === 'whole' ? document.held - 1 : document.held;
   const promised = kind === 'part' ? document.promised - costOf(wanted.extents) : document.promised;
-  if (kind === 'whole' && all) {
+  if (kind === 'whole' && complete) {
     return { downloads: downloads + 1, held, promised, lost, takers: takers.filter(({ by }) => by !== wanted.by) };
   }
   const extents = kind === 'whole' ? [{ start: 0, end: document.size - 1 }] : wanted.extents;
   const cost = bytes === 0 ? 0 : Math.max(bytes, MIN_COST);
-  const counted = counting(document, { ...wanted, extents }, bytes, all);
+  const counted = withSentParts(document, { ...wanted, extents }, bytes, complete);
   if (counted.whole) {
     return {
       downloads: downloads + 1,
@@ -145,18 +146,19 @@ export function isWholeFile({ size }: ShareDocument, extents: readonly Extent[])
 }
 
 /** Adds sent parts to those of a network. Once they make up the whole file, they are dropped. */
-function counting(
+function withSentParts(
   { takers, size }: ShareDocument,
   { by, extents }: Pick<DownloadRequest, 'by' | 'extents'>,
   bytes: number,
-  all: boolean,
+  complete: boolean,
 ): { whole: boolean; takers: NetworkParts[] } {
   const others = takers.filter((taker) => taker.by !== by);
   const before = takers.find((taker) => taker.by === by)?.runs ?? [];
   // The last byte of the file does not count as sent in an interrupted reply.
   const [first] = extents;
-  const went = all || !first ? extents : [{ start: first.start, end: Math.min(first.start + bytes - 1, size - 2) }];
-  const runs = merged([...before, ...went.map(({ start, end }): [number, number] => [start, end])]);
+  const sent =
+    complete || !first ? extents : [{ start: first.start, end: Math.min(first.start + bytes - 1, size - 2) }];
+  const runs = merged([...before, ...sent.map(({ start, end }): [number, number] => [start, end])]);
   const [run] = runs;
   if (runs.length === 1 && run?.[0] === 0 && run[1] === size - 1) return { whole: true, takers: others };
   if (runs.length === 0) return { whole: false, takers };

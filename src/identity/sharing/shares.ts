@@ -14,7 +14,7 @@ import { networkOf } from '../../protocol/ip.ts';
 import type { Creator } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 import type { Secrets } from '../credentials/secrets.ts';
-import type { Asker } from '../limits/fair-queue.ts';
+import type { Requester } from '../limits/fair-queue.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import {
   admittedKind,
@@ -30,42 +30,44 @@ import {
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
 /** Maximum number of live links to the files of one owner. */
-const MAX_EACH = 1000;
+const MAX_PER_OWNER = 1000;
 
-/** A link that was just created. Its token is not stored. */
+/** A link that was just created. The token of the link is not stored. */
 export interface NewShare {
   document: ShareDocument;
   token: string;
 }
 
+/** A link to create. */
 export interface ShareRequest {
   tenant: string;
   owner: string;
   file: { id: string; name: string; size: number };
   maker: Creator;
   password: string | null;
-  /** Milliseconds. */
+  /** Lifetime in milliseconds. */
   lifeMs: number;
   /** Null: unlimited. */
   maxDownloads: number | null;
-  /** Requester for the password hash. */
-  asker?: Asker;
+  /** The requester of the password hash, for the fair queue. */
+  requester?: Requester;
 }
 
-/** Permission for one reply. */
+/** Reservation of one reply. */
 export interface DownloadReservation {
   /** True: send the whole file instead of the requested Range. */
   ignoresRange: boolean;
   /** Reports how many bytes of the file were sent and whether the reply is complete. Durable when it resolves. */
-  settle(bytes: number, all: boolean): Promise<void>;
+  settle(bytes: number, complete: boolean): Promise<void>;
 }
 
+/** The share links. */
 export class Shares {
   readonly #cache: DocumentCache<ShareDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   /** Owner key → number of links that are being created. */
-  readonly #making = new Map<string, number>();
+  readonly #pending = new Map<string, number>();
   /** Ids of files with links; may contain ids of files whose links have ended. */
   readonly files = new Set<string>();
 
@@ -92,12 +94,12 @@ export class Shares {
    * @throws LadingError `quota_exceeded` at the maximum number of links to files of this owner
    */
   async create(request: ShareRequest): Promise<NewShare> {
-    const { tenant, owner, file, maker, password, lifeMs, maxDownloads, asker } = request;
-    const making = this.#making.get(owner) ?? 0;
-    if (this.list(owner).length + making >= MAX_EACH) {
-      throw new LadingError('quota_exceeded', `This owner already has ${MAX_EACH} share links; revoke one first.`);
+    const { tenant, owner, file, maker, password, lifeMs, maxDownloads, requester } = request;
+    const pending = this.#pending.get(owner) ?? 0;
+    if (this.list(owner).length + pending >= MAX_PER_OWNER) {
+      throw new LadingError('quota_exceeded', `This owner already has ${MAX_PER_OWNER} share links; revoke one first.`);
     }
-    this.#making.set(owner, making + 1);
+    this.#pending.set(owner, pending + 1);
     try {
       const id = randomBytes(8).toString('hex');
       const token = `lsh_${id}_${randomBytes(32).toString('base64url')}`;
@@ -111,7 +113,7 @@ export class Shares {
         size: file.size,
         maker,
         hash: hashOf(token),
-        passwordHash: password === null ? null : await this.#secrets.hash(password, asker),
+        passwordHash: password === null ? null : await this.#secrets.hash(password, requester),
         createdAt: this.#clock.dateOf(moment),
         expiresAt: endOf(moment, lifeMs, MAX_SECONDS.share),
         lastUsed: null,
@@ -122,14 +124,14 @@ export class Shares {
       this.files.add(file.id);
       return { document, token };
     } finally {
-      const left = (this.#making.get(owner) ?? 1) - 1;
-      if (left === 0) this.#making.delete(owner);
-      else this.#making.set(owner, left);
+      const left = (this.#pending.get(owner) ?? 1) - 1;
+      if (left === 0) this.#pending.delete(owner);
+      else this.#pending.set(owner, left);
     }
   }
 
-  /** The link of a token if it has not expired and has a download left, or null. */
-  ofToken(token: string): ShareDocument | null {
+  /** The link of a token, if it has not expired and has a download left; null otherwise. */
+  findByToken(token: string): ShareDocument | null {
     const id = TOKEN.exec(token)?.[1];
     const document = id === undefined ? undefined : this.#cache.get(id);
     if (!document || !timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hashOf(token), 'hex')))
@@ -147,18 +149,18 @@ export class Shares {
    * True if this is the password of the link.
    * @throws LadingError `overloaded`
    */
-  isPasswordOf({ passwordHash }: ShareDocument, password: string, asker?: Asker): Promise<boolean> {
-    // Players send many range requests.
-    return this.#secrets.verifyOften(password, passwordHash, asker);
+  isPasswordOf({ passwordHash }: ShareDocument, password: string, requester?: Requester): Promise<boolean> {
+    // Media players send the password with many range requests.
+    return this.#secrets.verifyCached(password, passwordHash, requester);
   }
 
   /**
-   * Reserves a reply from the remaining downloads. For links with a limit it is durable when it resolves, so that a killed server forgets
-   * no download; links without a limit only count.
+   * Reserves a reply from the remaining downloads. For links with a limit it is durable when it resolves, so that a server that is killed
+   * does not forget a download. Links without a limit only count.
    * @param extents requested parts of the file
    * @param ranged true for a Range request, which may be answered with the whole file
    * @param address address of the client
-   * @returns null if no download is left, or the link has ended
+   * @returns null if no download is left or the link has ended
    */
   async reserve(
     id: string,
@@ -177,11 +179,11 @@ export class Shares {
     const kind = admittedKind(before, wanted);
     if (kind === null) return null;
     const after = { ...before, ...withReservation(before, kind, wanted), lastUsed: now };
-    if (before.maxDownloads === null) this.#cache.use(after, this.#clock.monotonic());
+    if (before.maxDownloads === null) this.#cache.putLater(after, this.#clock.monotonic());
     else await this.#cache.replace(before, after);
     if (!this.#cache.get(id)) return null;
     const ignoresRange = kind === 'whole' && !isWholeFile(before, extents);
-    return { ignoresRange, settle: (bytes, all) => this.#settle(id, { kind, wanted, bytes, all }) };
+    return { ignoresRange, settle: (bytes, complete) => this.#settle(id, { kind, wanted, bytes, complete }) };
   }
 
   get(id: string): ShareDocument | null {
@@ -208,9 +210,9 @@ export class Shares {
   }
 
   /** Revokes all links for which the predicate is true. */
-  async revokeWhere(ends: (document: ShareDocument) => boolean): Promise<void> {
-    const ended = [...this.#cache.values()].filter(ends);
-    await Promise.all(ended.map(({ id }) => this.revoke(id)));
+  async revokeWhere(predicate: (document: ShareDocument) => boolean): Promise<void> {
+    const revoked = [...this.#cache.values()].filter(predicate);
+    await Promise.all(revoked.map(({ id }) => this.revoke(id)));
   }
 
   /** Removes links that expired long ago. */
@@ -222,12 +224,12 @@ export class Shares {
     return this.#cache.close();
   }
 
-  async #settle(id: string, sent: DownloadResult): Promise<void> {
+  async #settle(id: string, result: DownloadResult): Promise<void> {
     const before = this.#cache.get(id);
     if (!before) return;
-    const after = { ...before, ...withResult(before, sent) };
+    const after = { ...before, ...withResult(before, result) };
     // The reply was sent. If this cannot be stored, the download stays held and the next start counts it as interrupted.
-    if (before.maxDownloads === null) this.#cache.use(after, this.#clock.monotonic());
+    if (before.maxDownloads === null) this.#cache.putLater(after, this.#clock.monotonic());
     else await this.#cache.replace(before, after).catch(() => {});
   }
 }

@@ -1,18 +1,19 @@
 /**
  * Documents of one kind, cached in memory above their store. A revoked token must be refused from the next request on, and no request
- * waits for the disk to find out.
+ * waits for the disk.
  */
 import type { Collection } from '../../contracts/collection.ts';
 
-/** How often "last used" is written to the store. */
-const KEEP_USE_MS = 60_000;
+/** Minimum interval between two writes of "last used" to the store. */
+const SAVE_INTERVAL_MS = 60_000;
 
+/** A cache of all documents of a collection. */
 export class DocumentCache<T extends object> {
   readonly #store: Collection<T>;
   readonly #idOf: (document: T) => string;
   readonly #documents = new Map<string, T>();
-  /** Ids of documents whose last use is not stored yet → monotonic time of that use. */
-  readonly #used = new Map<string, number>();
+  /** Ids of documents with an unstored change → monotonic time of the first such change. */
+  readonly #unsaved = new Map<string, number>();
   readonly #writes = new Set<Promise<unknown>>();
   /** Id → the document that `replace` is writing. The cached one may be newer, after further uses. */
   readonly #replacing = new Map<string, T>();
@@ -75,7 +76,7 @@ export class DocumentCache<T extends object> {
     } finally {
       if (this.#replacing.get(id) === after) this.#replacing.delete(id);
     }
-    // If the document was removed meanwhile, the removal waits in the store behind this write.
+    // If the document was removed in the meantime, the store executes the removal after this write.
   }
 
   /** Changes fields of a document, like `replace`; false if it does not exist. */
@@ -91,7 +92,7 @@ export class DocumentCache<T extends object> {
     const document = this.#documents.get(id);
     if (document === undefined) return false;
     this.#documents.delete(id);
-    this.#used.delete(id);
+    this.#unsaved.delete(id);
     try {
       await this.#store.remove(id);
     } catch (error) {
@@ -102,26 +103,26 @@ export class DocumentCache<T extends object> {
   }
 
   /**
-   * Records a change that a crash may lose ("last used"): visible at once, stored once a minute.
+   * Replaces a document with a change that a crash may lose, such as "last used": visible at once, stored once a minute.
    * @param now monotonic time, in milliseconds
    */
-  use(document: T, now: number): void {
+  putLater(document: T, now: number): void {
     const id = this.#idOf(document);
     if (!this.#documents.has(id)) return;
     this.#documents.set(id, document);
-    const since = this.#used.get(id);
-    if (since === undefined) this.#used.set(id, now);
-    else if (now - since >= KEEP_USE_MS) this.#writeUse(id);
+    const since = this.#unsaved.get(id);
+    if (since === undefined) this.#unsaved.set(id, now);
+    else if (now - since >= SAVE_INTERVAL_MS) this.#save(id);
   }
 
   /** Stores changes that are only in memory. */
   async close(): Promise<void> {
-    for (const id of [...this.#used.keys()]) this.#writeUse(id);
+    for (const id of [...this.#unsaved.keys()]) this.#save(id);
     await Promise.all(this.#writes);
   }
 
-  #writeUse(id: string): void {
-    this.#used.delete(id);
+  #save(id: string): void {
+    this.#unsaved.delete(id);
     const document = this.#documents.get(id);
     if (document === undefined) return;
     // A full disk must not fail a request because of this. The next minute retries.

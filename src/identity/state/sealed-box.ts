@@ -1,11 +1,13 @@
-/** Encrypts secrets that the server must read again (AES-256-GCM). Without the key, the text can be neither read nor changed. */
+/** Encrypts secrets that the server must be able to read (AES-256-GCM). Without the key, nobody can read or change the text. */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
 const CIPHER = 'aes-256-gcm';
+/** Length of a key. */
 export const SEALING_KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
+/** Seals and opens texts with one key. */
 export class SealedBox {
   readonly #key: Uint8Array;
 
@@ -15,7 +17,7 @@ export class SealedBox {
     this.#key = key;
   }
 
-  /** Encrypts a text. @param purpose what the text is for; it can be opened only for the same purpose */
+  /** Encrypts a text. @param purpose use of the text; it can be opened only for the same purpose */
   seal(text: string, purpose: string): string {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(purpose, 'utf8'));

@@ -8,13 +8,13 @@ import type { QuotaLimits } from '../../records/quota.ts';
 import type { DeviceDocument } from '../../records/subjects.ts';
 import { isForeignHash } from '../credentials/foreign-hashes.ts';
 import { generateSecret, hashGenerated, isGeneratedHash, Secrets } from '../credentials/secrets.ts';
-import type { Asker } from '../limits/fair-queue.ts';
+import type { Requester } from '../limits/fair-queue.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import { principalOf } from './principals.ts';
 
-/** A generated id. Its existence cannot be guessed. */
-const MADE_UP = /^[0-9a-f]{24}$/;
+/** The form of a generated id. Such an id cannot be guessed. */
+const GENERATED_ID = /^[0-9a-f]{24}$/;
 
 /** A new device. Its secret is not stored. */
 export interface Enrolled {
@@ -23,16 +23,18 @@ export interface Enrolled {
   role: Role;
 }
 
+/** A device to create. */
 export interface NewClient {
   role: Role;
   name: string | null;
   tenant?: string;
   id?: string;
   secret?: string;
-  /** A deleted device had this id: its access tokens must not be valid for the new one. */
-  again?: boolean;
+  /** True if a deleted device had this id: access tokens of that device must not be valid for the new one. */
+  idWasUsed?: boolean;
 }
 
+/** Changes of a device; absent fields stay. */
 export interface ClientChange {
   role?: Role | undefined;
   name?: string | undefined;
@@ -40,7 +42,7 @@ export interface ClientChange {
   endSessions?: boolean | undefined;
 }
 
-/** Which credentials an access token was issued for, and when. */
+/** When an access token was issued, and for which credentials. */
 export interface Issuance {
   /** Generation of the device; undefined for people and for tokens of earlier versions. */
   generation: string | undefined;
@@ -48,6 +50,7 @@ export interface Issuance {
   issuedAt: number;
 }
 
+/** The devices. */
 export class Clients {
   readonly #cache: DocumentCache<DeviceDocument>;
   readonly #clock: Clock;
@@ -65,12 +68,15 @@ export class Clients {
     return new Clients(await DocumentCache.open(store, ({ clientId }) => clientId), clock, secrets);
   }
 
-  /** Creates a device. Id and secret are generated if absent. `tell` receives them before they are stored. Durable when it resolves. */
-  async create(client: NewClient, tell?: (client: Enrolled) => void): Promise<Enrolled> {
+  /**
+   * Creates a device. Id and secret are generated if absent. Durable when it resolves.
+   * @param beforeStored receives id and secret before they are stored
+   */
+  async create(client: NewClient, beforeStored?: (client: Enrolled) => void): Promise<Enrolled> {
     const clientId = client.id ?? randomBytes(12).toString('hex');
     const { secret = generateSecret() } = client;
     const enrolled: Enrolled = { clientId, secret, role: client.role };
-    tell?.(enrolled);
+    beforeStored?.(enrolled);
     await this.#cache.put({
       clientId,
       tenant: client.tenant ?? DEFAULT_TENANT,
@@ -80,7 +86,7 @@ export class Clients {
       createdAt: this.#clock.now(),
       lastUsed: null,
       notBefore: null,
-      ...(client.again ? { generation: newGeneration() } : {}),
+      ...(client.idWasUsed ? { generation: newGeneration() } : {}),
     });
     this.#principals.delete(clientId);
     return enrolled;
@@ -100,34 +106,34 @@ export class Clients {
     return { clientId, secret, role };
   }
 
-  /** The principal, or null for an unknown id or a wrong secret, which take the same time. */
-  async authenticate(clientId: string, secret: string, asker?: Asker): Promise<Principal | null> {
+  /** The principal; null for an unknown id and for a wrong secret, after the same time. */
+  async authenticate(clientId: string, secret: string, requester?: Requester): Promise<Principal | null> {
     // Looked up after the check: the device may have been deleted meanwhile.
-    return (await this.isSecretOf(clientId, secret, asker)) ? this.principal(clientId) : null;
+    return (await this.isSecretOf(clientId, secret, requester)) ? this.principal(clientId) : null;
   }
 
-  /** True if the secret is correct and was not changed meanwhile. Generated and recently verified secrets do not wait in the queue. */
-  async isSecretOf(clientId: string, secret: string, asker?: Asker): Promise<boolean> {
+  /** True if the secret is correct and was not changed during the check. Generated and recently verified secrets do not wait in the queue. */
+  async isSecretOf(clientId: string, secret: string, requester?: Requester): Promise<boolean> {
     const hash = this.#cache.get(clientId)?.secretHash ?? null;
-    if (hash === null ? MADE_UP.test(clientId) : isGeneratedHash(hash)) {
+    if (hash === null ? GENERATED_ID.test(clientId) : isGeneratedHash(hash)) {
       const right = hash !== null && (await this.#secrets.verify(secret, hash));
       // A chosen id can be guessed. The time of a refusal must not reveal whether the device exists.
-      if (right || MADE_UP.test(clientId)) return right;
-      return this.#secrets.verify(secret, null, asker);
+      if (right || GENERATED_ID.test(clientId)) return right;
+      return this.#secrets.verify(secret, null, requester);
     }
-    const right = await this.#secrets.verifyOften(secret, hash, asker);
+    const right = await this.#secrets.verifyCached(secret, hash, requester);
     const before = this.#cache.get(clientId);
     if (!right || !before || hash === null || !isForeignHash(hash)) return right && before?.secretHash === hash;
-    // Another sign-in may have upgraded it meanwhile.
-    if (before.secretHash !== hash) return this.isSecretOf(clientId, secret, asker);
-    // The secret is correct even if the upgrade fails; the next sign-in retries it.
-    await this.#upgrade(before, secret, asker).catch(() => {});
+    // Another sign-in may have upgraded the hash meanwhile.
+    if (before.secretHash !== hash) return this.isSecretOf(clientId, secret, requester);
+    // The secret is correct even if the upgrade fails. The next sign-in tries again.
+    await this.#upgrade(before, secret, requester).catch(() => {});
     return true;
   }
 
-  /** Replaces the hash of an older server by one of our own. Tokens stay valid. */
-  async #upgrade(before: DeviceDocument, secret: string, asker?: Asker): Promise<void> {
-    const secretHash = await this.#secrets.hash(secret, asker);
+  /** Replaces a hash of an older server with one of this server. Tokens stay valid. */
+  async #upgrade(before: DeviceDocument, secret: string, requester?: Requester): Promise<void> {
+    const secretHash = await this.#secrets.hash(secret, requester);
     if (this.#cache.get(before.clientId)?.secretHash !== before.secretHash) return;
     await this.#cache.change(before.clientId, { secretHash });
   }
@@ -136,7 +142,7 @@ export class Clients {
    * Imports a device of an older server. Durable when it resolves; false if the id exists already.
    * @param secretHash in the format of that server; see `isForeignHash`
    */
-  async adopt({ id, role, secretHash }: { id: string; role: Role; secretHash: string }): Promise<boolean> {
+  async importDevice({ id, role, secretHash }: { id: string; role: Role; secretHash: string }): Promise<boolean> {
     if (this.#cache.get(id)) return false;
     const made = { clientId: id, tenant: DEFAULT_TENANT, role, name: null, secretHash };
     await this.#cache.put({ ...made, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
@@ -148,15 +154,15 @@ export class Clients {
   isCurrent(clientId: string, { generation, issuedAt }: Issuance): boolean {
     const document = this.#cache.get(clientId);
     if (document?.generation !== undefined) return document.generation === generation;
-    // Token and document of an earlier version have no generation: compare dates.
+    // Tokens and documents of earlier versions have no generation: compare dates.
     return generation === undefined && issuedAt >= (document?.notBefore ?? 0);
   }
 
-  /** The principal of a device, or null if it is deleted or disabled. Counts as a use. */
+  /** The principal of a device; null if the device is deleted or disabled. Counts as a use. */
   principal(clientId: string): Principal | null {
     const document = this.#cache.get(clientId);
     if (!document || document.disabled) return null;
-    this.#cache.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
+    this.#cache.putLater({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(clientId);
     if (!principal) {
       principal = principalOf({ id: clientId, kind: 'device', tenant: document.tenant, role: document.role });
@@ -165,7 +171,7 @@ export class Clients {
     return principal;
   }
 
-  /** Devices of one tenant, or all for null. */
+  /** Devices of one tenant, or of all tenants for null. */
   list(tenant: string | null): DeviceDocument[] {
     return [...this.#cache.values()].filter((client) => tenant === null || client.tenant === tenant);
   }
@@ -174,7 +180,7 @@ export class Clients {
     return this.#cache.get(clientId) ?? null;
   }
 
-  /** Durable when it resolves; false if it does not exist. */
+  /** Sets a quota. Durable when it resolves; false if the device does not exist. */
   setQuota(clientId: string, quota: QuotaLimits): Promise<boolean> {
     return this.#cache.change(clientId, { quota });
   }
@@ -189,8 +195,8 @@ export class Clients {
   }
 
   /**
-   * Changes the given fields. Durable when it resolves; null if it does not exist.
-   * @param endSessions true: earlier access tokens become invalid
+   * Changes the given fields. Durable when it resolves; null if the device does not exist.
+   * @param endSessions invalidates earlier access tokens
    */
   async update(
     clientId: string,

@@ -1,4 +1,4 @@
-/** People: they sign in with an e-mail address or username and a password, or through a sign-in provider. */
+/** People. They sign in with an e-mail address or username and a password, or through a sign-in provider. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
@@ -8,18 +8,19 @@ import type { Principal } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
 import type { AccountKind, FederatedAccount, NamedAccount, PersonDocument } from '../../records/subjects.ts';
 import { Secrets } from '../credentials/secrets.ts';
-import type { Asker } from '../limits/fair-queue.ts';
+import type { Requester } from '../limits/fair-queue.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import { principalOf } from './principals.ts';
 
+/** A person to create. */
 export interface NewPerson {
   tenant: string;
   role: Role;
-  /** Null: signs in with `account`. */
+  /** Null if the person signs in with `account`. */
   email: string | null;
   name: string;
   surname: string;
-  /** Null: signs in through `outside` only. */
+  /** Null if the person signs in only through `outside`. */
   password: string | null;
   outside?: FederatedAccount[];
   account?: NamedAccount;
@@ -35,13 +36,14 @@ export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surn
 /** Fields by which a person is found. No two people share a value. */
 type ClaimedKeys = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
 
+/** The people. */
 export class People {
   readonly #cache: DocumentCache<PersonDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
-  /** Tenant and e-mail address → id, including addresses that are being registered, so that concurrent sign-ups cannot share one. */
+  /** Tenant and e-mail address → id. Includes addresses that are being registered, so that concurrent sign-ups cannot share one. */
   readonly #byEmail = new Map<string, string>();
-  readonly #byOutside = new Map<string, string>();
+  readonly #byFederatedAccount = new Map<string, string>();
   /** Tenant, kind and username → id, like `#byEmail`. */
   readonly #byName = new Map<string, string>();
   readonly #principals = new Map<string, Principal>();
@@ -61,14 +63,14 @@ export class People {
    * Creates a person. Durable when it resolves.
    * @throws LadingError `already_exists` when the address, the username or the provider account is taken
    */
-  async create(person: NewPerson, asker?: Asker): Promise<PersonDocument> {
+  async create(person: NewPerson, requester?: Requester): Promise<PersonDocument> {
     const id = randomBytes(12).toString('hex');
     const { tenant, role, name, surname, outside = [], account } = person;
     const email = person.email === null ? null : normalizeEmail(person.email);
     const named = account === undefined ? {} : { account };
     const release = this.#claim({ id, tenant, email, outside, ...named });
     try {
-      const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password, asker);
+      const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password, requester);
       const createdAt = this.#clock.now();
       const known = { id, tenant, role, email, name, surname, passwordHash, outside, ...named };
       const document = { ...known, createdAt, lastUsed: null };
@@ -80,9 +82,9 @@ export class People {
     }
   }
 
-  /** The person, or null for an unknown address or a wrong password, which take the same time. */
-  authenticate(tenant: string, email: string, password: string, asker?: Asker): Promise<PersonDocument | null> {
-    return this.#authenticate(this.byEmail(tenant, email), password, asker);
+  /** The person; null for an unknown address and for a wrong password, after the same time. */
+  authenticate(tenant: string, email: string, password: string, requester?: Requester): Promise<PersonDocument | null> {
+    return this.#authenticate(this.byEmail(tenant, email), password, requester);
   }
 
   /** Like `authenticate`, for usernames. */
@@ -91,23 +93,24 @@ export class People {
     kind: AccountKind,
     username: string,
     password: string,
-    asker?: Asker,
+    requester?: Requester,
   ): Promise<PersonDocument | null> {
-    return this.#authenticate(this.byName(tenant, kind, username), password, asker);
+    return this.#authenticate(this.byName(tenant, kind, username), password, requester);
   }
 
   async #authenticate(
     person: PersonDocument | null,
     password: string,
-    asker: Asker | undefined,
+    requester: Requester | undefined,
   ): Promise<PersonDocument | null> {
-    const right = await this.#secrets.verify(password, person?.passwordHash ?? null, asker);
+    const right = await this.#secrets.verify(password, person?.passwordHash ?? null, requester);
     // Looked up after the check: the person may have been deleted meanwhile.
     return right && person ? (this.#cache.get(person.id) ?? null) : null;
   }
 
-  isPasswordOf(id: string, password: string, asker?: Asker): Promise<boolean> {
-    return this.#secrets.verify(password, this.#cache.get(id)?.passwordHash ?? null, asker);
+  /** True if this is the person's password. */
+  isPasswordOf(id: string, password: string, requester?: Requester): Promise<boolean> {
+    return this.#secrets.verify(password, this.#cache.get(id)?.passwordHash ?? null, requester);
   }
 
   get(id: string): PersonDocument | null {
@@ -123,15 +126,15 @@ export class People {
   }
 
   /** The person with this account at a sign-in provider. */
-  byOutside(tenant: string, account: FederatedAccount): PersonDocument | null {
-    return this.get(this.#byOutside.get(outsideKey(tenant, account)) ?? '');
+  byFederatedAccount(tenant: string, account: FederatedAccount): PersonDocument | null {
+    return this.get(this.#byFederatedAccount.get(federatedKey(tenant, account)) ?? '');
   }
 
-  /** The principal of a person, or null if they are deleted or disabled. Counts as a use. */
+  /** The principal of a person; null if the person is deleted or disabled. Counts as a use. */
   principal(id: string): Principal | null {
     const document = this.#cache.get(id);
     if (!document || document.disabled) return null;
-    this.#cache.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
+    this.#cache.putLater({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(id);
     if (!principal) {
       principal = principalOf({ id, kind: 'person', tenant: document.tenant, role: document.role });
@@ -140,7 +143,7 @@ export class People {
     return principal;
   }
 
-  /** People of one tenant, or all for null; oldest first. */
+  /** People of one tenant, or of all tenants for null; oldest first. */
   list(tenant: string | null): PersonDocument[] {
     return [...this.#cache.values()]
       .filter((person) => tenant === null || person.tenant === tenant)
@@ -151,9 +154,9 @@ export class People {
    * Changes a person. Durable when it resolves; null if they do not exist.
    * @throws LadingError `already_exists`
    */
-  async update(id: string, change: PersonChange, asker?: Asker): Promise<PersonDocument | null> {
+  async update(id: string, change: PersonChange, requester?: Requester): Promise<PersonDocument | null> {
     const { password, disabled, ...rest } = change;
-    const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password, asker);
+    const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password, requester);
     const before = this.#cache.get(id);
     if (!before) return null;
     const { disabled: was, ...known } = before;
@@ -174,11 +177,11 @@ export class People {
       throw error;
     }
     this.#unindex(before);
-    const now = this.#cache.get(id);
-    // Deleted meanwhile: the new address is free again.
-    if (now === undefined) this.#unindex(after);
-    else this.#index(now);
-    return now ?? null;
+    const current = this.#cache.get(id);
+    // If the person was deleted meanwhile, the new address is free again.
+    if (current === undefined) this.#unindex(after);
+    else this.#index(current);
+    return current ?? null;
   }
 
   /** Sets a quota. Durable when it resolves; false if the person does not exist. */
@@ -207,14 +210,14 @@ export class People {
     return this.#cache.close();
   }
 
-  /** Reserves the keys of a person. The returned function releases those that were free before. */
+  /** Reserves the keys of a person. Returns a function that releases the keys that were free before. */
   #claim(person: ClaimedKeys): () => void {
     const { id } = person;
     const wanted = this.#keysOf(person);
     const taken = wanted.find(([map, key]) => (map.get(key) ?? id) !== id);
     if (taken) {
-      const what = taken[0] === this.#byName ? 'name' : 'address';
-      throw new LadingError('already_exists', `An account with this ${what} already exists; sign in instead.`);
+      const field = taken[0] === this.#byName ? 'name' : 'address';
+      throw new LadingError('already_exists', `An account with this ${field} already exists; sign in instead.`);
     }
     const fresh = wanted.filter(([map, key]) => !map.has(key));
     for (const [map, key] of fresh) map.set(key, id);
@@ -228,7 +231,7 @@ export class People {
     const keys: [Map<string, string>, string][] = [];
     if (email !== null) keys.push([this.#byEmail, emailKey(tenant, email)]);
     if (account) keys.push([this.#byName, nameKey(tenant, account.kind, account.username)]);
-    for (const other of outside) keys.push([this.#byOutside, outsideKey(tenant, other)]);
+    for (const federated of outside) keys.push([this.#byFederatedAccount, federatedKey(tenant, federated)]);
     return keys;
   }
 
@@ -268,6 +271,6 @@ function nameKey(tenant: string, kind: AccountKind, username: string): string {
   return `${tenant} ${kind} ${normalizeUsername(username)}`;
 }
 
-function outsideKey(tenant: string, { issuer, subject }: FederatedAccount): string {
+function federatedKey(tenant: string, { issuer, subject }: FederatedAccount): string {
   return JSON.stringify([tenant, issuer, subject]);
 }

@@ -5,7 +5,10 @@ import type { Scope } from '../../protocol/scopes.ts';
 import type { Principal, PrincipalKind } from '../../records/principal.ts';
 import { SCOPES_OF_ROLE } from '../rights/policy.ts';
 
-/** @param scopes scopes of the credential. The role limits them too, except `calls`, which every role may have. */
+/**
+ * A principal with the scopes that its role allows.
+ * @param scopes reduced scopes of the credential, if any. Every role may have `calls`.
+ */
 export function principalOf(
   who: { id: string; tenant: string; kind: PrincipalKind; role: Role },
   scopes?: Iterable<Scope>,

@@ -24,7 +24,7 @@ export function checkUsername(username: string): string {
   );
 }
 
-/** Invisible characters: controls, direction marks, lone surrogates. */
+/** Invisible and unassigned characters: controls, direction marks, lone surrogates. */
 const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
 /** Dot-atoms (RFC 5322 §3.2.3) with letters of every script (RFC 6531). Quoted forms are not supported. */
 const LOCAL = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
@@ -41,7 +41,7 @@ export function checkEmail(email: string): string {
   const labels = address.slice(at + 1).split('.');
   const fits = address.length <= MAX_EMAIL && local.length <= MAX_LOCAL;
   if (fits && LOCAL.test(local) && labels.length >= 2 && labels.every((label) => LABEL.test(label))) return address;
-  throw new LadingError('validation_failed', 'The e-mail address is not valid; it should look like name@example.org.');
+  throw new LadingError('validation_failed', 'The e-mail address is not valid. It must look like name@example.org.');
 }
 
 /**

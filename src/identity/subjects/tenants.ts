@@ -9,6 +9,7 @@ import { DocumentCache } from '../state/document-cache.ts';
 
 const ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
+/** The tenants. */
 export class Tenants {
   readonly #cache: DocumentCache<TenantDocument>;
   readonly #clock: Clock;
@@ -38,7 +39,7 @@ export class Tenants {
     return this.#cache.get(id) ?? (id === DEFAULT_TENANT ? { id, name: 'Default', createdAt: 0 } : null);
   }
 
-  /** All tenants: the default one, then the others by id. */
+  /** All tenants: the default tenant, then the others by id. */
   list(): TenantDocument[] {
     const others = [...this.#cache.values()].filter(({ id }) => id !== DEFAULT_TENANT);
     const first = this.get(DEFAULT_TENANT);
@@ -47,7 +48,7 @@ export class Tenants {
 
   /**
    * Creates a tenant. Durable when it resolves.
-   * @param sweep removes remains of an earlier tenant with this id
+   * @param sweep removes what an interrupted deletion of an earlier tenant with this id left
    * @throws LadingError `validation_failed`, `already_exists`
    */
   async create(id: string, name: string, sweep = async (): Promise<void> => {}): Promise<TenantDocument> {
@@ -81,9 +82,9 @@ export class Tenants {
   }
 
   /**
-   * Deletes a tenant. Nobody in it can sign in from this moment; durable when it resolves. False if it does not exist. Its document is
-   * removed last, so that an interrupted deletion can be repeated.
-   * @param sweep removes everyone in the tenant
+   * Deletes a tenant. Its clients and people cannot sign in from this moment. Durable when it resolves; false if the tenant does not exist.
+   * The document is removed last, so that an interrupted deletion can be repeated.
+   * @param sweep removes the clients and people of the tenant
    */
   async remove(id: string, sweep: () => Promise<void>): Promise<boolean> {
     if (id === DEFAULT_TENANT) throw new LadingError('invalid_request', 'The default tenant cannot be deleted.');

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { checkPassword, checkPasswordNow, type Known } from '../../../src/identity/credentials/passwords.ts';
+import { checkPassword, checkPasswordNow, type PersonalData } from '../../../src/identity/credentials/passwords.ts';
 import { checkEmail, checkPersonalName } from '../../../src/identity/subjects/profile.ts';
 
 const anna = { email: 'anna.smith@harbour-works.example', name: 'Anna', surname: 'Smith' };
 
-async function refusal(password: string, known: Known = anna): Promise<string | null> {
+async function refusal(password: string, known: PersonalData = anna): Promise<string | null> {
   try {
     await checkPassword(password, known);
     return null;

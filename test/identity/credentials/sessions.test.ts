@@ -30,8 +30,8 @@ test('a refresh token is good once, and each gives the next', async (t) => {
     assert.equal(next.session.id, first.session.id);
     assert.equal(next.session.expiresAt, clock.now() + LIFE * 1000);
     assert.notEqual(next.refreshToken, last.refreshToken);
-    assert.equal(signIns.ofToken(last.refreshToken), null);
-    assert.equal(signIns.ofToken(next.refreshToken)?.id, first.session.id);
+    assert.equal(signIns.findByToken(last.refreshToken), null);
+    assert.equal(signIns.findByToken(next.refreshToken)?.id, first.session.id);
     last = next;
   }
   const kept = JSON.stringify(await store.list());
@@ -58,7 +58,7 @@ test('a token used before a restart ends the sign-in after it', async (t) => {
   const second = await signIns.refresh(first.refreshToken);
   clock.pass(GRACE_MS);
   const again = await reopen();
-  assert.equal(again.ofToken(second.refreshToken)?.id, first.session.id);
+  assert.equal(again.findByToken(second.refreshToken)?.id, first.session.id);
   await assert.rejects(again.refresh(first.refreshToken), REFUSED);
   assert.equal(again.isAlive(first.session.id), false);
 });
@@ -127,7 +127,7 @@ test('what is no token of ours is refused and ends nothing', async (t) => {
   ];
   for (const token of strange) {
     await assert.rejects(signIns.refresh(token), REFUSED);
-    assert.equal(signIns.ofToken(token), null);
+    assert.equal(signIns.findByToken(token), null);
   }
   assert.equal(signIns.isAlive(signIn.id), true);
   // The right family with another secret is an older token, or a guess: either way it ends.
@@ -272,7 +272,7 @@ test('any order of uses after the grace: only the youngest token works, and any 
       }
       const again = await reopen();
       assert.equal(again.isAlive(signIn.id), !ended);
-      assert.equal(again.ofToken(tokens.at(-1) ?? '') !== null, !ended);
+      assert.equal(again.findByToken(tokens.at(-1) ?? '') !== null, !ended);
       await signIns.end(signIn.id);
     }),
     { numRuns: 25 },

@@ -10,7 +10,7 @@ const HOUR = 3_600_000;
 async function heard(clock: ConstructorParameters<typeof ProviderClock>[0], date: string | null) {
   const there = new ProviderClock(clock);
   const headers = date === null ? {} : { date };
-  await there.listening(async () => new Response('', { headers }))('http://provider.test/');
+  await there.wrap(async () => new Response('', { headers }))('http://provider.test/');
   return there;
 }
 

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
-import { type Asker, FairQueue, strangerAt } from '../../../src/identity/limits/fair-queue.ts';
+import { FairQueue, type Requester, unknownRequester } from '../../../src/identity/limits/fair-queue.ts';
 
 /** Jobs that end when the test lets them, one at a time, and the order in which they began. */
-function desk(limits = { atOnce: 1, waiting: 256, waitingEach: 128 }) {
+function desk(limits = { concurrency: 1, waiting: 256, waitingPerNetwork: 128 }) {
   const turns = new FairQueue(limits);
   const begun: string[] = [];
   const ends: (() => void)[] = [];
   const refused: string[] = [];
   const all: Promise<void>[] = [];
-  const ask = (name: string, asker: Asker): void => {
+  const ask = (name: string, requester: Requester): void => {
     const job = async (): Promise<void> => {
       begun.push(name);
       await new Promise<void>((end) => ends.push(end));
     };
-    const done = turns.run(job, asker).catch((error: unknown) => {
+    const done = turns.run(job, requester).catch((error: unknown) => {
       assert.ok(error instanceof LadingError && error.code === 'overloaded');
       refused.push(name);
     });
@@ -34,40 +34,40 @@ function desk(limits = { atOnce: 1, waiting: 256, waitingEach: 128 }) {
   return { ask, drain, refused };
 }
 
-const known = (from: string): Asker => ({ from, known: true });
+const known = (from: string): Requester => ({ from, known: true });
 
 test('networks take turns, however many each of them sends', async () => {
   const { ask, drain } = desk();
-  for (let n = 0; n < 4; n += 1) ask(`a${n}`, strangerAt('192.0.2.1'));
-  ask('b0', strangerAt('198.51.100.1'));
-  ask('c0', strangerAt('2001:db8::1'));
-  ask('b1', strangerAt('198.51.100.1'));
+  for (let n = 0; n < 4; n += 1) ask(`a${n}`, unknownRequester('192.0.2.1'));
+  ask('b0', unknownRequester('198.51.100.1'));
+  ask('c0', unknownRequester('2001:db8::1'));
+  ask('b1', unknownRequester('198.51.100.1'));
   assert.deepEqual(await drain(), ['a0', 'a1', 'b0', 'c0', 'a2', 'b1', 'a3']);
 });
 
 test('the many addresses of one site are one network, and take turns among themselves', async () => {
   for (const many of [(n: number) => `2001:db8:0:a${n}::1`, (n: number) => `192.0.2.${n}`]) {
     const { ask, drain } = desk();
-    for (let n = 0; n < 6; n += 1) ask(`a${n}`, strangerAt(many(n)));
-    ask('b0', strangerAt('198.51.100.1'));
-    ask('again', strangerAt(many(1)));
-    ask('late', strangerAt(many(7)));
+    for (let n = 0; n < 6; n += 1) ask(`a${n}`, unknownRequester(many(n)));
+    ask('b0', unknownRequester('198.51.100.1'));
+    ask('again', unknownRequester(many(1)));
+    ask('late', unknownRequester(many(7)));
     assert.deepEqual(await drain(), ['a0', 'a1', 'b0', 'a2', 'a3', 'a4', 'a5', 'late', 'again']);
   }
 });
 
 test('a network that comes again and again gets no further than one that waits', async () => {
   const { ask, drain } = desk();
-  ask('running', strangerAt('203.0.113.1'));
-  for (let n = 0; n < 3; n += 1) ask(`waits ${n}`, strangerAt('192.0.2.1'));
-  ask('comes', strangerAt('198.51.100.1'));
+  ask('running', unknownRequester('203.0.113.1'));
+  for (let n = 0; n < 3; n += 1) ask(`waits ${n}`, unknownRequester('192.0.2.1'));
+  ask('comes', unknownRequester('198.51.100.1'));
   assert.deepEqual(await drain(), ['running', 'waits 0', 'comes', 'waits 1', 'waits 2']);
 });
 
 test('who is known goes first, and the others are served all the same', async () => {
   const { ask, drain } = desk();
-  ask('running', strangerAt('203.0.113.1'));
-  for (let n = 0; n < 3; n += 1) ask(`stranger ${n}`, strangerAt('192.0.2.1'));
+  ask('running', unknownRequester('203.0.113.1'));
+  for (let n = 0; n < 3; n += 1) ask(`stranger ${n}`, unknownRequester('192.0.2.1'));
   for (let n = 0; n < 6; n += 1) ask(`known ${n}`, known('198.51.100.1'));
   const order = await drain();
   assert.equal(order[1], 'known 0');
@@ -76,10 +76,10 @@ test('who is known goes first, and the others are served all the same', async ()
 });
 
 test('when all places are taken, the network that takes most makes room', async () => {
-  const { ask, drain, refused } = desk({ atOnce: 1, waiting: 10, waitingEach: 8 });
-  ask('running', strangerAt('203.0.113.1'));
-  for (let n = 0; n < 9; n += 1) ask(`a${n}`, strangerAt('192.0.2.1'));
-  for (let n = 0; n < 5; n += 1) ask(`b${n}`, strangerAt('198.51.100.1'));
+  const { ask, drain, refused } = desk({ concurrency: 1, waiting: 10, waitingPerNetwork: 8 });
+  ask('running', unknownRequester('203.0.113.1'));
+  for (let n = 0; n < 9; n += 1) ask(`a${n}`, unknownRequester('192.0.2.1'));
+  for (let n = 0; n < 5; n += 1) ask(`b${n}`, unknownRequester('198.51.100.1'));
   ask('known', known('198.51.100.7'));
   const order = await drain();
   assert.deepEqual(refused, ['a8', 'a7', 'a6', 'a5']);
@@ -87,9 +87,9 @@ test('when all places are taken, the network that takes most makes room', async 
 });
 
 test('a job that fails hands its place on', async () => {
-  const turns = new FairQueue({ atOnce: 1, waiting: 4, waitingEach: 4 });
-  const failing = turns.run(() => Promise.reject(new Error('broken')), strangerAt('192.0.2.1'));
-  const next = turns.run(async () => 'done', strangerAt('192.0.2.1'));
+  const turns = new FairQueue({ concurrency: 1, waiting: 4, waitingPerNetwork: 4 });
+  const failing = turns.run(() => Promise.reject(new Error('broken')), unknownRequester('192.0.2.1'));
+  const next = turns.run(async () => 'done', unknownRequester('192.0.2.1'));
   await assert.rejects(failing, /broken/);
   assert.equal(await next, 'done');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
-import { Throttle, type Tried } from '../../../src/identity/limits/throttle.ts';
+import { type SecretTraits, Throttle } from '../../../src/identity/limits/throttle.ts';
 import { clockOf, machine, STEPS } from '../../support/product/clock.ts';
 
 const CHOSEN = { chosen: true };
@@ -9,7 +9,7 @@ const CHOSEN = { chosen: true };
 function clocked(): {
   throttle: Throttle;
   pass(ms: number): void;
-  wait(id: string, address: string, tried?: Tried): number;
+  wait(id: string, address: string, tried?: SecretTraits): number;
 } {
   let now = 1_700_000_000_000;
   const throttle = new Throttle(clockOf(() => now));
@@ -35,7 +35,7 @@ test('ten failures of a client from one network are free, then one every ten sec
   const { throttle, pass, wait } = clocked();
   for (let i = 0; i < 10; i += 1) {
     assert.equal(wait('a', '10.0.0.1'), 0);
-    throttle.failed('a', '10.0.0.1');
+    throttle.recordFailure('a', '10.0.0.1');
   }
   assert.equal(wait('a', '10.0.0.1'), 10);
   assert.equal(wait('b', '10.0.0.1'), 0);
@@ -44,18 +44,19 @@ test('ten failures of a client from one network are free, then one every ten sec
   assert.equal(wait('a', '10.0.0.1'), 1);
   pass(1);
   assert.equal(wait('a', '10.0.0.1'), 0);
-  for (let i = 0; i < 1000; i += 1) throttle.failed('a', '10.0.0.1');
+  for (let i = 0; i < 1000; i += 1) throttle.recordFailure('a', '10.0.0.1');
   assert.equal(wait('a', '10.0.0.1'), 10, 'however often: the wait does not grow');
   pass(3_600_000);
-  for (let i = 0; i < 9; i += 1) throttle.failed('a', '10.0.0.1');
+  for (let i = 0; i < 9; i += 1) throttle.recordFailure('a', '10.0.0.1');
   assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
 });
 
 test('guesses from everywhere never hold up the owner of a generated secret, nor whose password was right from there', async () => {
   const { throttle, pass } = clocked();
-  const guess = (id: string, n: number, tried: Tried) =>
+  const guess = (id: string, n: number, tried: SecretTraits) =>
     throttle.attempt(id, `10.0.${n % 15}.1`, async () => null, tried).catch(() => null);
-  const owner = (id: string, address: string, tried: Tried) => throttle.attempt(id, address, async () => 'in', tried);
+  const owner = (id: string, address: string, tried: SecretTraits) =>
+    throttle.attempt(id, address, async () => 'in', tried);
   assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in');
   for (let n = 0; n < 1000; n += 1) {
     await guess('device', n, {});
@@ -121,13 +122,13 @@ test('one broken device behind an address does not lock out those who signed in 
 
 test('a success clears the client there but not the address', () => {
   const { throttle, wait } = clocked();
-  for (let i = 0; i < 50; i += 1) throttle.failed(`guess-${i}`, '10.0.0.1');
-  throttle.succeeded('guess-1', '10.0.0.1');
+  for (let i = 0; i < 50; i += 1) throttle.recordFailure(`guess-${i}`, '10.0.0.1');
+  throttle.recordSuccess('guess-1', '10.0.0.1');
   assert.equal(wait('new', '10.0.0.1'), 2);
   assert.equal(wait('new', '10.0.0.2'), 0);
-  for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.1.1');
+  for (let i = 0; i < 10; i += 1) throttle.recordFailure('a', '10.0.1.1');
   assert.notEqual(wait('a', '10.0.1.1'), 0);
-  throttle.succeeded('a', '10.0.1.1');
+  throttle.recordSuccess('a', '10.0.1.1');
   assert.equal(wait('a', '10.0.1.1'), 0);
 });
 
@@ -176,16 +177,16 @@ test('many good sign-ins of one client at the same time all get through, a few a
 
 test('an IPv6 host is its /64', () => {
   const { throttle, wait } = clocked();
-  for (let i = 0; i < 50; i += 1) throttle.failed(`g${i}`, `2001:db8::${(i + 1).toString(16)}`);
+  for (let i = 0; i < 50; i += 1) throttle.recordFailure(`g${i}`, `2001:db8::${(i + 1).toString(16)}`);
   assert.notEqual(wait('x', '2001:db8:0:0:ffff::1'), 0);
   assert.equal(wait('x', '2001:db8:0:1::1'), 0);
-  for (let i = 0; i < 50; i += 1) throttle.failed(`h${i}`, '::ffff:10.0.0.1');
+  for (let i = 0; i < 50; i += 1) throttle.recordFailure(`h${i}`, '::ffff:10.0.0.1');
   assert.equal(wait('x', '::ffff:10.0.0.2'), 0);
 });
 
 test('a flood of made-up ids costs bounded memory and does not free an address', () => {
   const { throttle, wait } = clocked();
-  for (let i = 0; i < 30_000; i += 1) throttle.failed(`id-${i}`, '10.0.0.1');
+  for (let i = 0; i < 30_000; i += 1) throttle.recordFailure(`id-${i}`, '10.0.0.1');
   assert.notEqual(wait('x', '10.0.0.1'), 0);
   assert.notEqual(wait(`id-29999`, '10.0.0.1'), 0);
 });
@@ -194,13 +195,13 @@ test('a date that is set lets nobody try sooner and nobody wait longer', () => {
   for (const by of STEPS) {
     const { clock, step, pass } = machine();
     const throttle = new Throttle(clock);
-    for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.0.1');
+    for (let i = 0; i < 10; i += 1) throttle.recordFailure('a', '10.0.0.1');
     step(by);
     assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
     pass(10_000);
     throttle.check('a', '10.0.0.1');
     step(-by);
-    throttle.failed('a', '10.0.0.1');
+    throttle.recordFailure('a', '10.0.0.1');
     assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
   }
 });

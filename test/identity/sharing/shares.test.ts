@@ -66,7 +66,7 @@ test('probes take no download, and the holder of a link gets the whole file', as
   assert.equal(await got(shares, document.id, [90, 99]), 'part');
   assert.equal(useOf(shares, document.id).downloads, 0);
   assert.equal(await got(shares, document.id), 'whole');
-  assert.equal(shares.ofToken(token), null, 'used up');
+  assert.equal(shares.findByToken(token), null, 'used up');
   for (const range of [undefined, [0, 1], [99, 99]] as const) {
     assert.equal(await got(shares, document.id, range && [...range]), 'nothing');
   }
@@ -108,7 +108,7 @@ test('what an answer holds is nobody else’s meanwhile; one that goes on where 
   const first = await shares.reserve(document.id, all, false, '10.0.0.1');
   assert.ok(first);
   assert.equal(await got(shares, document.id), 'nothing');
-  assert.equal(shares.ofToken(token)?.id, document.id, 'it may still break off');
+  assert.equal(shares.findByToken(token)?.id, document.id, 'it may still break off');
   assert.equal(await got(shares, document.id, [40, 59]), 'part');
   await first.settle(60, false);
   assert.equal(useOf(shares, document.id).downloads, 0);
@@ -161,9 +161,9 @@ test('a server that was killed takes what was being sent for broken off', async 
   const { downloads, held, promised, lost } = useOf(again, document.id);
   assert.deepEqual([downloads, held, promised], [0, 0, 0]);
   assert.ok(lost >= 110);
-  assert.equal(again.ofToken(token)?.id, document.id);
+  assert.equal(again.findByToken(token)?.id, document.id);
   assert.equal(await got(again, document.id), 'whole');
-  assert.equal((await reopen()).ofToken(token), null);
+  assert.equal((await reopen()).findByToken(token), null);
 });
 
 test('without a limit everything is let through, and counted', async (t) => {

@@ -75,7 +75,7 @@ test('an account that could not be written leaves its address free', async (t) =
   assert.equal(people.list(null).length, 0);
   fail(false);
   const made = await people.create({ ...ben, outside });
-  assert.equal(people.byOutside('default', { issuer: 'https://id.example', subject: '7' })?.id, made.id);
+  assert.equal(people.byFederatedAccount('default', { issuer: 'https://id.example', subject: '7' })?.id, made.id);
   assert.equal((await reopen()).list(null).length, 1);
 });
 
@@ -196,9 +196,9 @@ test('an outside account is one person’s of a tenant', async (t) => {
   assert.equal(people.byEmail('default', 'second@x.example'), null, 'nothing is left of the refused one');
   await people.create({ ...second, tenant: 'acme' });
   await people.create({ ...second, outside: [{ issuer: 'https://id.example a', subject: 'b' }] });
-  assert.equal(people.byOutside('default', account)?.id, made.id);
+  assert.equal(people.byFederatedAccount('default', account)?.id, made.id);
   await people.update(made.id, { outside: [] });
-  assert.equal(people.byOutside('default', account), null);
+  assert.equal(people.byFederatedAccount('default', account), null);
   assert.equal(await people.authenticate('default', ben.email, ''), null, 'no password is no empty password');
 });
 

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
-import { NOTHING, ofClient } from '../../../identity/audit-changes.ts';
+import { clientValues, NOTHING } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayEnrol, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import type { Clients } from '../../../identity/subjects/clients.ts';
@@ -145,8 +145,8 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       const sessions = endSessions ? ['open', 'ended'] : [];
       auditChange(
         request,
-        { ...ofClient(client), sessions: sessions[0] },
-        { ...ofClient(after), sessions: sessions[1] },
+        { ...clientValues(client), sessions: sessions[0] },
+        { ...clientValues(after), sessions: sessions[1] },
       );
       return shown(after);
     },
@@ -175,7 +175,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): v
         throw new LadingError('not_found', 'There is no client with this id.');
       }
       request.audited = { tenant: client.tenant };
-      auditChange(request, ofClient(client), NOTHING);
+      auditChange(request, clientValues(client), NOTHING);
       return { message: `Client ${id} deleted.` };
     },
   });

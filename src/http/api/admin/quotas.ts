@@ -4,7 +4,7 @@ import Type, { type Static } from 'typebox';
 import type { Use } from '../../../contracts/quota.ts';
 import type { Engine } from '../../../engine/engine.ts';
 import { LadingError } from '../../../errors.ts';
-import { ofLimits } from '../../../identity/audit-changes.ts';
+import { limitValues } from '../../../identity/audit-changes.ts';
 import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind, type Quotas } from '../../../identity/quotas.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../../identity/rights/policy.ts';
 import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
@@ -103,7 +103,7 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
-      auditChange(request, ofLimits(limits), ofLimits(holderOf(deps, principal, params).limits));
+      auditChange(request, limitValues(limits), limitValues(holderOf(deps, principal, params).limits));
       return reportOf(deps, principal, params);
     },
   });

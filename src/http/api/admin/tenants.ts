@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
-import { NOTHING, ofTenant } from '../../../identity/audit-changes.ts';
+import { NOTHING, tenantValues } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { NewTenant, Tenant, TenantList } from '../../../protocol/schemas/identity/tenant.ts';
 import { Message } from '../../../protocol/schemas/parts.ts';
@@ -60,7 +60,7 @@ export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
       const before = tenants.get(id);
       if (!before || !(await identity.removeTenant(id)))
         throw new LadingError('not_found', 'There is no tenant with this id.');
-      auditChange(request, ofTenant(before), NOTHING);
+      auditChange(request, tenantValues(before), NOTHING);
       return { message: `Tenant ${id} deleted.` };
     },
   });
@@ -82,7 +82,7 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;
       const made = await identity.createTenant(id, name);
-      auditChange(request, NOTHING, ofTenant(made));
+      auditChange(request, NOTHING, tenantValues(made));
       reply.code(201);
       return shown(made);
     },

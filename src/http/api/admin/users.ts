@@ -1,7 +1,7 @@
 /** /v1/user: administrators manage the people of their tenant. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../../errors.ts';
-import { NOTHING, ofPerson } from '../../../identity/audit-changes.ts';
+import { NOTHING, personValues } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
@@ -19,7 +19,7 @@ import { Message } from '../../../protocol/schemas/parts.ts';
 import type { Role } from '../../../protocol/schemas/role.ts';
 import type { PersonDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
-import { askerOf } from '../../access/bearer.ts';
+import { requesterOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
@@ -113,9 +113,9 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await identity.people.create(
         { ...(await newPersonOf(request.body, request)), tenant, role },
-        askerOf(request),
+        requesterOf(request),
       );
-      auditChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, personValues(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
     },
@@ -200,7 +200,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
         ...(role === undefined ? {} : { role }),
         disabled,
       };
-      const after = await identity.people.update(person.id, change, askerOf(request));
+      const after = await identity.people.update(person.id, change, requesterOf(request));
       if (!after) throw nobody();
       const subject = { kind: 'person' as const, id: person.id };
       if (password !== undefined || after.role !== person.role || disabled || endSessions)
@@ -212,8 +212,8 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       const has = password === undefined ? had : 'new';
       auditChange(
         request,
-        { ...ofPerson(person), password: had, sessions: sessions[0] },
-        { ...ofPerson(after), password: has, sessions: sessions[1] },
+        { ...personValues(person), password: had, sessions: sessions[0] },
+        { ...personValues(after), password: has, sessions: sessions[1] },
       );
       return shownPerson(after);
     },
@@ -236,7 +236,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
       if (id === request.principal.id) throw new LadingError('invalid_request', 'You cannot delete your own account.');
       requireRank(request, role);
       if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
-      auditChange(request, ofPerson(person), NOTHING);
+      auditChange(request, personValues(person), NOTHING);
       return { message: `Person ${id} deleted.` };
     },
   });
