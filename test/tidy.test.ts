@@ -34,7 +34,7 @@ const ENVIRONMENT: Record<string, string> = {
 /** Files that may use chance, and what for. Secrets and ids come from `node:crypto` alone. */
 const RANDOM: Record<string, string> = {
   'src/client/transfer/retry.ts': 'jitter between attempts',
-  'src/delivery/lanes.ts': 'jitter between attempts',
+  'src/delivery/scheduler.ts': 'jitter between attempts',
   'src/delivery/send/ftp-names.ts': 'different pauses of two deliveries that want one name',
 };
 

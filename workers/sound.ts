@@ -5,7 +5,7 @@
  *     main → { look, size }   ← { read, position, length }   → { bytes } …   ← { sound } or { failure }
  */
 import { parentPort } from 'node:worker_threads';
-import { lookAt } from '../src/audio/look.ts';
+import { lookAt } from '../src/audio/parse-sound.ts';
 import type { Sound } from '../src/records/audio.ts';
 import { describeFailure, type Failure } from './failures.ts';
 

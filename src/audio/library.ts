@@ -13,7 +13,7 @@ import type { AudioDocument, Sound } from '../records/audio.ts';
 import type { FileDocument } from '../records/file.ts';
 import { SortedNames } from '../sorted-names.ts';
 import type { Stored } from './ranges.ts';
-import { SoundReader } from './sound.ts';
+import { SoundReader } from './sound-reader.ts';
 
 export interface AudioDoors {
   documents: Collection<AudioDocument>;

@@ -14,13 +14,13 @@ import type { Events } from '../events/events.ts';
 import type { AuditEntry } from '../records/audit.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
-import { Carriers } from './carriers.ts';
-import { unfinishedFailure } from './given-up.ts';
+import { unfinishedFailure } from './failure-event.ts';
 import { Intake } from './intake.ts';
-import { type LaneSettings, Lanes } from './lanes.ts';
 import { type AnnouncedFileEvent, Outbox } from './outbox.ts';
 import { NO_TENANT, Outcomes } from './outcomes.ts';
 import { type DeliveryPage, DeliveryQueue } from './queue.ts';
+import { type LaneSettings, Lanes } from './scheduler.ts';
+import { Carriers } from './sender.ts';
 import { type Targets, takesFiles } from './targets.ts';
 import type { WebhookSender } from './webhook.ts';
 

@@ -7,7 +7,7 @@ import { hex32 } from '../protocol/crc32.ts';
 import type { EventType } from '../protocol/schemas/event.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
-import { idOfEvent } from './given-up.ts';
+import { idOfEvent } from './failure-event.ts';
 import { MAX_EVENTS, newDelivery, type Outbox } from './outbox.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';

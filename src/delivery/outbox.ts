@@ -15,7 +15,7 @@ import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
-import { idOfEvent } from './given-up.ts';
+import { idOfEvent } from './failure-event.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';
 

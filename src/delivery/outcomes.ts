@@ -3,9 +3,9 @@ import type { Clock } from '../contracts/clock.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
-import { failedEventKey } from './given-up.ts';
-import type { Lanes } from './lanes.ts';
+import { failedEventKey } from './failure-event.ts';
 import type { DeliveryQueue } from './queue.ts';
+import type { Lanes } from './scheduler.ts';
 import { type Consequence, codeOf, consequenceOf, describe } from './send/failures.ts';
 import { plainName, type Targets } from './targets.ts';
 

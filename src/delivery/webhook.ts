@@ -3,8 +3,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { checkWebhookUrl, publicLookup } from '../outgoing/addresses.ts';
 import { contentDisposition } from '../protocol/http/disposition.ts';
-import { MAX_RETRY_AFTER_MS } from './lanes.ts';
 import { type Answer, Poster } from './post.ts';
+import { MAX_RETRY_AFTER_MS } from './scheduler.ts';
 import { asError, asTarget, withConsequence } from './send/failures.ts';
 
 /** A receiver answers at once and works afterwards. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Stored } from '../../src/audio/ranges.ts';
-import { SoundReader } from '../../src/audio/sound.ts';
+import { SoundReader } from '../../src/audio/sound-reader.ts';
 import { LadingError } from '../../src/errors.ts';
 import { wav } from '../support/audio.ts';
 import { craftedSounds } from '../support/crafted-audio.ts';

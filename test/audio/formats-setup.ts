@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Stored } from '../../src/audio/ranges.ts';
-import { SoundReader } from '../../src/audio/sound.ts';
+import { SoundReader } from '../../src/audio/sound-reader.ts';
 import type { Sound } from '../../src/records/audio.ts';
 import { without } from '../support/servers/programs.ts';
 

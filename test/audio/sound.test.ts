@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { MAX_BYTES, type Stored } from '../../src/audio/ranges.ts';
-import { SoundReader } from '../../src/audio/sound.ts';
+import { SoundReader } from '../../src/audio/sound-reader.ts';
 import type { Sound } from '../../src/records/audio.ts';
 import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
 import { seeded } from '../support/random.ts';

@@ -6,7 +6,7 @@ import { ASF_HEADER, asfSound } from './asf.ts';
 import { codecName } from './codecs.ts';
 import { fragmentSeconds } from './fragments.ts';
 import { AMR_MAGIC, AMR_WB_MAGIC, ac3Sound, adtsFrame, adtsSound, amrSound } from './frames.ts';
-import { matroskaBits, wavpackChannels } from './missing.ts';
+import { matroskaBits, wavpackChannels } from './metadata-gaps.ts';
 import { mp4Sound } from './mp4.ts';
 import { aiffSound, auSound, cafSound } from './plain.ts';
 import { MAX_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';

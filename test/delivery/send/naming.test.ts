@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_PATTERN, isPattern, namesFor, remoteName } from '../../src/delivery/send/naming.ts';
+import { DEFAULT_PATTERN, isPattern, namesFor, remoteName } from '../../../src/delivery/send/naming.ts';
 
 const FILE = { completedAt: Date.UTC(2026, 10, 27, 8, 5, 9), clientId: 'camera-7', name: 'monday.wav', id: 'ab12' };
 

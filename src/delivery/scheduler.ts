@@ -6,8 +6,8 @@
  */
 import type { Clock } from '../contracts/clock.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
-import { hasReady, isBefore, type Lane, newLane, type Waiting } from './lane.ts';
 import { asError, withConsequence } from './send/failures.ts';
+import { hasReady, isBefore, type Lane, newLane, type Waiting } from './target-queue.ts';
 
 /** Sent to one target at a time. */
 const MAX_EACH = 2;
