@@ -1,4 +1,4 @@
-/** What makes connections to other servers: the voice provider and sign-in providers. */
+/** Creates the clients of the voice provider and of the sign-in providers. */
 import type { Agent } from 'undici';
 import { providerVoice } from '../calls/provider.ts';
 import { sipVoice } from '../calls/sip.ts';
@@ -9,7 +9,7 @@ import { fetchThrough, outgoingAgent } from '../outgoing/http.ts';
 import type { Config } from '../settings/config.ts';
 import type { Warn } from './warn.ts';
 
-/** The way in which codes are spoken; null when the settings name none. */
+/** The service that speaks codes; null if the settings name none. */
 export function voiceOf(config: Config, warn: Warn): Voice | null {
   const { voice, voiceUrl, voiceAccount, voiceToken, voiceFrom, sipAddress, sipPassword, publicUrl } = config;
   if (voice === 'console') return consoleVoice((line) => console.log(line));
@@ -22,7 +22,7 @@ export function voiceOf(config: Config, warn: Warn): Voice | null {
   return null;
 }
 
-/** Providers that people can sign in with. */
+/** The sign-in providers of the settings. */
 export function federatedProviders(config: Config, clock: Clock, warn: Warn): FederatedProvider[] {
   const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
   const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
@@ -39,9 +39,9 @@ export function federatedProviders(config: Config, clock: Clock, warn: Warn): Fe
   return found;
 }
 
-/** Connections to the origins that settings name, wherever these are. */
+/** An agent that also connects to private addresses of these origins, which settings name. */
 function agentFor(trusted: string[], { webhookPrivate }: Config, warn: Warn): Agent {
-  const refused = (origin: string): void =>
-    warn('not connected: this is not of the public internet, and no setting names it', { origin });
-  return outgoingAgent({ trusted, allowPrivate: webhookPrivate === 'on', timeoutMs: 10_000, refused });
+  const onRefused = (origin: string): void =>
+    warn('a connection was refused: the origin is not on the public internet, and no setting names it', { origin });
+  return outgoingAgent({ trusted, allowPrivate: webhookPrivate === 'on', timeoutMs: 10_000, onRefused });
 }

@@ -6,7 +6,7 @@ import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { FileEvent } from '../contracts/file-events.ts';
 import type { DocumentReports, Store } from '../contracts/store.ts';
-import { Deliveries, type DeliveryDoors } from '../delivery/deliveries.ts';
+import { Deliveries, type DeliveryDeps } from '../delivery/deliveries.ts';
 import { Targets } from '../delivery/targets.ts';
 import { WebhookSender } from '../delivery/webhook.ts';
 import { Engine } from '../engine/engine.ts';
@@ -73,16 +73,16 @@ export async function openServices(ground: ServiceDeps): Promise<Services> {
   await endSharingWithFiles(identity, catalog, warn);
   const documents = await openCollection(store, 'audio', checkAudio, reports);
   // Nothing is read before the engine is open.
-  const assertWhole = (file: FileDocument): Promise<void> => engine.assertUndamaged(file);
-  const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertWhole, warn });
+  const assertUndamaged = (file: FileDocument): Promise<void> => engine.assertUndamaged(file);
+  const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertUndamaged, warn });
   const vault = new SealedBox(await sealingKey(config, store));
   const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
   const calls = await openCalls(ground, vault, reports);
   const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
   secondFactor.restore(calls.proofs());
-  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit, assertWhole }, reports);
+  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit, assertUndamaged }, reports);
   listeners.deliveries = deliveries;
-  identity.onTenantRemoved((tenant) => deliveries.forgetTenant(tenant));
+  identity.onTenantRemoved((tenant) => deliveries.deleteTenant(tenant));
   const engine = openEngine(ground, { catalog, quotas, events, deliveries });
   return { identity, events, audit, keys, quotas, audio, targets, calls, secondFactor, deliveries, engine };
 }
@@ -137,10 +137,10 @@ async function openCalls(
 
 async function openDeliveries(
   { config, store, clock, warn }: ServiceDeps,
-  rooms: Pick<Services, 'targets' | 'events' | 'audit'> & Pick<DeliveryDoors, 'catalog' | 'assertWhole'>,
+  rooms: Pick<Services, 'targets' | 'events' | 'audit'> & Pick<DeliveryDeps, 'catalog' | 'assertUndamaged'>,
   reports: DocumentReports,
 ): Promise<Deliveries> {
-  const { targets, catalog, events, audit, assertWhole } = rooms;
+  const { targets, catalog, events, audit, assertUndamaged } = rooms;
   const allowPrivate = config.webhookPrivate === 'on';
   return Deliveries.open(
     {
@@ -149,7 +149,7 @@ async function openDeliveries(
       catalog,
       blobs: store.blobs,
       inspector: store.inspector,
-      assertWhole,
+      assertUndamaged,
       webhooks: new WebhookSender(allowPrivate),
       allowPrivate,
       events,

@@ -1,7 +1,7 @@
 /**
- * What is on its way to targets. A file is safe here before anything of this begins, and nothing that an upload waits for is done here.
+ * Deliveries to targets. A file is on stable storage before its delivery begins, and no upload waits for a delivery.
  *
- *     file complete / event ─ intake ─► document (queue, durable) ─ lanes ─► try (carriers), try again, … ─► delivered or failed
+ *     complete file / event ─ intake ─► document (queue, durable) ─ scheduler ─► attempts (sender) ─► delivered or failed
  */
 
 import type { BlobStore, Inspector } from '../contracts/blobs.ts';
@@ -14,97 +14,110 @@ import type { Events } from '../events/events.ts';
 import type { AuditEntry } from '../records/audit.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
-import { unfinishedFailure } from './failure-event.ts';
+import { interruptedFailure } from './failure-event.ts';
 import { Intake } from './intake.ts';
 import { type AnnouncedFileEvent, Outbox } from './outbox.ts';
 import { NO_TENANT, Outcomes } from './outcomes.ts';
 import { type DeliveryPage, DeliveryQueue } from './queue.ts';
-import { type LaneSettings, Lanes } from './scheduler.ts';
-import { Carriers } from './sender.ts';
+import { DeliveryScheduler, type SchedulerSettings } from './scheduler.ts';
+import { DeliverySender } from './sender.ts';
 import { type Targets, takesFiles } from './targets.ts';
 import type { WebhookSender } from './webhook.ts';
 
-/** How long what is over is remembered after its file is gone. */
-const REMEMBERED_MS = 30 * 24 * 3600 * 1000;
+/** How long an ended delivery is kept after its file was deleted. */
+const RETENTION_MS = 30 * 24 * 3600 * 1000;
 const TARGET_DELETED = 'The target was deleted.';
 const TARGET_DISABLED = 'The target was disabled.';
 
-export interface DeliveryDoors {
+export interface DeliveryDeps {
   targets: Targets;
   documents: Collection<DeliveryDocument>;
   catalog: Catalog;
   blobs: BlobStore;
   inspector: Inspector;
   /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
-  assertWhole(file: FileDocument): Promise<void>;
+  assertUndamaged(file: FileDocument): Promise<void>;
   webhooks: WebhookSender;
-  /** Targets of every tenant may be in the server's own network. */
+  /** Allows targets of every tenant on private networks. */
   allowPrivate: boolean;
   events: Events;
   clock: Clock;
   warn(message: string, details: object): void;
-  /** Records that a target was disabled without an administrator. Resolves when webhooks are sure to receive the event of that id. */
+  /** Records in the audit log that the server disabled a target. Resolves when the event with this id is on stable storage for webhooks. */
   recordDisabled(target: TargetDocument, reason: string, event: string): Promise<void>;
 }
 
-export interface DeliverySettings extends LaneSettings {
-  /** Tries before one is given up. */
+export interface DeliverySettings extends SchedulerSettings {
+  /** Attempts before a delivery fails permanently. */
   attempts: number;
 }
 
+/** The state as clients see it. */
 export type ShownState = DeliveryDocument['state'] | 'sending';
 
+/** Queues, sends and lists deliveries. */
 export class Deliveries {
-  readonly #doors: DeliveryDoors;
+  readonly #deps: DeliveryDeps;
   readonly #queue: DeliveryQueue;
-  readonly #lanes: Lanes;
+  readonly #scheduler: DeliveryScheduler;
   readonly #outbox: Outbox;
   readonly #outcomes: Outcomes;
 
-  private constructor(doors: DeliveryDoors, settings: DeliverySettings) {
-    this.#doors = doors;
-    const carriers = new Carriers({ ...doors, change: (of, change, durable) => this.#change(of, change, durable) });
-    this.#lanes = new Lanes(
+  private constructor(deps: DeliveryDeps, settings: DeliverySettings) {
+    this.#deps = deps;
+    const sender = new DeliverySender({
+      ...deps,
+      change: (delivery, change, durable) => this.#change(delivery, change, durable),
+    });
+    this.#scheduler = new DeliveryScheduler(
       {
-        clock: doors.clock,
-        findTarget: (id) => doors.targets.find(id) ?? doors.targets.findRetired(id),
-        attempt: (delivery, target, signal, moved) => carriers.attempt(delivery, target, signal, moved),
-        attempted: (delivery, target, error) => this.#outcomes.attempted(delivery, target, error),
+        clock: deps.clock,
+        findTarget: (id) => deps.targets.find(id) ?? deps.targets.findRetired(id),
+        attempt: (delivery, target, signal, onProgress) => sender.attempt(delivery, target, signal, onProgress),
+        handleOutcome: (delivery, target, error) => this.#outcomes.handle(delivery, target, error),
       },
       settings,
     );
-    this.#queue = new DeliveryQueue(doors, (delivery, there) => this.#lanes.changed(delivery, there));
-    this.#outbox = new Outbox({ ...doors, queue: this.#queue });
+    this.#queue = new DeliveryQueue(deps, (delivery, exists) => this.#scheduler.update(delivery, exists));
+    this.#outbox = new Outbox({ ...deps, queue: this.#queue });
     const disable = (target: TargetDocument, reason: string, event: string) =>
       this.disableTarget(target, reason, event);
-    this.#outcomes = new Outcomes({ ...doors, queue: this.#queue, lanes: this.#lanes, disable }, settings.attempts);
+    this.#outcomes = new Outcomes(
+      { ...deps, queue: this.#queue, scheduler: this.#scheduler, disable },
+      settings.attempts,
+    );
   }
 
-  /** Takes up what was on its way, and finished files of which a crash left no word here. Nothing is sent before `start`. */
-  static async open(doors: DeliveryDoors, settings: DeliverySettings): Promise<Deliveries> {
-    const deliveries = new Deliveries(doors, settings);
+  /** Reads the stored deliveries, and queues complete files that a crash left without one. Nothing is sent before `start`. */
+  static async open(deps: DeliveryDeps, settings: DeliverySettings): Promise<Deliveries> {
+    const deliveries = new Deliveries(deps, settings);
     await deliveries.#load();
     return deliveries;
   }
 
   async #load(): Promise<void> {
-    const { documents, targets, catalog } = this.#doors;
+    const { documents, targets, catalog } = this.#deps;
     for (const document of await documents.list()) {
       if (document.announced) this.#outbox.load(document);
       else this.#queue.load(document);
     }
-    const lostFile = (delivery: DeliveryDocument): void =>
+    const cancelForFile = (delivery: DeliveryDocument): void =>
       this.#outcomes.cancel(delivery, 'The file was deleted or replaced before it could be sent.');
-    const intake = new Intake({ ...this.#doors, queue: this.#queue, outbox: this.#outbox, fileRemoved: lostFile });
+    const intake = new Intake({
+      ...this.#deps,
+      queue: this.#queue,
+      outbox: this.#outbox,
+      onFileRemoved: cancelForFile,
+    });
     await this.#outbox.recover();
     intake.follow(catalog);
-    // What a crash kept from being cancelled.
+    // A crash may have prevented these cancellations.
     for await (const delivery of this.#queue.each()) {
       if (delivery.state === 'queued' && !targets.find(delivery.targetId))
         this.#outcomes.cancel(delivery, TARGET_DELETED);
     }
     for await (const event of this.#queue.each()) {
-      const delivery = unfinishedFailure(event, (id) => this.#queue.find(id));
+      const delivery = interruptedFailure(event, (id) => this.#queue.find(id));
       const target = delivery && targets.find(delivery.targetId);
       if (target) this.#outcomes.giveUp({ ...delivery, attempts: delivery.attempts + 1 }, target);
     }
@@ -116,23 +129,23 @@ export class Deliveries {
   }
 
   start(): void {
-    this.#lanes.start();
-    for (const target of this.#doors.targets.unrecorded()) {
+    this.#scheduler.start();
+    for (const target of this.#deps.targets.unrecorded()) {
       const failed = (error: unknown): void =>
-        this.#doors.warn('a disabled target could not be recorded', { id: target.id, error });
+        this.#deps.warn('a disabled target could not be recorded', { id: target.id, error });
       this.#outcomes.recordDisabled(target).catch(failed);
     }
   }
 
-  /** Breaks off what is being sent, which stays queued, and resolves when everything is stored. */
+  /** Aborts the running sends, which stay queued. Resolves when every change is stored. */
   async stop(): Promise<void> {
     this.#outcomes.stop();
-    await this.#lanes.stop();
+    await this.#scheduler.stop();
     await this.#queue.flushed();
-    this.#doors.webhooks.close();
+    this.#deps.webhooks.close();
   }
 
-  /** What was and is sent of a file. */
+  /** All deliveries of a file. */
   ofFile(id: string): DeliveryDocument[] {
     return this.#queue.ofFile(id);
   }
@@ -142,28 +155,28 @@ export class Deliveries {
   }
 
   stateOf({ id, state }: DeliveryDocument): ShownState {
-    return state === 'queued' && this.#lanes.isSending(id) ? 'sending' : state;
+    return state === 'queued' && this.#scheduler.isSending(id) ? 'sending' : state;
   }
 
-  /** Called before files change: webhooks hear of it even if the server is killed right after. Null when none is to hear of it. */
-  announce(happenings: readonly AnnouncedFileEvent[]): Announcement | null {
-    return this.#outbox.announce(happenings);
+  /** Stores the events of changes that the engine is about to make, so that a crash cannot lose them. Null if no webhook wants them. */
+  announce(changes: readonly AnnouncedFileEvent[]): Announcement | null {
+    return this.#outbox.announce(changes);
   }
 
-  /** Called before administrators change something. Null when no webhook is to hear of it. */
+  /** Stores the event of a change that an administrator is about to make. Null if no webhook wants it. */
   announceChange(entry: AuditEntry): AnnouncedChange | null {
     const key = this.#queue.newId();
-    const event = this.#doors.events.previewChange(entry, key);
+    const event = this.#deps.events.previewChange(entry, key);
     const announcement = event && this.#outbox.announceChange(event);
     return announcement && { ...announcement, key };
   }
 
-  /** Resolves when every event that happened until now is stored. */
+  /** Resolves when every event that was emitted until now is stored. */
   stored(): Promise<void> {
     return this.#queue.flushed();
   }
 
-  /** The youngest first. @param tenant null: of all */
+  /** A page of deliveries, newest first. In `filter`, null selects all. */
   page(
     filter: { tenant: string | null; state: ShownState | null; targetId: string | null },
     cursor: string | null,
@@ -177,35 +190,36 @@ export class Deliveries {
     return this.#queue.page(fits, cursor, limit);
   }
 
-  /** Tries again from the beginning, at once. @throws LadingError `invalid_request` for what is over for good or under way */
+  /** Restarts a delivery with an attempt at once. @throws LadingError `invalid_request` if it cannot be sent any more */
   async retry(delivery: DeliveryDocument): Promise<DeliveryDocument> {
-    const target = this.#doors.targets.find(delivery.targetId);
-    if (!target) throw new LadingError('invalid_request', 'Its target was deleted.');
+    const target = this.#deps.targets.find(delivery.targetId);
+    if (!target) throw new LadingError('invalid_request', 'The target of this delivery was deleted.');
     const { state, fileId } = delivery;
-    if (target.disabled) throw new LadingError('invalid_request', 'Its target is disabled. Enable it first.');
-    if (state === 'delivered') throw new LadingError('invalid_request', 'It was delivered already.');
-    if (takesFiles(target) && !(fileId !== null && (await this.#doors.catalog.has(fileId)))) {
+    if (target.disabled)
+      throw new LadingError('invalid_request', 'The target of this delivery is disabled. Enable it first.');
+    if (state === 'delivered') throw new LadingError('invalid_request', 'This delivery has succeeded already.');
+    if (takesFiles(target) && !(fileId !== null && (await this.#deps.catalog.has(fileId)))) {
       throw new LadingError('invalid_request', 'The file to deliver no longer exists.');
     }
     if (this.stateOf(delivery) === 'sending') return delivery;
-    const again: DeliveryDocument = {
+    const restarted: DeliveryDocument = {
       ...delivery,
       state: 'queued',
       attempts: 0,
       retries: (delivery.retries ?? 0) + 1,
-      nextAt: this.#doors.clock.steady(),
+      nextAt: this.#deps.clock.steady(),
       endedAt: null,
     };
-    this.#queue.remember(again);
-    this.#lanes.resume(target.id);
-    await this.#queue.store(again);
-    this.#lanes.look();
-    return again;
+    this.#queue.update(restarted);
+    this.#scheduler.resume(target.id);
+    await this.#queue.store(restarted);
+    this.#scheduler.startDue();
+    return restarted;
   }
 
-  /** Deletes a target; what waits for it is cancelled, and what was being sent is removed from its server. */
+  /** Deletes a target and cancels its deliveries. Temporary files on its server are removed afterwards. */
   async removeTarget(target: TargetDocument): Promise<void> {
-    const { targets } = this.#doors;
+    const { targets } = this.#deps;
     if (target.kind === 'webhook') await targets.remove(target);
     else await targets.retire(target);
     await this.#outcomes.cancelAll(target, TARGET_DELETED);
@@ -213,64 +227,67 @@ export class Deliveries {
   }
 
   /**
-   * @param unrecorded id of the event that is to be recorded of it, where no administrator does it
-   * @returns the target as it is now; null when it was deleted meanwhile
+   * Disables a target and cancels its deliveries.
+   * @param unrecorded id of the event that records the change, if no administrator made it
+   * @returns the changed target; null if it was deleted meanwhile
    */
   async disableTarget(target: TargetDocument, reason: string, unrecorded?: string): Promise<TargetDocument | null> {
-    const now = await this.#doors.targets.disable(target, reason, unrecorded);
+    const disabled = await this.#deps.targets.disable(target, reason, unrecorded);
     await this.#outcomes.cancelAll(target, TARGET_DISABLED);
-    return now;
+    return disabled;
   }
 
-  /** Sends again to a target what becomes complete from now on. */
+  /** Enables a target. It receives files that become complete from now on. Null if it was deleted meanwhile. */
   async enableTarget(target: TargetDocument): Promise<TargetDocument | null> {
-    const now = await this.#doors.targets.enable(target);
-    this.#lanes.resume(target.id);
-    return now;
+    const enabled = await this.#deps.targets.enable(target);
+    this.#scheduler.resume(target.id);
+    return enabled;
   }
 
-  /** Removes the targets of a tenant that is no more, and all that was sent to them: nothing of it enters a new one of the same id. */
-  async forgetTenant(tenant: string): Promise<void> {
-    for (const target of [...this.#doors.targets.list(tenant)]) await this.removeTarget(target);
+  /** Deletes the targets and deliveries of a deleted tenant, so that a new tenant of the same id does not inherit them. */
+  async deleteTenant(tenant: string): Promise<void> {
+    for (const target of [...this.#deps.targets.list(tenant)]) await this.removeTarget(target);
     for await (const delivery of this.#queue.each()) {
       if (delivery.tenant !== tenant) continue;
-      if (!delivery.litter?.length) await this.#queue.remove(delivery.id);
+      if (!delivery.litter?.length) await this.#queue.delete(delivery.id);
       else {
-        // It is removed once its server is cleaned up; until then it is of no tenant.
+        // Kept without a tenant until its temporary files are removed from the server.
         const orphan = { ...delivery, tenant: NO_TENANT };
-        this.#queue.remember(orphan);
+        this.#queue.update(orphan);
         await this.#queue.store(orphan);
       }
     }
   }
 
-  /** Removes what is over for long and whose file is gone. */
+  /** Deletes deliveries that ended long ago and whose file was deleted. */
   async sweep(): Promise<void> {
     for await (const { id, endedAt, fileId } of this.#queue.each()) {
-      if (endedAt === null || this.#doors.clock.since(endedAt) < REMEMBERED_MS) continue;
-      if (fileId !== null && (await this.#doors.catalog.has(fileId))) continue;
-      await this.#queue.remove(id);
+      if (endedAt === null || this.#deps.clock.since(endedAt) < RETENTION_MS) continue;
+      if (fileId !== null && (await this.#deps.catalog.has(fileId))) continue;
+      await this.#queue.delete(id);
     }
   }
 
+  /** Metrics by name. */
   gauges() {
     return {
-      deliveries_queued: this.#lanes.waiting,
-      deliveries_sending: this.#lanes.sending,
+      deliveries_queued: this.#scheduler.waiting,
+      deliveries_sending: this.#scheduler.sending,
       deliveries_done_total: this.#outcomes.counts.done,
       deliveries_failed_total: this.#outcomes.counts.failed,
-      delivery_tries_failed_total: this.#outcomes.counts.failedTries,
+      delivery_tries_failed_total: this.#outcomes.counts.failedAttempts,
     };
   }
 
+  /** @throws Error if the delivery changed its state meanwhile */
   async #change(
     { id, state }: DeliveryDocument,
-    change: (now: DeliveryDocument) => DeliveryDocument,
+    change: (current: DeliveryDocument) => DeliveryDocument,
     durable = true,
   ): Promise<void> {
-    const now = this.#queue.find(id);
-    if (now?.state !== state) throw new Error('the delivery was cancelled');
-    const changed = change(now);
+    const current = this.#queue.find(id);
+    if (current?.state !== state) throw new Error('the delivery was cancelled');
+    const changed = change(current);
     this.#queue.replace(changed);
     if (durable) await this.#queue.store(changed);
   }

@@ -1,6 +1,6 @@
 /**
- * The event of a delivery that was given up. It is stored before the delivery is stored as failed, so that a crash cannot lose it; what it
- * is called by follows from the delivery, so that it is told once, however often a crash comes in between.
+ * The event of a failed delivery. It is stored before the delivery is stored as failed, so that a crash cannot lose it. Its id follows from
+ * the delivery, so that a crash in between cannot duplicate it.
  */
 import { createHash } from 'node:crypto';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
@@ -8,18 +8,18 @@ import type { DeliveryDocument } from '../records/delivery.ts';
 
 const KEY = /^([0-9a-z]{9,64})-failed-(\d{1,9})$/;
 
-/** Id of the event: another one each time that an administrator tries the delivery again. */
+/** Id of the event. Differs each time that an administrator restarts the delivery. */
 export function failedEventKey({ id, retries = 0 }: DeliveryDocument): string {
   return `${id}-failed-${retries}`;
 }
 
-/** Id of the delivery of an event to a target; sorts beside the delivery that was given up. */
-export function idOfEvent(key: string, targetId: string): string {
+/** Id of the delivery of an event to a target. Sorts beside the failed delivery. */
+export function eventDeliveryId(key: string, targetId: string): string {
   return key.slice(0, 9) + createHash('sha256').update(`${key} ${targetId}`).digest('hex').slice(0, 12);
 }
 
-/** The delivery of which a stored event says that it was given up, if a crash kept that from being stored with it. */
-export function unfinishedFailure(
+/** The delivery whose failure `event` reports, if a crash prevented it from being stored as failed. Null otherwise. */
+export function interruptedFailure(
   event: DeliveryDocument,
   find: (id: string) => DeliveryDocument | null,
 ): DeliveryDocument | null {

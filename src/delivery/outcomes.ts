@@ -1,60 +1,62 @@
-/** What becomes of a delivery after a try: delivered, tried again, given up or cancelled, and cleaned up after. */
+/** Handles the outcomes of attempts: a delivery succeeds, is retried, fails permanently or is cancelled, and its temporary files are removed. */
 import type { Clock } from '../contracts/clock.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import { failedEventKey } from './failure-event.ts';
 import type { DeliveryQueue } from './queue.ts';
-import type { Lanes } from './scheduler.ts';
-import { type Consequence, codeOf, consequenceOf, describe } from './send/failures.ts';
+import type { DeliveryScheduler } from './scheduler.ts';
+import { type Consequence, consequenceOf, describeError, describeWithoutReply } from './send/failures.ts';
 import { plainName, type Targets } from './targets.ts';
 
-/** Whose a delivery is after its tenant was deleted, while something of it is to be removed from a server. */
+/** Tenant of a delivery whose tenant was deleted while temporary files remain on a server. */
 export const NO_TENANT = '';
 
-export interface OutcomeDoors {
+export interface OutcomeDeps {
   queue: DeliveryQueue;
-  lanes: Lanes;
+  scheduler: DeliveryScheduler;
   targets: Targets;
   events: Events;
   clock: Clock;
   warn(message: string, details: object): void;
-  /** Disables a target; null when it was deleted meanwhile. */
+  /** Disables a target and returns it; null if it was deleted meanwhile. */
   disable(target: TargetDocument, reason: string, unrecorded: string): Promise<TargetDocument | null>;
-  /** Records that a target was disabled without an administrator. Resolves when webhooks are sure to receive the event of that id. */
+  /** Records in the audit log that the server disabled a target. Resolves when the event with this id is on stable storage for webhooks. */
   recordDisabled(target: TargetDocument, reason: string, event: string): Promise<void>;
 }
 
+/** Decides what follows an attempt. */
 export class Outcomes {
-  readonly #doors: OutcomeDoors;
-  /** Tries before a delivery is given up. */
-  readonly #attempts: number;
-  #stopping = false;
-  /** Since the start. */
-  readonly counts = { done: 0, failed: 0, failedTries: 0 };
+  readonly #deps: OutcomeDeps;
+  /** Attempts before a delivery fails permanently. */
+  readonly #maxAttempts: number;
+  #isStopping = false;
+  /** Totals since the server started. */
+  readonly counts = { done: 0, failed: 0, failedAttempts: 0 };
 
-  constructor(doors: OutcomeDoors, attempts: number) {
-    this.#doors = doors;
-    this.#attempts = attempts;
+  constructor(deps: OutcomeDeps, attempts: number) {
+    this.#deps = deps;
+    this.#maxAttempts = attempts;
   }
 
-  /** From now on, what is broken off stays queued. */
+  /** From now on, a failed attempt leaves its delivery queued and uncounted, because the server aborted it. */
   stop(): void {
-    this.#stopping = true;
+    this.#isStopping = true;
   }
 
-  /** Takes what a try ended with. */
-  attempted({ id, state: triedIn }: DeliveryDocument, target: TargetDocument, error: Error | null): void {
+  /** Handles the outcome of an attempt. @param error null: the attempt succeeded */
+  handle({ id, state: attemptedState }: DeliveryDocument, target: TargetDocument, error: Error | null): void {
     const consequence = error === null ? {} : consequenceOf(error);
-    if (consequence.pauses) this.#doors.lanes.pause(target.id, consequence.retryAfterMs);
-    else if (!consequence.unknown) this.#doors.lanes.resume(target.id);
-    const now = this.#doors.queue.find(id);
-    if (!now) return;
-    // Cancelled, or tried again by an administrator while it was cleaned up.
-    if (now.state !== 'queued') this.#cleaned(now, target, triedIn === 'queued' ? 0 : (now.cleanTries ?? 0) + 1);
-    else if (triedIn !== 'queued' || (error !== null && this.#stopping)) this.#doors.queue.remember(now);
-    else if (error === null) this.#delivered(now);
-    else this.#failed(now, target, error, consequence);
+    if (consequence.pauses) this.#deps.scheduler.pause(target.id, consequence.retryAfterMs);
+    else if (!consequence.unknown) this.#deps.scheduler.resume(target.id);
+    const current = this.#deps.queue.find(id);
+    if (!current) return;
+    // The state may have changed meanwhile: cancelled during a send, or restarted during a clean-up.
+    if (current.state !== 'queued')
+      this.#cleaned(current, target, attemptedState === 'queued' ? 0 : (current.cleanTries ?? 0) + 1);
+    else if (attemptedState !== 'queued' || (error !== null && this.#isStopping)) this.#deps.queue.update(current);
+    else if (error === null) this.#delivered(current);
+    else this.#failed(current, target, error, consequence);
   }
 
   #delivered(delivery: DeliveryDocument): void {
@@ -62,107 +64,110 @@ export class Outcomes {
     this.#end({ ...delivery, state: 'delivered', attempts: delivery.attempts + 1, lastError: null });
   }
 
-  /** What is over may have something to be removed from a server. */
+  /** Stores the result of a clean-up, and schedules the next one if temporary files remain. */
   #cleaned(delivery: DeliveryDocument, target: TargetDocument, cleanTries: number): void {
     const { litter: left = [], cleanAt: _, cleanTries: __, ...rest } = delivery;
-    const givesUp = cleanTries >= this.#attempts;
-    if (givesUp && left.length > 0) {
-      this.#doors.warn('temporary names on an FTP server could not be removed', { target: target.name, names: left });
+    const isLastAttempt = cleanTries >= this.#maxAttempts;
+    if (isLastAttempt && left.length > 0) {
+      this.#deps.warn('temporary names on an FTP server could not be removed', { target: target.name, names: left });
     }
-    // A session there that was broken off may only now make what is to be removed, so the first look is not at once.
-    const cleanAt = this.#doors.clock.steady() + this.#doors.lanes.wait(cleanTries + 1);
-    const ended = left.length === 0 || givesUp ? rest : { ...rest, litter: left, cleanAt, cleanTries };
-    const { queue, warn } = this.#doors;
-    queue.remember(ended);
-    const isOver = ended.tenant === NO_TENANT && ended === rest;
-    const stored = isOver ? queue.remove(ended.id) : queue.store(ended);
+    // An aborted session on the server may create the file after the abort, so the first clean-up waits.
+    const cleanAt = this.#deps.clock.steady() + this.#deps.scheduler.backoffMs(cleanTries + 1);
+    const ended = left.length === 0 || isLastAttempt ? rest : { ...rest, litter: left, cleanAt, cleanTries };
+    const { queue, warn } = this.#deps;
+    queue.update(ended);
+    const isOrphan = ended.tenant === NO_TENANT && ended === rest;
+    const stored = isOrphan ? queue.delete(ended.id) : queue.store(ended);
     const failed = (error: unknown): void => warn('a past delivery could not be removed', { id: ended.id, error });
     void stored.catch(failed).then(() => this.removeIfClean(target));
   }
 
-  /** Ends the life of a deleted target once nothing is left to be removed from its server. */
+  /** Removes the document of a deleted target once no temporary files remain on its server. */
   async removeIfClean({ id }: TargetDocument): Promise<void> {
-    const { targets, warn } = this.#doors;
+    const { targets, warn } = this.#deps;
     const retired = targets.findRetired(id);
-    if (!retired || this.#doors.lanes.concerns(id)) return;
+    if (!retired || this.#deps.scheduler.isActive(id)) return;
     await targets
       .remove(retired)
       .catch((error: unknown) => warn('a deleted target could not be removed', { id, error }));
   }
 
-  /** Cancels whatever waits for a target or is being sent to it. */
+  /** Cancels every delivery that waits for a target or is being sent to it. */
   async cancelAll({ id: targetId }: TargetDocument, why: string): Promise<void> {
-    for await (const delivery of this.#doors.queue.each()) {
+    for await (const delivery of this.#deps.queue.each()) {
       if (delivery.targetId === targetId && delivery.state === 'queued') this.cancel(delivery, why);
     }
   }
 
-  /** Its administrators are not those of the server: what other servers say to this one is not for them. */
+  /** True if the administrators of the target do not run the server. They must not see replies of servers on its network. */
   #isForeign(target: TargetDocument): boolean {
     return target.kind !== 'webhook' && target.tenant !== DEFAULT_TENANT;
   }
 
   #failed(delivery: DeliveryDocument, target: TargetDocument, error: Error, consequence: Consequence): void {
-    this.counts.failedTries += 1;
+    this.counts.failedAttempts += 1;
     const attempts = delivery.attempts + 1;
-    const lastError = this.#isForeign(target) ? codeOf(error) : describe(error, this.#doors.targets.secretOf(target));
+    const lastError = this.#isForeign(target)
+      ? describeWithoutReply(error)
+      : describeError(error, this.#deps.targets.secretOf(target));
     const { ends, disables, retryAfterMs = 0 } = consequence;
-    if (disables || ends || attempts >= this.#mostAttempts(delivery))
+    if (disables || ends || attempts >= this.#maxAttemptsFor(delivery))
       this.giveUp({ ...delivery, attempts, lastError }, target);
     else {
-      const wait = Math.max(this.#doors.lanes.wait(attempts), retryAfterMs);
-      const again = { ...delivery, attempts, lastError, nextAt: this.#doors.clock.steady() + wait };
-      this.#doors.queue.remember(again);
-      void this.#doors.queue.store(again);
+      const wait = Math.max(this.#deps.scheduler.backoffMs(attempts), retryAfterMs);
+      const retried = { ...delivery, attempts, lastError, nextAt: this.#deps.clock.steady() + wait };
+      this.#deps.queue.update(retried);
+      void this.#deps.queue.store(retried);
     }
-    if (disables) void this.#disableAlone(target, lastError);
+    if (disables) void this.#disable(target, lastError);
   }
 
-  /** Ends a delivery for good, and tells of it. */
+  /** Fails a delivery permanently and emits `delivery.failed`. */
   giveUp(delivery: DeliveryDocument, target: TargetDocument): void {
     this.counts.failed += 1;
     const failed = { ...delivery, state: 'failed' as const };
     const { id, event, lastError } = failed;
-    this.#doors.warn('a delivery was given up', { id, target: target.name, error: lastError });
-    // No event about events that say so themselves.
+    this.#deps.warn('a delivery was given up', { id, target: target.name, error: lastError });
+    // The failure of such an event causes no further event.
     if (event !== 'delivery.failed')
-      this.#doors.events.emitDeliveryFailed(failed, target.name, plainName(target), failedEventKey(failed));
-    // Its event is stored before: else a crash in between would lose it.
-    this.#end(failed, this.#doors.queue.flushed());
+      this.#deps.events.emitDeliveryFailed(failed, target.name, plainName(target), failedEventKey(failed));
+    // The event is stored first, so that a crash cannot lose it.
+    this.#end(failed, this.#deps.queue.flushed());
   }
 
-  async #disableAlone(target: TargetDocument, reason: string): Promise<void> {
-    if (this.#doors.targets.find(target.id)?.disabled) return;
+  /** Disables a target that asked for it, and records that. */
+  async #disable(target: TargetDocument, reason: string): Promise<void> {
+    if (this.#deps.targets.find(target.id)?.disabled) return;
     try {
-      const disabled = await this.#doors.disable(target, reason, this.#doors.queue.newId());
+      const disabled = await this.#deps.disable(target, reason, this.#deps.queue.newId());
       if (disabled) await this.recordDisabled(disabled);
     } catch (error) {
-      this.#doors.warn('a target could not be disabled', { id: target.id, error });
+      this.#deps.warn('a target could not be disabled', { id: target.id, error });
     }
   }
 
-  /** Records that the server disabled a target by itself, once: after a crash in between the next start does it. */
+  /** Records in the audit log, once, that the server disabled a target. The next start repeats it after a crash. */
   async recordDisabled(target: TargetDocument): Promise<void> {
     const { reason, unrecorded } = target.disabled ?? {};
     if (reason === undefined || unrecorded === undefined) return;
-    await this.#doors.recordDisabled(target, reason, unrecorded);
-    await this.#doors.targets.setRecorded(target, unrecorded);
+    await this.#deps.recordDisabled(target, reason, unrecorded);
+    await this.#deps.targets.setRecorded(target, unrecorded);
   }
 
-  /** How far an upload has come is soon told anew. */
-  #mostAttempts({ event }: DeliveryDocument): number {
-    return event === 'chunk.received' ? 1 : this.#attempts;
+  /** `chunk.received` gets one attempt, because the next one soon follows. */
+  #maxAttemptsFor({ event }: DeliveryDocument): number {
+    return event === 'chunk.received' ? 1 : this.#maxAttempts;
   }
 
-  /** Ends a delivery whose file or target is not there any more. */
+  /** Cancels a delivery, because its file or target was deleted or the target was disabled. */
   cancel(delivery: DeliveryDocument, why: string): void {
-    this.#doors.lanes.abort(delivery.id, why);
+    this.#deps.scheduler.abort(delivery.id, why);
     this.#end({ ...delivery, state: 'cancelled', lastError: why });
   }
 
-  /** Temporary names of what is over may be left on a server. */
+  /** Ends a delivery, and schedules the clean-up of its temporary files. @param after must be stored before */
   #end(delivery: DeliveryDocument, after?: Promise<void>): void {
-    const cleanAt = this.#doors.clock.steady() + this.#doors.lanes.wait(1);
-    this.#doors.queue.end(delivery.litter?.length ? { ...delivery, cleanAt, cleanTries: 0 } : delivery, after);
+    const cleanAt = this.#deps.clock.steady() + this.#deps.scheduler.backoffMs(1);
+    this.#deps.queue.end(delivery.litter?.length ? { ...delivery, cleanAt, cleanTries: 0 } : delivery, after);
   }
 }

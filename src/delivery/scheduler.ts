@@ -1,87 +1,96 @@
 /**
- * Who is sent next: a lane of waiting deliveries for each target, a few sent at a time, and no target at the cost of another.
+ * Decides which delivery is sent next. Each target has a queue. A few deliveries are sent at the same time, and no target delays another.
  *
- * A slot belongs to what moves bytes. A send that has moved nothing for a second gives its slot to another target and keeps only its place
- * in its own lane, so receivers that do not answer hold nobody up.
+ * Only sends that make progress occupy a slot. A send that has moved no bytes for a second gives its slot to another target and counts only
+ * toward the limit of its own target, so receivers that do not answer delay nobody else.
  */
 import type { Clock } from '../contracts/clock.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import { asError, withConsequence } from './send/failures.ts';
-import { hasReady, isBefore, type Lane, newLane, type Waiting } from './target-queue.ts';
+import { hasDue, isServedBefore, newTargetQueue, type TargetQueue, type WaitingDelivery } from './target-queue.ts';
 
-/** Sent to one target at a time. */
-const MAX_EACH = 2;
-/** Without a byte for so long, a send holds no slot. */
+/** Maximum number of concurrent sends to one target. */
+const MAX_PER_TARGET = 2;
+/** A send without progress for this time is stalled and occupies no slot. */
 const STALL_MS = 1_000;
-/** Sends without a slot, to all targets. */
+/** Maximum number of stalled sends to all targets. */
 const MAX_STALLED = 64;
-const MAX_WAIT_MS = 600_000;
-/** A target may ask to be left alone for so long. */
+const MAX_BACKOFF_MS = 600_000;
+/** Longest pause that a target may ask for. */
 export const MAX_RETRY_AFTER_MS = 3_600_000;
 
-export interface LaneSettings {
-  /** Sent to all targets at a time. */
+export interface SchedulerSettings {
+  /** Maximum number of concurrent sends to all targets. */
   parallel: number;
-  /** Wait after the first try; it doubles with each. */
+  /** Wait after the first attempt. Doubles with each further attempt. */
   retrySeconds: number;
 }
 
-export interface LaneDoors {
+export interface SchedulerDeps {
   clock: Clock;
-  /** Null for a target to which nothing is sent. */
+  /** Null if nothing is sent to the target. */
   findTarget(id: string): TargetDocument | null;
-  /** Sends one, and calls `moved` whenever some of it was taken; rejects when it was not delivered. */
-  attempt(delivery: DeliveryDocument, target: TargetDocument, signal: AbortSignal, moved: () => void): Promise<void>;
-  /** Called after each try. The delivery is no longer being sent. */
-  attempted(delivery: DeliveryDocument, target: TargetDocument, error: Error | null): void;
+  /** Makes one attempt, and calls `onProgress` whenever the target accepted bytes. Rejects if the attempt fails. */
+  attempt(
+    delivery: DeliveryDocument,
+    target: TargetDocument,
+    signal: AbortSignal,
+    onProgress: () => void,
+  ): Promise<void>;
+  /** Called after each attempt, when the delivery is no longer being sent. */
+  handleOutcome(delivery: DeliveryDocument, target: TargetDocument, error: Error | null): void;
 }
 
 interface Send {
   abort: AbortController;
-  movedAt: number;
+  /** Monotonic time of the last progress. */
+  progressAt: number;
 }
 
-/** True when something is to be done about a delivery: it is to be sent, or its traces are to be removed. */
-function waits({ state, litter = [] }: DeliveryDocument): boolean {
+/** True if a delivery must be sent, or its temporary files must be removed. */
+function needsWork({ state, litter = [] }: DeliveryDocument): boolean {
   return state === 'queued' || litter.length > 0;
 }
 
-export class Lanes {
-  readonly #doors: LaneDoors;
-  readonly #settings: LaneSettings;
-  readonly #lanes = new Map<string, Lane>();
+/** Starts attempts when they are due, and retries later. */
+export class DeliveryScheduler {
+  readonly #deps: SchedulerDeps;
+  readonly #settings: SchedulerSettings;
+  readonly #queues = new Map<string, TargetQueue>();
   readonly #sending = new Map<string, Send>();
   readonly #sends = new Set<Promise<void>>();
   #served = 0;
   #timer: NodeJS.Timeout | null = null;
-  #planned = false;
-  #running = false;
+  #isStartPlanned = false;
+  #isRunning = false;
 
-  constructor(doors: LaneDoors, settings: LaneSettings) {
-    this.#doors = doors;
+  constructor(deps: SchedulerDeps, settings: SchedulerSettings) {
+    this.#deps = deps;
     this.#settings = settings;
   }
 
   start(): void {
-    this.#running = true;
-    this.look();
+    this.#isRunning = true;
+    this.startDue();
   }
 
-  /** Breaks off what is being sent, and resolves when nothing is. */
+  /** Aborts the running sends. Resolves when all of them have ended. */
   async stop(): Promise<void> {
-    this.#running = false;
+    this.#isRunning = false;
     if (this.#timer) clearTimeout(this.#timer);
     for (const { abort } of this.#sending.values()) abort.abort(new Error('the server is stopping'));
     await Promise.all(this.#sends);
   }
 
+  /** Number of deliveries that are being sent. */
   get sending(): number {
     return this.#sending.size;
   }
 
+  /** Number of deliveries that wait for an attempt. */
   get waiting(): number {
     let count = 0;
-    for (const { waiting } of this.#lanes.values()) count += waiting.size;
+    for (const { waiting } of this.#queues.values()) count += waiting.size;
     return count;
   }
 
@@ -89,179 +98,182 @@ export class Lanes {
     return this.#sending.has(id);
   }
 
-  /** True when something is being done about deliveries to a target, or is to be done. */
-  concerns(targetId: string): boolean {
-    const lane = this.#lanes.get(targetId);
-    return lane !== undefined && (lane.waiting.size > 0 || lane.sending > 0);
+  /** True if a delivery to the target is waiting or being sent. */
+  isActive(targetId: string): boolean {
+    const queue = this.#queues.get(targetId);
+    return queue !== undefined && (queue.waiting.size > 0 || queue.sending > 0);
   }
 
-  /** Puts a delivery behind what waits for its target, or takes it out when nothing is to be done about it any more. */
-  changed(delivery: DeliveryDocument, there: boolean): void {
+  /**
+   * Queues a new or changed delivery, or removes it from the queue if it needs no work.
+   * @param exists false: the delivery was deleted
+   */
+  update(delivery: DeliveryDocument, exists: boolean): void {
     const { id, targetId } = delivery;
-    const wanted = there && waits(delivery);
-    if (!wanted && !this.#lanes.has(targetId)) return;
-    const lane = this.#lane(targetId);
-    lane.waiting.delete(id);
-    lane.ready.delete(id);
-    // It is looked at again when its send has ended.
-    if (!wanted || this.#sending.has(id)) {
-      this.#tidy(targetId, lane);
+    const isWaiting = exists && needsWork(delivery);
+    if (!isWaiting && !this.#queues.has(targetId)) return;
+    const queue = this.#queueOf(targetId);
+    queue.waiting.delete(id);
+    queue.due.delete(id);
+    // The outcome of a running send queues the delivery again.
+    if (!isWaiting || this.#sending.has(id)) {
+      this.#deleteIfIdle(targetId, queue);
       return;
     }
     const entry = { delivery, dueAt: this.#dueAt(delivery) };
-    lane.waiting.set(id, entry);
-    if (entry.dueAt <= this.#doors.clock.monotonic()) lane.ready.set(id, entry);
-    else lane.later.push(entry);
-    this.plan();
+    queue.waiting.set(id, entry);
+    if (entry.dueAt <= this.#deps.clock.monotonic()) queue.due.set(id, entry);
+    else queue.later.push(entry);
+    this.startDueSoon();
   }
 
-  /** Breaks off what is being sent of a delivery. */
+  /** Aborts a delivery if it is being sent. */
   abort(id: string, why: string): void {
     this.#sending.get(id)?.abort.abort(new Error(why));
   }
 
-  /** The target answered, or is to be tried in any case. */
+  /** Ends the pause of a target, because it answered or an administrator asked for an attempt. */
   resume(targetId: string): void {
-    const lane = this.#lanes.get(targetId);
-    if (!lane) return;
-    lane.failures = 0;
-    lane.pausedUntil = Number.NEGATIVE_INFINITY;
-    this.plan();
+    const queue = this.#queues.get(targetId);
+    if (!queue) return;
+    queue.failures = 0;
+    queue.pausedUntil = Number.NEGATIVE_INFINITY;
+    this.startDueSoon();
   }
 
   /**
-   * Nothing is tried at a target that failed, for longer each time.
-   * @param leastMs what it asked for itself
+   * Pauses a target that failed. The pause grows with each consecutive failure.
+   * @param leastMs shortest pause, if the target asked for one
    */
   pause(targetId: string, leastMs = 0): void {
-    const lane = this.#lane(targetId);
-    const now = this.#doors.clock.monotonic();
-    // Two sends that failed at one time are one failure of the target.
-    if (lane.pausedUntil <= now) lane.failures += 1;
-    lane.pausedUntil = Math.max(lane.pausedUntil, now + Math.max(this.wait(lane.failures), leastMs));
+    const queue = this.#queueOf(targetId);
+    const now = this.#deps.clock.monotonic();
+    // Sends that fail at the same time count as one failure of the target.
+    if (queue.pausedUntil <= now) queue.failures += 1;
+    queue.pausedUntil = Math.max(queue.pausedUntil, now + Math.max(this.backoffMs(queue.failures), leastMs));
   }
 
-  /** Milliseconds; doubles from try to try, a quarter more or less, so that many do not come back at one time. */
-  wait(tries: number): number {
-    const wait = Math.min(this.#settings.retrySeconds * 1000 * 2 ** Math.min(tries - 1, 30), this.#longestWait);
+  /** Wait before the next attempt, in milliseconds. Doubles with each attempt, with a jitter of 25 % against simultaneous retries. */
+  backoffMs(attempts: number): number {
+    const wait = Math.min(this.#settings.retrySeconds * 1000 * 2 ** Math.min(attempts - 1, 30), this.#maxBackoffMs);
     return Math.round(wait * (0.75 + Math.random() / 2));
   }
 
-  /** Looks soon, not in the step in which a file became complete. */
-  plan(): void {
-    if (this.#planned || !this.#running) return;
-    this.#planned = true;
+  /** Starts due deliveries in a later turn of the event loop, so that the completion of a file is not delayed. */
+  startDueSoon(): void {
+    if (this.#isStartPlanned || !this.#isRunning) return;
+    this.#isStartPlanned = true;
     setImmediate(() => {
-      this.#planned = false;
-      this.look();
+      this.#isStartPlanned = false;
+      this.startDue();
     });
   }
 
-  /** Starts what may be started, and sees to it that the next look comes in time. */
-  look(): void {
-    if (!this.#running) return;
+  /** Starts the deliveries that are due, as far as there are slots, and sets the timer for the next ones. */
+  startDue(): void {
+    if (!this.#isRunning) return;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    const now = this.#doors.clock.monotonic();
-    for (let next = this.#next(now); next; next = this.#next(now)) this.#begin(...next, now);
-    const wait = Math.min(this.#nextLook(now) - now, MAX_WAIT_MS);
-    this.#timer = setTimeout(() => this.look(), Math.max(wait, 1)).unref();
+    const now = this.#deps.clock.monotonic();
+    for (let next = this.#nextQueue(now); next; next = this.#nextQueue(now)) this.#startNext(...next, now);
+    const wait = Math.min(this.#nextStartAt(now) - now, MAX_BACKOFF_MS);
+    this.#timer = setTimeout(() => this.startDue(), Math.max(wait, 1)).unref();
   }
 
-  /** The lane that is served next: those of whom nothing is being sent come first. */
-  #next(now: number): [Lane, TargetDocument] | null {
+  /** The queue that is served next. Targets without a running send come first. Null if nothing can start. */
+  #nextQueue(now: number): [TargetQueue, TargetDocument] | null {
     const free = this.#freeSlots(now);
     if (free <= 0) return null;
-    let best: [Lane, TargetDocument] | null = null;
-    for (const [targetId, lane] of this.#lanes) {
-      if (lane.pausedUntil > now || lane.sending >= (lane.failures > 0 ? 1 : MAX_EACH)) continue;
-      // The last slot is for a target of whom nothing is being sent.
-      if (lane.sending > 0 && free === 1 && this.#settings.parallel > 2) continue;
-      if (best && !isBefore(lane, best[0])) continue;
-      if (!hasReady(lane, now)) continue;
-      const target = this.#doors.findTarget(targetId);
-      if (target) best = [lane, target];
+    let best: [TargetQueue, TargetDocument] | null = null;
+    for (const [targetId, queue] of this.#queues) {
+      if (queue.pausedUntil > now || queue.sending >= (queue.failures > 0 ? 1 : MAX_PER_TARGET)) continue;
+      // The last slot is reserved for a target without a running send.
+      if (queue.sending > 0 && free === 1 && this.#settings.parallel > 2) continue;
+      if (best && !isServedBefore(queue, best[0])) continue;
+      if (!hasDue(queue, now)) continue;
+      const target = this.#deps.findTarget(targetId);
+      if (target) best = [queue, target];
     }
     return best;
   }
 
   #freeSlots(now: number): number {
     let busy = 0;
-    for (const { movedAt } of this.#sending.values()) if (now - movedAt < STALL_MS) busy += 1;
+    for (const { progressAt: movedAt } of this.#sending.values()) if (now - movedAt < STALL_MS) busy += 1;
     const stalled = this.#sending.size - busy;
     return stalled >= MAX_STALLED ? 0 : this.#settings.parallel - busy;
   }
 
-  /** Monotonic time. */
-  #nextLook(now: number): number {
+  /** Monotonic time at which another delivery may be able to start. */
+  #nextStartAt(now: number): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const lane of this.#lanes.values()) {
-      if (lane.pausedUntil > now) next = Math.min(next, lane.pausedUntil);
-      // What is due already waits for a slot.
-      else if (lane.later.first && lane.later.first.dueAt > now) next = Math.min(next, lane.later.first.dueAt);
+    for (const queue of this.#queues.values()) {
+      if (queue.pausedUntil > now) next = Math.min(next, queue.pausedUntil);
+      // Deliveries that are due already wait for a slot, not for a time.
+      else if (queue.later.first && queue.later.first.dueAt > now) next = Math.min(next, queue.later.first.dueAt);
     }
-    for (const { movedAt } of this.#sending.values()) {
+    for (const { progressAt: movedAt } of this.#sending.values()) {
       const stalls = movedAt + STALL_MS;
       if (stalls > now) next = Math.min(next, stalls);
     }
     return next;
   }
 
-  #begin(lane: Lane, target: TargetDocument, now: number): void {
-    const { delivery } = lane.ready.values().next().value as Waiting;
+  #startNext(queue: TargetQueue, target: TargetDocument, now: number): void {
+    const { delivery } = queue.due.values().next().value as WaitingDelivery;
     const { id } = delivery;
-    lane.ready.delete(id);
-    lane.waiting.delete(id);
-    lane.sending += 1;
+    queue.due.delete(id);
+    queue.waiting.delete(id);
+    queue.sending += 1;
     this.#served += 1;
-    lane.servedAt = this.#served;
-    const send: Send = { abort: new AbortController(), movedAt: now };
+    queue.servedAt = this.#served;
+    const send: Send = { abort: new AbortController(), progressAt: now };
     this.#sending.set(id, send);
-    const run: Promise<void> = this.#send(delivery, target, lane, send).finally(() => this.#sends.delete(run));
+    const run: Promise<void> = this.#send(delivery, target, queue, send).finally(() => this.#sends.delete(run));
     this.#sends.add(run);
   }
 
-  async #send(delivery: DeliveryDocument, target: TargetDocument, lane: Lane, send: Send): Promise<void> {
-    const moved = (): void => {
-      send.movedAt = this.#doors.clock.monotonic();
+  async #send(delivery: DeliveryDocument, target: TargetDocument, queue: TargetQueue, send: Send): Promise<void> {
+    const onProgress = (): void => {
+      send.progressAt = this.#deps.clock.monotonic();
     };
     let error: Error | null = null;
     try {
-      await this.#doors.attempt(delivery, target, send.abort.signal, moved);
+      await this.#deps.attempt(delivery, target, send.abort.signal, onProgress);
     } catch (thrown) {
       error = asError(thrown);
     }
     const { signal } = send.abort;
     if (signal.aborted) error = withConsequence(asError(signal.reason), { unknown: true });
-    lane.sending -= 1;
+    queue.sending -= 1;
     this.#sending.delete(delivery.id);
-    this.#doors.attempted(delivery, target, error);
-    this.#tidy(delivery.targetId, lane);
-    this.look();
+    this.#deps.handleOutcome(delivery, target, error);
+    this.#deleteIfIdle(delivery.targetId, queue);
+    this.startDue();
   }
 
-  /** What an earlier version kept may be a date of a wrong clock: no wait becomes longer than waits are. */
+  /** Monotonic time. The wait is bounded, because earlier versions stored dates of a clock that may have been wrong. */
   #dueAt({ state, nextAt, cleanAt = 0 }: DeliveryDocument): number {
-    const { clock } = this.#doors;
+    const { clock } = this.#deps;
     const wait = (state === 'queued' ? (nextAt ?? 0) : cleanAt) - clock.steady();
-    return clock.monotonic() + Math.min(Math.max(wait, 0), Math.max(1.25 * this.#longestWait, MAX_RETRY_AFTER_MS));
+    return clock.monotonic() + Math.min(Math.max(wait, 0), Math.max(1.25 * this.#maxBackoffMs, MAX_RETRY_AFTER_MS));
   }
 
-  get #longestWait(): number {
-    return Math.max(MAX_WAIT_MS, this.#settings.retrySeconds * 1000);
+  get #maxBackoffMs(): number {
+    return Math.max(MAX_BACKOFF_MS, this.#settings.retrySeconds * 1000);
   }
 
-  #lane(targetId: string): Lane {
-    const known = this.#lanes.get(targetId);
+  #queueOf(targetId: string): TargetQueue {
+    const known = this.#queues.get(targetId);
     if (known) return known;
-    const lane = newLane();
-    this.#lanes.set(targetId, lane);
-    return lane;
+    const queue = newTargetQueue();
+    this.#queues.set(targetId, queue);
+    return queue;
   }
 
-  /** Forgets a lane that nothing is known of. */
-  #tidy(targetId: string, lane: Lane): void {
-    if (lane.waiting.size > 0 || lane.sending > 0 || lane.failures > 0) return;
-    if (this.#lanes.get(targetId) === lane) this.#lanes.delete(targetId);
+  /** Deletes a queue that holds nothing and remembers no failure. */
+  #deleteIfIdle(targetId: string, queue: TargetQueue): void {
+    if (queue.waiting.size > 0 || queue.sending > 0 || queue.failures > 0) return;
+    if (this.#queues.get(targetId) === queue) this.#queues.delete(targetId);
   }
 }

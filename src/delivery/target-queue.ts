@@ -1,31 +1,34 @@
-/** What waits for one target. */
+/** The deliveries that wait for one target. */
 import type { DeliveryDocument } from '../records/delivery.ts';
 import { DueHeap } from './due-heap.ts';
 
-export interface Waiting {
+export interface WaitingDelivery {
   delivery: DeliveryDocument;
-  /** Monotonic time of the next try. Its date is for those who look at the list. */
+  /** Monotonic time of the next attempt. */
   dueAt: number;
 }
 
-export interface Lane {
-  waiting: Map<string, Waiting>;
-  /** Those that are due, in the order in which they are tried. */
-  ready: Map<string, Waiting>;
-  /** Those that are not; also some that do not wait any more. */
-  later: DueHeap<Waiting>;
+export interface TargetQueue {
+  /** Every waiting delivery, by id. */
+  waiting: Map<string, WaitingDelivery>;
+  /** Waiting deliveries that are due, in the order in which they are sent. */
+  due: Map<string, WaitingDelivery>;
+  /** Waiting deliveries that are not due yet. May contain stale entries, which `waiting` no longer has. */
+  later: DueHeap<WaitingDelivery>;
+  /** Number of deliveries that are being sent. */
   sending: number;
+  /** Consecutive failures of the target. */
   failures: number;
-  /** The target failed or asked for it: nothing is tried before this monotonic time. */
+  /** Monotonic time before which nothing is sent, because the target failed or asked for a pause. */
   pausedUntil: number;
-  /** Counts starts: of two lanes the one that was served longer ago is first. */
+  /** Sequence number of the last start. The queue that was served longest ago is next. */
   servedAt: number;
 }
 
-export function newLane(): Lane {
+export function newTargetQueue(): TargetQueue {
   return {
     waiting: new Map(),
-    ready: new Map(),
+    due: new Map(),
     later: new DueHeap(),
     sending: 0,
     failures: 0,
@@ -34,18 +37,18 @@ export function newLane(): Lane {
   };
 }
 
-/** True when one lane is served before another. */
-export function isBefore(a: Lane, b: Lane): boolean {
+/** True if queue `a` is served before queue `b`. */
+export function isServedBefore(a: TargetQueue, b: TargetQueue): boolean {
   return a.sending === b.sending ? a.servedAt < b.servedAt : a.sending < b.sending;
 }
 
-/** True when something of a lane is due. */
-export function hasReady({ waiting, ready, later }: Lane, now: number): boolean {
+/** Moves deliveries that became due to `due`. True if there is one. */
+export function hasDue({ waiting, due, later }: TargetQueue, now: number): boolean {
   for (let first = later.first; first && first.dueAt <= now; first = later.first) {
     later.pop();
     const { id } = first.delivery;
-    // Changed meanwhile: another entry stands for it.
-    if (waiting.get(id) === first) ready.set(id, first);
+    // A stale entry: the delivery changed since and has a new one.
+    if (waiting.get(id) === first) due.set(id, first);
   }
-  return ready.size > 0;
+  return due.size > 0;
 }

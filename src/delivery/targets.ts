@@ -1,4 +1,4 @@
-/** Where finished files and events are sent on to, and which of them go where. */
+/** Delivery targets, and the rules that select files and events for them. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
@@ -10,21 +10,23 @@ import type { LadingEvent } from '../protocol/schemas/event.ts';
 import type { DeliveryRule, FtpTargetDocument, TargetDocument, WebhookTargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 
-/** Every finished file is held against each of them. */
+/** Every complete file is matched against each target of its tenant. */
 const MAX_PER_TENANT = 100;
 
+/** A target to be created, with its password or signing key in plain text. */
 export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secret: string } & (
   | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca' | 'implicit'>
   | Pick<WebhookTargetDocument, 'kind' | 'url' | 'events' | 'content'>
 );
 
+/** Stores and finds targets. */
 export class Targets {
   readonly #documents: Collection<TargetDocument>;
   readonly #vault: SealedBox;
   readonly #clock: Clock;
   readonly #byId = new Map<string, TargetDocument>();
   readonly #byTenant = new Map<string, TargetDocument[]>();
-  /** Deleted ones, of which something is to be removed from their servers. */
+  /** Deleted targets whose servers may still have temporary files. */
   readonly #retired = new Map<string, TargetDocument>();
 
   private constructor(documents: Collection<TargetDocument>, vault: SealedBox, clock: Clock) {
@@ -33,11 +35,12 @@ export class Targets {
     this.#clock = clock;
   }
 
+  /** Reads the stored targets. */
   static async open(documents: Collection<TargetDocument>, vault: SealedBox, clock: Clock): Promise<Targets> {
     const targets = new Targets(documents, vault, clock);
     for (const target of await documents.list()) {
       if (target.retired) targets.#retired.set(target.id, target);
-      else targets.#keep(target);
+      else targets.#insert(target);
     }
     return targets;
   }
@@ -50,7 +53,7 @@ export class Targets {
     return this.#byTenant.get(tenant) ?? [];
   }
 
-  /** Those to which something is sent. */
+  /** Targets of the tenant that are not disabled. */
   enabled(tenant: string): readonly TargetDocument[] {
     return this.list(tenant).filter(({ disabled }) => disabled === undefined);
   }
@@ -63,17 +66,24 @@ export class Targets {
     return [...this.#retired.values()];
   }
 
-  /** Durable when it resolves. @throws LadingError `already_exists` for a name in use, `quota_exceeded` */
+  /** Creates a target. Durable when it resolves. @throws LadingError `already_exists` if the name is in use, `quota_exceeded` */
   async add({ secret, ...rest }: NewTarget): Promise<TargetDocument> {
     const others = this.list(rest.tenant);
     if (others.length >= MAX_PER_TENANT) {
-      throw new LadingError('quota_exceeded', `There are ${MAX_PER_TENANT} targets already. Delete one.`, {
-        expected: MAX_PER_TENANT,
-        actual: others.length + 1,
-      });
+      throw new LadingError(
+        'quota_exceeded',
+        `A tenant can have at most ${MAX_PER_TENANT} targets. Delete one first.`,
+        {
+          expected: MAX_PER_TENANT,
+          actual: others.length + 1,
+        },
+      );
     }
     if (others.some(({ name }) => name === rest.name)) {
-      throw new LadingError('already_exists', 'There is a target of this name. Delete it, or take another name.');
+      throw new LadingError(
+        'already_exists',
+        'A target of this name exists already. Delete it, or choose another name.',
+      );
     }
     const id = randomBytes(8).toString('hex');
     const target: TargetDocument = {
@@ -83,65 +93,67 @@ export class Targets {
       madeAt: this.#clock.steady(),
       secret: this.#vault.seal(secret, purposeOf(id)),
     };
-    // Before it is durable: of two requests for one name only the first finds it free.
-    this.#keep(target);
+    // Visible before it is durable, so that concurrent requests cannot create the same name twice.
+    this.#insert(target);
     try {
       await this.#documents.put(target);
     } catch (error) {
-      this.#forget(target);
+      this.#delete(target);
       throw error;
     }
     return target;
   }
 
+  /** Deletes a target, or the document of a retired one. Durable when it resolves. */
   async remove(target: TargetDocument): Promise<void> {
     await this.#documents.remove(target.id);
     this.#retired.delete(target.id);
-    this.#forget(target);
+    this.#delete(target);
   }
 
-  /** Deletes a target for everybody but those who clean up on its server; `remove` ends that. */
+  /** Hides a deleted target from everything except the clean-up of its server, until `remove` is called. */
   async retire(target: TargetDocument): Promise<void> {
     const retired = { ...target, retired: true as const };
     await this.#documents.put(retired);
-    this.#forget(target);
+    this.#delete(target);
     this.#retired.set(target.id, retired);
   }
 
   /**
-   * @param unrecorded id of the event that is to say so; see `setRecorded`
-   * @returns the target as it is now; null when it was deleted meanwhile
+   * @param unrecorded id of the event that is to record the change; see `setRecorded`
+   * @returns the changed target; null if it was deleted meanwhile
    */
   async disable({ id }: TargetDocument, reason: string, unrecorded?: string): Promise<TargetDocument | null> {
-    const now = this.find(id);
+    const current = this.find(id);
     const event = unrecorded === undefined ? {} : { unrecorded };
-    return now && (await this.#replace({ ...now, disabled: { at: this.#clock.now(), reason, ...event } }));
+    return current && (await this.#replace({ ...current, disabled: { at: this.#clock.now(), reason, ...event } }));
   }
 
-  /** Those that were disabled and of which the audit log may not say so. */
+  /** Disabled targets without a confirmed entry in the audit log. */
   unrecorded(): TargetDocument[] {
     return [...this.#byId.values()].filter(({ disabled }) => disabled?.unrecorded !== undefined);
   }
 
-  /** Notes that the audit log says that this event disabled the target. */
+  /** Marks the target as recorded in the audit log by this event. */
   async setRecorded({ id }: TargetDocument, event: string): Promise<void> {
-    const now = this.find(id);
-    if (now?.disabled?.unrecorded !== event) return;
-    const { unrecorded: _, ...disabled } = now.disabled;
-    await this.#replace({ ...now, disabled });
+    const current = this.find(id);
+    if (current?.disabled?.unrecorded !== event) return;
+    const { unrecorded: _, ...disabled } = current.disabled;
+    await this.#replace({ ...current, disabled });
   }
 
+  /** @returns the changed target; null if it was deleted meanwhile */
   async enable({ id }: TargetDocument): Promise<TargetDocument | null> {
-    const now = this.find(id);
-    if (!now?.disabled) return now;
-    const { disabled: _, ...rest } = now;
+    const current = this.find(id);
+    if (!current?.disabled) return current;
+    const { disabled: _, ...rest } = current;
     return await this.#replace({ ...rest, enabledAt: this.#clock.steady() });
   }
 
   async #replace(target: TargetDocument): Promise<TargetDocument | null> {
     await this.#documents.put(target);
     if (!this.find(target.id)) {
-      // Deleted meanwhile.
+      // The target was deleted during the write.
       if (!this.#retired.has(target.id)) await this.#documents.remove(target.id);
       return null;
     }
@@ -153,17 +165,17 @@ export class Targets {
     return target;
   }
 
-  /** Null when it cannot be read: it was sealed with another key. */
+  /** The password or signing key of a target; null if it was sealed with a different key. */
   secretOf({ id, secret }: TargetDocument): string | null {
     return this.#vault.open(secret, purposeOf(id));
   }
 
-  #keep(target: TargetDocument): void {
+  #insert(target: TargetDocument): void {
     this.#byId.set(target.id, target);
     this.#byTenant.set(target.tenant, [...this.list(target.tenant), target]);
   }
 
-  #forget({ id, tenant }: TargetDocument): void {
+  #delete({ id, tenant }: TargetDocument): void {
     this.#byId.delete(id);
     this.#byTenant.set(
       tenant,
@@ -183,28 +195,28 @@ export function plainName(target: TargetDocument): string {
   return name.toLowerCase().includes(host.toLowerCase()) ? `${kind} ${id.slice(0, 4)}` : name;
 }
 
-/** True for targets that get files themselves. */
+/** True for targets that receive the files themselves. */
 export function takesFiles(target: TargetDocument): boolean {
   return target.kind !== 'webhook' || target.content === 'file';
 }
 
-/** True when a finished file is for a target. */
+/** True if a complete file matches the rule of a target. */
 export function wantsFile({ rule }: TargetDocument, file: Readonly<FileDocument>): boolean {
-  return follows(rule, parseOwnerKey(file.owner).id, file.name, file.contentType ?? contentTypeFor(file.name));
+  return matches(rule, parseOwnerKey(file.owner).id, file.name, file.contentType ?? contentTypeFor(file.name));
 }
 
-/** True when a webhook wants to hear of an event. One with a rule about files hears of nothing else. */
+/** True if a webhook receives an event. A rule that selects files excludes events without a file. */
 export function wantsEvent({ events, rule }: WebhookTargetDocument, event: LadingEvent): boolean {
   if (!events.includes(event.type)) return false;
-  return follows(rule, event.owner, event.filename, event.content_type);
+  return matches(rule, event.owner, event.filename, event.content_type);
 }
 
-/** Whose webhooks hear of an event: what nobody known did is the business of those who run the server. */
+/** The tenant whose webhooks receive an event. Events without a tenant go to the default tenant, whose administrators run the server. */
 export function tenantOfEvent({ tenant }: LadingEvent): string {
   return tenant ?? DEFAULT_TENANT;
 }
 
-function follows(rule: DeliveryRule, owner: string | null, name: string | null, type: string | null): boolean {
+function matches(rule: DeliveryRule, owner: string | null, name: string | null, type: string | null): boolean {
   if (rule.owner !== null && rule.owner !== owner) return false;
   if (!(name ?? '').startsWith(rule.prefix)) return false;
   if (rule.type === null) return true;

@@ -1,44 +1,47 @@
-/** One event to one URL, signed as "Standard Webhooks" has it, so that receivers can check it with a library of theirs. */
+/** Sends one event or file to a webhook, signed as in Standard Webhooks (https://www.standardwebhooks.com). */
 import { createHmac, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { checkWebhookUrl, publicLookup } from '../outgoing/addresses.ts';
 import { contentDisposition } from '../protocol/http/disposition.ts';
-import { type Answer, Poster } from './post.ts';
+import { PostClient, type PostResponse } from './post.ts';
 import { MAX_RETRY_AFTER_MS } from './scheduler.ts';
-import { asError, asTarget, withConsequence } from './send/failures.ts';
+import { asError, attributeToTarget, withConsequence } from './send/failures.ts';
 
-/** A receiver answers at once and works afterwards. */
-const PATIENCE_MS = 15_000;
-/** A receiver of a file may store it before it answers. */
-const FILE_PATIENCE_MS = 60_000;
+/** Timeout of an event. Receivers should respond before they process it. */
+const TIMEOUT_MS = 15_000;
+/** Idle timeout of a file. The receiver may store the file before it responds. */
+const FILE_IDLE_MS = 60_000;
 const SECRET_PREFIX = 'whsec_';
-/** A secret of the target's owner; shorter ones can be guessed. */
+/** Minimum length of a secret that an administrator chose. */
 const MIN_SECRET_BYTES = 16;
 
+/** A message to a webhook. */
 export interface WebhookMessage {
-  /** Id of the delivery: the same with every try, so that receivers can tell repeats. */
+  /** Id of the delivery. The same in every attempt, so that receivers can recognise duplicates. */
   id: string;
   /** Seconds since the epoch. */
   timestamp: number;
-  /** What is signed: the JSON that is sent, or of a file its field Content-Digest. */
+  /** The signed text: the JSON that is sent, or the Content-Digest field of the file. */
   body: string;
   /** Sent instead of `body`. */
   file?: WebhookFile;
 }
 
+/** A file as the body of a message. */
 export interface WebhookFile {
   name: string;
   type: string;
   size: number;
-  /** From its first byte, each time that it is called. */
+  /** Reads the file from its first byte, in each call. */
   bytes(): AsyncIterable<Uint8Array>;
 }
 
+/** A new random signing key. */
 export function makeWebhookSecret(): string {
   return SECRET_PREFIX + randomBytes(32).toString('base64');
 }
 
-/** True for `whsec_` and Base64 of at least 16 bytes, or any other text of at least 16 characters. */
+/** True for `whsec_` and the Base64 of at least 16 bytes, and for any other text of at least 16 bytes. */
 export function isWebhookSecret(secret: string): boolean {
   return keyOf(secret).length >= MIN_SECRET_BYTES;
 }
@@ -48,47 +51,51 @@ function keyOf(secret: string): Buffer {
   return Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64');
 }
 
-/** The field `webhook-signature`: HMAC-SHA256 over id, timestamp and body, with dots between. */
+/** The field `webhook-signature`: an HMAC-SHA256 over id, timestamp and body, joined by dots. */
 export function signatureOf(secret: string, { id, timestamp, body }: WebhookMessage): string {
   return `v1,${createHmac('sha256', keyOf(secret)).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
 }
 
+/** Signs and sends messages. */
 export class WebhookSender {
   readonly #allowPrivate: boolean;
-  readonly #poster: Poster;
+  readonly #client: PostClient;
 
   constructor(allowPrivate: boolean) {
     this.#allowPrivate = allowPrivate;
-    this.#poster = new Poster(allowPrivate ? undefined : publicLookup());
+    this.#client = new PostClient(allowPrivate ? undefined : publicLookup());
   }
 
-  /** Resolves once the receiver answered 2xx; rejects with what else it or the connection said. Redirects are not followed. */
+  /** Sends a message. Resolves when the receiver responds with 2xx; rejects otherwise. Does not follow redirects. */
   async send(to: string, secret: string, message: WebhookMessage, signal: AbortSignal): Promise<void> {
-    const url = await asTarget(async () => checkWebhookUrl(to, this.#allowPrivate));
+    const url = await attributeToTarget(async () => checkWebhookUrl(to, this.#allowPrivate));
     const headers = {
       'user-agent': 'Lading',
       'webhook-id': message.id,
       'webhook-timestamp': String(message.timestamp),
       'webhook-signature': signatureOf(secret, message),
     };
-    const answer = message.file
+    const response = message.file
       ? await this.#postFile(url, message, message.file, headers, signal)
-      : await asTarget(() => this.#postEvent(url, message, headers, signal));
-    const failure = failureOf(answer, message.timestamp * 1000);
+      : await attributeToTarget(() => this.#postEvent(url, message, headers, signal));
+    const failure = failureOf(response, message.timestamp * 1000);
     if (failure) throw failure;
   }
 
   close(): void {
-    this.#poster.close();
+    this.#client.close();
   }
 
-  async #postEvent(url: URL, { body }: WebhookMessage, headers: Fields, signal: AbortSignal): Promise<Answer> {
+  async #postEvent(url: URL, { body }: WebhookMessage, headers: Fields, signal: AbortSignal): Promise<PostResponse> {
     const length = String(Buffer.byteLength(body));
     const fields = { ...headers, 'content-type': 'application/json', 'content-length': length };
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(new Error('the receiver did not answer in 15 seconds')), PATIENCE_MS);
+    const timeout = new AbortController();
+    const timer = setTimeout(
+      () => timeout.abort(new Error('the receiver did not answer within 15 seconds')),
+      TIMEOUT_MS,
+    );
     try {
-      return await this.#poster.post(url, { headers: fields, body }, AbortSignal.any([signal, late.signal]));
+      return await this.#client.post(url, { headers: fields, body }, AbortSignal.any([signal, timeout.signal]));
     } finally {
       clearTimeout(timer);
     }
@@ -103,14 +110,14 @@ export class WebhookSender {
       'content-digest': message.body,
     };
     const idle = new AbortController();
-    const timer = setTimeout(() => idle.abort(new Error('the receiver took nothing for a minute')), FILE_PATIENCE_MS);
-    let taken = false;
+    const timer = setTimeout(() => idle.abort(new Error('the receiver accepted no data for a minute')), FILE_IDLE_MS);
+    let accepted = false;
     let unreadable: Error | null = null;
     const bytes = async function* (): AsyncGenerator<Uint8Array> {
       try {
         for await (const piece of file.bytes()) {
           yield piece;
-          taken = true;
+          accepted = true;
           timer.refresh();
         }
       } catch (error) {
@@ -120,10 +127,10 @@ export class WebhookSender {
     };
     try {
       const body = Readable.from(bytes(), { objectMode: false });
-      return await this.#poster.post(url, { headers: fields, body }, AbortSignal.any([signal, idle.signal]));
+      return await this.#client.post(url, { headers: fields, body }, AbortSignal.any([signal, idle.signal]));
     } catch (error) {
-      // A receiver that took a part of this file may take others.
-      throw unreadable ?? (taken ? error : withConsequence(asError(error), { pauses: true }));
+      // A receiver that accepted part of this file works, and may accept other files.
+      throw unreadable ?? (accepted ? error : withConsequence(asError(error), { pauses: true }));
     } finally {
       clearTimeout(timer);
     }
@@ -132,26 +139,26 @@ export class WebhookSender {
 
 type Fields = Record<string, string>;
 
-/** Null for an answer that takes the message. @param now date, in milliseconds since the epoch */
-function failureOf({ status, retryAfter }: Answer, now: number): Error | null {
+/** The failure that a response reports; null for 2xx. @param now milliseconds since the epoch */
+function failureOf({ status, retryAfter }: PostResponse, now: number): Error | null {
   if (status >= 200 && status < 300) return null;
-  const said = `the receiver said ${status}`;
+  const answered = `the receiver answered ${status}`;
   if (status >= 300 && status < 400) {
-    const error = new Error(`${said}: a redirect, which is not followed; give the target the URL that it leads to`);
+    const error = new Error(`${answered}, a redirect, which is not followed; set the target to the final URL`);
     return withConsequence(error, { ends: true });
   }
   if (status === 410) {
-    return withConsequence(new Error(`${said}: it wants nothing more, so the target was disabled`), { disables: true });
+    return withConsequence(new Error(`${answered}, so the target was disabled`), { disables: true });
   }
-  const error = new Error(said);
+  const error = new Error(answered);
   if (status === 429 || status === 503) {
     return withConsequence(error, { pauses: true, retryAfterMs: retryAfterOf(retryAfter, now) });
   }
-  // Gateways say so when the receiver itself does not answer.
+  // Sent by a gateway if the receiver itself is not available.
   return status === 502 || status === 504 ? withConsequence(error, { pauses: true }) : error;
 }
 
-/** Milliseconds, of RFC 9110 §10.2.3: seconds or a date; 0 for what is neither. Bounded. */
+/** The wait in a `Retry-After` field (RFC 9110 §10.2.3), in milliseconds, at most an hour; 0 if the field is invalid. */
 export function retryAfterOf(field: string | string[] | undefined, now: number): number {
   const text = String([field ?? ''].flat()[0]).trim();
   const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;

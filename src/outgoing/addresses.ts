@@ -1,6 +1,6 @@
 /**
- * Which addresses deliveries may go to: those of the public internet. Names are looked up once, and the very address that was looked
- * at is connected to, so that a name cannot answer one thing to the check and another to the connection.
+ * Restricts outgoing connections to addresses of the public internet. A name is resolved once, and the connection goes to the address that
+ * was checked, so that a name server cannot give a different address to the connection than to the check.
  */
 import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
@@ -8,25 +8,25 @@ import ipaddr from 'ipaddr.js';
 import { LadingError } from '../errors.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 
-/** All of IPv6 that is given out for the public; the rest is special in one way or another. */
+/** Global unicast addresses of IPv6 (RFC 4291 §2.4). */
 const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
 
-/** False for loopback, private, link-local and any other address that is not of the public internet, however it is written. */
+/** False for loopback, private, link-local and other special addresses, in any notation. */
 export function isPublicAddress(address: string): boolean {
   if (isIP(address) === 0) return false;
-  // An IPv4 address inside of an IPv6 one is judged as what it is.
+  // Converts IPv4-mapped IPv6 addresses to IPv4.
   const parsed = ipaddr.process(address);
   if (parsed.range() !== 'unicast') return false;
   return parsed instanceof ipaddr.IPv4 || parsed.match(...GLOBAL_UNICAST);
 }
 
-/** The host of a URL without the brackets of an IPv6 address. */
-function bare(hostname: string): string {
+/** Removes the brackets of an IPv6 address in a URL. */
+function withoutBrackets(hostname: string): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
 /**
- * Checks the URL of a webhook. The addresses of a host name are checked again when the connection is made.
+ * Checks and parses the URL of a webhook. The addresses of its host are checked when a connection is made.
  * @throws LadingError `invalid_request`
  */
 export function checkWebhookUrl(text: string, allowPrivate: boolean): URL {
@@ -34,48 +34,54 @@ export function checkWebhookUrl(text: string, allowPrivate: boolean): URL {
   try {
     url = new URL(text);
   } catch {
-    throw new LadingError('invalid_request', 'The address of a webhook is a URL such as https://example.org/hook.');
+    throw new LadingError(
+      'invalid_request',
+      'The URL of the webhook is invalid. Use one such as https://example.org/hook.',
+    );
   }
   if (url.protocol !== 'https:' && !(allowPrivate && url.protocol === 'http:')) {
     throw new LadingError(
       'invalid_request',
-      'A webhook needs https. http works only with LADING_WEBHOOK_PRIVATE=on, for services of your own network.',
+      'The URL of a webhook must start with https. LADING_WEBHOOK_PRIVATE=on allows http, for services on your own network.',
     );
   }
   if (url.username !== '' || url.password !== '') {
-    throw new LadingError('invalid_request', 'A URL with a password in it is not kept: the signature shows who sends.');
+    throw new LadingError(
+      'invalid_request',
+      'The URL of a webhook must not contain a user name or password. The signature of each message proves its origin.',
+    );
   }
-  if (!allowPrivate) checkPublicHost(bare(url.hostname));
+  if (!allowPrivate) checkPublicHost(withoutBrackets(url.hostname));
   return url;
 }
 
 /**
- * True for targets that may be in the server's own network: those of the tenant that runs the server, and with
- * LADING_WEBHOOK_PRIVATE=on all. Others could find out there what listens and what it says.
+ * True if the targets of a tenant may be on private networks: for the default tenant, whose administrators run the server, and with
+ * LADING_WEBHOOK_PRIVATE=on for all. Administrators of other tenants could explore the network of the server otherwise.
  */
 export function mayBePrivate(tenant: string, allowPrivate: boolean): boolean {
   return allowPrivate || tenant === DEFAULT_TENANT;
 }
 
-/** Names of the machine itself and of networks around it (RFC 6761, RFC 6762, RFC 8375), whatever a resolver says. */
-const INNER_NAME = /(^|\.)(localhost|localdomain|local|internal|home\.arpa)\.*$/i;
+/** Names of the local host and of private networks (RFC 6761, RFC 6762, RFC 8375). */
+const PRIVATE_NAME = /(^|\.)(localhost|localdomain|local|internal|home\.arpa)\.*$/i;
 
 /**
- * Refuses a host that is not of the public internet, as far as its name or address tells.
- * @param host as somebody wrote it: resolvers take `0x7f.1` and `2130706433` for 127.0.0.1, too
+ * Refuses private names and addresses. Names are not resolved.
+ * @param host in any notation that resolvers accept; `0x7f.1` and `2130706433` are 127.0.0.1
  * @throws LadingError `invalid_request`
  */
 export function checkPublicHost(host: string): void {
-  const written = `http://${host.includes(':') ? `[${bare(host)}]` : host}/`;
-  if (!URL.canParse(written)) throw notPublic();
-  const meant = bare(new URL(written).hostname);
-  const isPublic = isIP(meant) === 0 ? !INNER_NAME.test(meant) : isPublicAddress(meant);
+  const url = `http://${host.includes(':') ? `[${withoutBrackets(host)}]` : host}/`;
+  if (!URL.canParse(url)) throw notPublic();
+  const normalised = withoutBrackets(new URL(url).hostname);
+  const isPublic = isIP(normalised) === 0 ? !PRIVATE_NAME.test(normalised) : isPublicAddress(normalised);
   if (!isPublic) throw notPublic();
 }
 
 /**
- * The address of a host, to connect to that very one.
- * @throws LadingError `invalid_request` when one of its addresses is not public; what the resolver fails with
+ * Resolves a host to an address to connect to.
+ * @throws LadingError `invalid_request` if one of its addresses is not public; Error of the resolver
  */
 export function publicAddressOf(host: string, resolve: typeof lookup = lookup): Promise<string> {
   return new Promise((done, fail) => {
@@ -93,17 +99,17 @@ function notPublic(): LadingError {
   );
 }
 
-/** Looks names up as `dns.lookup` does, and answers only addresses of the public internet. */
+/** A replacement of `dns.lookup` that fails if one of the addresses of a name is not public. */
 export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, found) => {
       const addresses = [found ?? []].flat();
-      const good = addresses.filter(({ address }) => isPublicAddress(address));
-      const first = good[0];
+      const publicAddresses = addresses.filter(({ address }) => isPublicAddress(address));
+      const first = publicAddresses[0];
       if (error) callback(error, '', 0);
-      // One bad answer among good ones is a name that plays games.
-      else if (first === undefined || good.length < addresses.length) callback(notPublic(), '', 0);
-      else if (options.all) callback(null, good);
+      // A name with public and private addresses is probably an attack.
+      else if (first === undefined || publicAddresses.length < addresses.length) callback(notPublic(), '', 0);
+      else if (options.all) callback(null, publicAddresses);
       else callback(null, first.address, first.family);
     });
   };

@@ -1,27 +1,26 @@
 /**
- * Every HTTP connection that the server makes to others: webhooks, sign-in providers, the voice provider.
+ * HTTP clients for sign-in providers and the voice provider.
  *
- * The operator may name a host of the own network in a setting. What others name must be of the public internet and speak https: an
- * endpoint in the metadata of a provider, a redirect, the URL of a webhook. The check is made as a connection is made, on the address
- * that is connected to.
+ * Origins in settings may be on a private network. All other origins, for example from the metadata of a provider or from a redirect, must be
+ * on the public internet and use https. The address is checked while the connection is made.
  */
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici';
 import { LadingError } from '../errors.ts';
 import { checkPublicHost, publicLookup } from './addresses.ts';
 
 export interface OutgoingOptions {
-  /** URLs from settings; their origins may be anywhere. */
+  /** URLs from settings. Their origins may be on private networks. */
   trusted: readonly string[];
-  /** LADING_WEBHOOK_PRIVATE: all origins may be anywhere, and may speak http. */
+  /** The setting LADING_WEBHOOK_PRIVATE: all origins may be on private networks and use http. */
   allowPrivate: boolean;
-  /** For making a connection. */
+  /** Timeout for establishing a connection. */
   timeoutMs: number;
-  /** Hears of each connection that was refused. */
-  refused?: ((origin: string) => void) | undefined;
+  /** Called for each connection that is refused. */
+  onRefused?: ((origin: string) => void) | undefined;
 }
 
-/** Connects to allowed places only; a request to another one rejects with a LadingError `invalid_request`. */
-export function outgoingAgent({ trusted, allowPrivate, timeoutMs, refused }: OutgoingOptions): Agent {
+/** An agent that connects to allowed origins only. Other requests reject with a LadingError `invalid_request`. */
+export function outgoingAgent({ trusted, allowPrivate, timeoutMs, onRefused }: OutgoingOptions): Agent {
   const origins = new Set(trusted.map((url) => new URL(url).origin));
   const anywhere = buildConnector({ timeout: timeoutMs });
   const publicOnly = buildConnector({ timeout: timeoutMs, lookup: publicLookup() });
@@ -35,7 +34,7 @@ export function outgoingAgent({ trusted, allowPrivate, timeoutMs, refused }: Out
         return;
       }
       const fail = (error: Error): void => {
-        if (error instanceof LadingError) refused?.(origin);
+        if (error instanceof LadingError) onRefused?.(origin);
         callback(error, null);
       };
       try {
@@ -54,11 +53,14 @@ export function outgoingAgent({ trusted, allowPrivate, timeoutMs, refused }: Out
 }
 
 function notSecure(): LadingError {
-  return new LadingError('invalid_request', 'Only https goes to others. LADING_WEBHOOK_PRIVATE=on allows http, too.');
+  return new LadingError(
+    'invalid_request',
+    'Connections to other servers must use https. LADING_WEBHOOK_PRIVATE=on allows http too.',
+  );
 }
 
-/** The web's `fetch` through an agent. */
+/** A `fetch` function that uses an agent. */
 export function fetchThrough(agent: Agent): typeof fetch {
-  // Node's own has another undici inside, which takes no agent of this one. Both follow one standard.
+  // The built-in fetch belongs to another copy of undici, which rejects agents of this one.
   return ((url: string, init: object) => undiciFetch(url, { ...init, dispatcher: agent })) as unknown as typeof fetch;
 }

@@ -34,7 +34,7 @@ function through(t: TestContext, trusted: string[], allowPrivate = false) {
     trusted,
     allowPrivate,
     timeoutMs: 5000,
-    refused: (origin) => refused.push(origin),
+    onRefused: (origin) => refused.push(origin),
   });
   t.after(() => agent.destroy());
   return { fetch: fetchThrough(agent), refused };

@@ -1,32 +1,32 @@
-/** Why a try failed: whose failure it was, and what is said of it. */
+/** Classifies the failures of attempts, and describes them. */
 import { LadingError } from '../../errors.ts';
 
 const MAX_ERROR_CHARS = 300;
 
-/** What follows from a failure besides another try of the same delivery. */
+/** What follows from a failure, besides another attempt. */
 export interface Consequence {
-  /** The target itself failed (no connection, no login): nothing else is tried there for a while. */
+  /** The target itself failed (no connection, no sign-in). All its deliveries pause. */
   pauses?: true;
-  /** It was broken off by this side, which says nothing of the target. */
+  /** The server aborted the attempt. The state of the target is unknown. */
   unknown?: true;
-  /** Milliseconds that the target asked to be left alone, from now on. */
+  /** Pause that the target asked for, in milliseconds. */
   retryAfterMs?: number;
-  /** Another try would end the same way. */
+  /** Another attempt would fail in the same way. The delivery fails permanently. */
   ends?: true;
-  /** The target wants nothing more, ever. */
+  /** The target asked to be disabled. */
   disables?: true;
 }
 
 const consequences = new WeakMap<Error, Consequence>();
 
-/** Says of an error what follows from it. */
+/** Attaches a consequence to an error. */
 export function withConsequence<E extends Error>(error: E, consequence: Consequence): E {
   consequences.set(error, consequence);
   return error;
 }
 
-/** Runs what connects to a target or signs in there: any failure of it is one of the target. */
-export async function asTarget<T>(work: () => Promise<T>): Promise<T> {
+/** Runs work that connects to a target or signs in there. Its failures pause the target. */
+export async function attributeToTarget<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -34,25 +34,27 @@ export async function asTarget<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** The attached consequence; empty if there is none. */
 export function consequenceOf(error: Error): Consequence {
   return consequences.get(error) ?? {};
 }
 
+/** Wraps a thrown value that is not an Error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** What went wrong, without a word of another server's. */
-export function codeOf(error: Error): string {
+/** Describes an error without any text that another server sent. */
+export function describeWithoutReply(error: Error): string {
   if (error instanceof LadingError) return error.message;
   const { code } = error as Error & { code?: unknown };
-  if (typeof code === 'number') return `the server said ${code}`;
+  if (typeof code === 'number') return `the server answered ${code}`;
   return typeof code === 'string' ? `the connection failed: ${code}` : 'the server or the connection failed';
 }
 
-/** One short line, with nothing of the password in it. */
-export function describe(error: Error, secret: string | null): string {
-  // A name of several addresses, none of which answers, is an error without a message.
+/** Describes an error in one short line. The secret is masked. */
+export function describeError(error: Error, secret: string | null): string {
+  // Node reports a host of which no address can be reached as an AggregateError without a message.
   const inner: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
   const cause = inner instanceof Error ? inner.message : '';
   const text = (error.message || cause || error.name).replaceAll(/\s+/g, ' ');

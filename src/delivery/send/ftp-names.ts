@@ -1,8 +1,8 @@
 /**
- * How a file that was sent gets its name on an FTP server without replacing another one. FTP has no rename that refuses a name in use, and
- * no lock. So servers that deliver into one folder show each other what they are about to take: the temporary file itself is renamed to a
- * sign, whose name follows from the wanted one, before anybody looks. Of two that want one name at one time, the one that looks later sees
- * the sign of the other and waits. A sign is the file, so nothing else is made there and nothing has to be removed.
+ * Gives a delivered file its final name on an FTP server without replacing another file. FTP has neither locks nor a rename that fails if the
+ * name is in use. Servers that deliver to one directory therefore coordinate: before a server checks whether a name is free, it renames its
+ * temporary file to a claim, whose name is derived from the wanted name. If two servers want the same name at the same time, the one that
+ * checks later sees the claim of the other and waits. The claim is the file itself, so nothing else is created and nothing must be deleted.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
@@ -11,109 +11,117 @@ import type { FtpSession } from './ftp-session.ts';
 import type { FtpTrace } from './ftp-trace.ts';
 import { namesFor, withId } from './naming.ts';
 
-/** While another server shows that it takes a name: how often to look again before the next name is tried, and after how long. */
-const ROUNDS = 6;
-const PAUSE_MS = 300;
+/** How often a name is claimed before the next name is tried. */
+const MAX_CLAIMS = 6;
+/** Pause after a conflict with the claim of another server. */
+const CLAIM_PAUSE_MS = 300;
 
-export interface Naming {
+export interface RenameTask {
+  /** Id of the file. */
   id: string;
-  /** Names for the file; the first that is free becomes its own. */
+  /** Candidates for the final name, in order of preference. */
   names: Iterable<string>;
-  /** `.ID-RANDOM.part`. */
+  /** The current name, `.ID-RANDOM.part`. */
   temporary: string;
-  /** The server says how large the temporary file is, so it can be asked which names are taken. */
-  sized: boolean;
-  /** Durable when it resolves. */
+  /** The server supports SIZE, which shows whether a name is in use. */
+  supportsSize: boolean;
+  /** Stores the names that the file may have. Durable when it resolves. */
   saveTrace(trace: FtpTrace): Promise<void>;
 }
 
-/** Renames the temporary file to the first free name. Rejects with what the server or the connection said. */
-export async function renameToFree(session: FtpSession, naming: Naming): Promise<void> {
-  const shown = await namesLike(session, naming.temporary, naming.temporary);
-  if (shown === null) await giveOwnName(session, naming);
-  else await giveFreeName(session, naming);
+/** Renames the temporary file to the first free name. @throws Error with the reply of the server or the error of the connection */
+export async function renameToFreeName(session: FtpSession, task: RenameTask): Promise<void> {
+  const listed = await namesLike(session, task.temporary, task.temporary);
+  if (listed === null) await renameToUniqueName(session, task);
+  else await claimName(session, task);
 }
 
-async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> {
-  const { temporary, saveTrace: keep } = naming;
-  let at = temporary;
+/** Claims candidates until one is free, and renames the file to it. */
+async function claimName(session: FtpSession, task: RenameTask): Promise<void> {
+  const { temporary, saveTrace } = task;
+  let currentName = temporary;
   const move = async (to: string): Promise<void> => {
-    await keep({ remoteName: null, temporaryNames: [at, to] });
-    await session.client.rename(at, to);
-    at = to;
+    await saveTrace({ remoteName: null, temporaryNames: [currentName, to] });
+    await session.client.rename(currentName, to);
+    currentName = to;
   };
-  for (const name of naming.names) {
-    const { sign, pattern } = signOf(name, temporary);
-    for (let round = 0; round < ROUNDS && !(await isTaken(session, naming, name, at)); round += 1) {
-      await move(sign);
-      const signs = await namesLike(session, pattern, sign);
-      if (signs !== null && signs.size === 1) {
-        if (await isTaken(session, naming, name, at)) break;
-        await keep({ remoteName: name, temporaryNames: [sign] });
-        if (await rename(session, sign, name)) return;
+  for (const name of task.names) {
+    const { claim, pattern } = claimOf(name, temporary);
+    for (let round = 0; round < MAX_CLAIMS && !(await isTaken(session, task, name, currentName)); round += 1) {
+      await move(claim);
+      const claims = await namesLike(session, pattern, claim);
+      if (claims !== null && claims.size === 1) {
+        if (await isTaken(session, task, name, currentName)) break;
+        await saveTrace({ remoteName: name, temporaryNames: [claim] });
+        if (await rename(session, claim, name)) return;
         break;
       }
-      // The other one may have looked before it could see this sign, so it is this one that steps back.
+      // The other server may have checked before this claim existed, so this server withdraws its claim.
       await move(temporary);
-      await setTimeout(PAUSE_MS * (0.5 + Math.random()));
+      await setTimeout(CLAIM_PAUSE_MS * (0.5 + Math.random()));
     }
   }
-  throw new Error('every name that the file could have there is taken');
+  throw new Error('every possible name of the file is in use on the server');
 }
 
-/** On a server that does not show what is there: a name that no other file has. */
-async function giveOwnName(
+/** Renames the file to a name with its id, which is unique. For servers that do not list their directory. */
+async function renameToUniqueName(
   session: FtpSession,
-  { id, names, temporary, sized, saveTrace: keep }: Naming,
+  { id, names, temporary, supportsSize, saveTrace }: RenameTask,
 ): Promise<void> {
   const [first = id] = names;
   for (const name of namesFor(withId(first, id))) {
-    if (sized && typeof (await session.size(name)) === 'number') continue;
-    await keep({ remoteName: name, temporaryNames: [temporary] });
+    if (supportsSize && typeof (await session.size(name)) === 'number') continue;
+    await saveTrace({ remoteName: name, temporaryNames: [temporary] });
     if (await rename(session, temporary, name)) return;
   }
-  throw new Error('every name that the file could have there is taken');
+  throw new Error('every possible name of the file is in use on the server');
 }
 
-/** The name that shows that somebody is about to take another one, and the pattern of those of everybody. */
-function signOf(name: string, temporary: string): { sign: string; pattern: string } {
-  const begin = `.lading-${createHash('sha256').update(name).digest('hex').slice(0, 16)}-`;
-  return { sign: begin + temporary.slice(1), pattern: `${begin}*` };
+/** The claim of this file for a name, and the pattern of all claims for the name. */
+function claimOf(name: string, temporary: string): { claim: string; pattern: string } {
+  const prefix = `.lading-${createHash('sha256').update(name).digest('hex').slice(0, 16)}-`;
+  return { claim: prefix + temporary.slice(1), pattern: `${prefix}*` };
 }
 
-/** @param known a name that is certainly there */
-async function isTaken(session: FtpSession, { sized }: Naming, name: string, known: string): Promise<boolean> {
-  if (sized) return typeof (await session.size(name)) === 'number';
+/** @param known a name that exists, to detect listings that are incomplete */
+async function isTaken(
+  session: FtpSession,
+  { supportsSize }: RenameTask,
+  name: string,
+  known: string,
+): Promise<boolean> {
+  if (supportsSize) return typeof (await session.size(name)) === 'number';
   const names = await session.names();
   if (names?.has(known)) return names.has(name);
-  throw new Error('the server does not show any more what is there');
+  throw new Error('the server no longer lists its directory');
 }
 
 /**
- * The names that a pattern fits, with one asterisk at its end or none.
- * @param known fits, and is certainly there
- * @returns null when the server does not show it
+ * Lists the names that match a pattern. The pattern may end with one asterisk.
+ * @param known a name that exists and matches
+ * @returns null if the server does not list its directory
  */
 async function namesLike(session: FtpSession, pattern: string, known: string): Promise<Set<string> | null> {
-  // Not every server knows patterns; a whole folder may be a long list.
-  for (const asked of [pattern, '']) {
-    const names = await session.names(asked);
+  // Some servers do not support patterns. A listing of the whole directory may be long, so it comes second.
+  for (const argument of [pattern, '']) {
+    const names = await session.names(argument);
     if (names?.has(known)) {
-      const begin = pattern.replace(/\*$/, '');
-      return new Set([...names].filter((name) => name.startsWith(begin)));
+      const prefix = pattern.replace(/\*$/, '');
+      return new Set([...names].filter((name) => name.startsWith(prefix)));
     }
   }
   return null;
 }
 
-/** False when the name turns out to be taken, by a folder for example. */
+/** Renames a file. False if the name is in use, for example by a directory. */
 async function rename(session: FtpSession, from: string, to: string): Promise<boolean> {
   try {
     await session.client.rename(from, to);
     return true;
   } catch (error) {
     if (session.client.closed || !(error instanceof FTPError)) throw error;
-    if ((await session.isFolder(to)) || typeof (await session.size(to)) === 'number') return false;
+    if ((await session.isDirectory(to)) || typeof (await session.size(to)) === 'number') return false;
     throw error;
   }
 }

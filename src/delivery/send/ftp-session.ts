@@ -1,56 +1,58 @@
-/** A connection to an FTP or FTPS server, signed in and in the folder of its target. */
+/** Connections to FTP and FTPS servers. */
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, enterPassiveModeIPv6, type FTPContext, FTPError, type FTPResponse } from 'basic-ftp';
 import { connectForPassiveTransfer, parsePasvResponse } from 'basic-ftp/dist/transfer.js';
 import type { FtpTargetDocument } from '../../records/delivery.ts';
-import { asError, asTarget } from './failures.ts';
+import { asError, attributeToTarget } from './failures.ts';
 
-/** How long a server may do nothing. */
+/** Timeout of the connection without any activity. */
 const IDLE_MS = 60_000;
-/** After a data connection broke: how long to wait for the server to say why. */
-const LAST_WORDS_MS = 2_000;
+/** How long to wait for the reply of the server after a data connection broke. */
+const FINAL_REPLY_MS = 2_000;
 
-/** What is sent as the password of an account that has none. Some servers refuse an empty one, or one that is no address. */
-const NO_PASSWORD = 'anonymous@';
+/** The password for anonymous accounts. Some servers refuse an empty password, or one that is not an e-mail address. */
+const ANONYMOUS_PASSWORD = 'anonymous@';
 
 /** True for the accounts of anonymous FTP, which need no password (RFC 1635). */
 export function isAnonymous(username: string): boolean {
   return /^(anonymous|ftp)$/i.test(username);
 }
 
+/** How to connect to a target. */
 export interface FtpAccess {
   target: FtpTargetDocument;
   password: string;
-  /** Address to connect to, instead of looking the target's host up. */
+  /** Verified address to connect to; null: the host is resolved as usual. */
   address: string | null;
 }
 
 /**
- * Runs `work` on a connection, which is closed afterwards. Data connections go to the address of the control connection, whatever address
- * the server names: behind a NAT it names an inner one, and a hostile server would name somebody else's.
- * @param makes false: a folder that is not there is not made; then `work` is not called, and null is returned
+ * Connects, signs in, enters the directory of the target and runs `work`. Closes the connection afterwards. Data connections always go to the
+ * address of the control connection: a server behind NAT announces a private address, and a hostile server could announce the address of
+ * another host.
+ * @param createsDirectory false: if the directory does not exist, `work` is not called, and the result is null
  */
 export async function withFtp<T>(
   access: FtpAccess,
   signal: AbortSignal,
-  makes: boolean,
+  createsDirectory: boolean,
   work: (session: FtpSession) => Promise<T>,
 ): Promise<T | null> {
   const client = new Client(IDLE_MS);
   client.prepareTransfer = async (ftp) => {
     const reply = await enterPassiveMode(ftp);
-    keepsControl(ftp);
+    keepControlConnection(ftp);
     return reply;
   };
   const close = (): void => client.close();
   signal.addEventListener('abort', close, { once: true });
   try {
     signal.throwIfAborted();
-    await asTarget(() => client.access(accessOptions(access)));
+    await attributeToTarget(() => client.access(accessOptions(access)));
     const { directory } = access.target;
-    if (directory !== '' && makes) await asTarget(() => client.ensureDir(directory));
-    else if (directory !== '' && !(await enters(client, directory))) return null;
+    if (directory !== '' && createsDirectory) await attributeToTarget(() => client.ensureDir(directory));
+    else if (directory !== '' && !(await changeDirectory(client, directory))) return null;
     return await work(new FtpSession(client));
   } finally {
     signal.removeEventListener('abort', close);
@@ -62,17 +64,17 @@ function accessOptions({ target, password, address }: FtpAccess): Parameters<Cli
   const { host, port, username, kind, ca, implicit } = target;
   const secureOptions: ConnectionOptions = {
     host,
-    // TLS from the first byte connects by these options: to the address that was checked, not to what the name means by now.
+    // Implicit TLS connects with these options. They must use the verified address, because the name may resolve differently by now.
     ...(address === null ? {} : { lookup: (_host, _options, callback) => callback(null, address, isIP(address)) }),
     ...(isIP(host) === 0 ? { servername: host } : {}),
     ...(ca === null ? {} : { ca }),
   };
   const secure = kind === 'ftps' && (implicit ? 'implicit' : true);
-  const given = password === '' && isAnonymous(username) ? NO_PASSWORD : password;
-  return { host: address ?? host, port, user: username, password: given, secure, secureOptions };
+  const sentPassword = password === '' && isAnonymous(username) ? ANONYMOUS_PASSWORD : password;
+  return { host: address ?? host, port, user: username, password: sentPassword, secure, secureOptions };
 }
 
-/** EPSV, which names no address; PASV where the server does not know it, with the address of its reply left aside. */
+/** Uses EPSV, which announces no address, or PASV if the server does not support EPSV. Ignores the address in the reply to PASV. */
 async function enterPassiveMode(ftp: FTPContext): Promise<FTPResponse> {
   const extended = await enterPassiveModeIPv6(ftp).catch(asError);
   if (!(extended instanceof Error)) return extended;
@@ -84,10 +86,10 @@ async function enterPassiveMode(ftp: FTPContext): Promise<FTPResponse> {
 }
 
 /**
- * A data connection that breaks ends the transfer, not the control connection as the library has it: the server says there what was wrong.
- * The library's own listeners are the last that were added.
+ * Keeps the control connection open when a data connection breaks, because the server reports the reason there. The library would close it.
+ * Its listeners are the last ones that were added.
  */
-function keepsControl({ dataSocket }: FTPContext): void {
+function keepControlConnection({ dataSocket }: FTPContext): void {
   for (const event of ['error', 'close'] as const) {
     const last = dataSocket?.listeners(event).at(-1);
     if (last) dataSocket?.removeListener(event, last as () => void);
@@ -95,8 +97,8 @@ function keepsControl({ dataSocket }: FTPContext): void {
   dataSocket?.on('error', () => {});
 }
 
-/** False when there is no such folder. */
-async function enters(client: Client, directory: string): Promise<boolean> {
+/** False if the directory does not exist. */
+async function changeDirectory(client: Client, directory: string): Promise<boolean> {
   try {
     await client.cd(directory);
     return true;
@@ -106,11 +108,12 @@ async function enters(client: Client, directory: string): Promise<boolean> {
   }
 }
 
-/** What deliveries ask of a server, in its own words where it refuses. */
+/** Commands on a connection that is signed in. */
 export class FtpSession {
   readonly client: Client;
+  /** The last 4xx or 5xx reply. */
   #refusal: FTPError | null = null;
-  #refused: (() => void) | null = null;
+  #onRefusal: (() => void) | null = null;
 
   constructor(client: Client) {
     this.client = client;
@@ -118,7 +121,7 @@ export class FtpSession {
       const [line, code] = /^([45]\d\d) .*/m.exec(text) ?? [];
       if (line === undefined) return;
       this.#refusal = new FTPError({ code: Number(code), message: line });
-      this.#refused?.();
+      this.#onRefusal?.();
     });
   }
 
@@ -132,14 +135,15 @@ export class FtpSession {
     }
   }
 
-  async isFolder(name: string): Promise<boolean> {
+  /** True if the name is a directory that can be entered. */
+  async isDirectory(name: string): Promise<boolean> {
     const here = await this.client.pwd();
-    if (!(await enters(this.client, name))) return false;
+    if (!(await changeDirectory(this.client, name))) return false;
     await this.client.cd(here);
     return true;
   }
 
-  /** Names in the folder, of which a pattern may choose; null when the server refuses. */
+  /** Names in the directory that match a pattern; null if the server refuses. */
   async names(pattern = ''): Promise<Set<string> | null> {
     try {
       const list = await this.client.list(pattern);
@@ -150,8 +154,8 @@ export class FtpSession {
     }
   }
 
-  /** False when the server refuses. */
-  async allows(command: string): Promise<boolean> {
+  /** Sends a command. False if the server refuses it. */
+  async trySend(command: string): Promise<boolean> {
     try {
       await this.client.send(command);
       return true;
@@ -161,26 +165,27 @@ export class FtpSession {
     }
   }
 
-  /** Runs a transfer. Of one that broke, the reply of the server says more than the state of a socket. */
+  /** Runs a transfer. If it breaks, prefers the reply of the server to the error of the socket. */
   async transfer(work: () => Promise<unknown>): Promise<void> {
     this.#refusal = null;
     try {
       await work();
     } catch (error) {
       if (error instanceof FTPError) throw error;
-      throw (await this.#lastWords()) ?? error;
+      throw (await this.#finalReply()) ?? error;
     }
   }
 
-  async #lastWords(): Promise<FTPError | null> {
+  /** The refusal that explains a broken transfer; null if none arrives in time. */
+  async #finalReply(): Promise<FTPError | null> {
     if (this.#refusal !== null || this.client.closed) return this.#refusal;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LAST_WORDS_MS);
-      this.#refused = () => {
+      const timer = setTimeout(resolve, FINAL_REPLY_MS);
+      this.#onRefusal = () => {
         clearTimeout(timer);
         resolve();
       };
-      this.client.ftp.socket.once('close', this.#refused);
+      this.client.ftp.socket.once('close', this.#onRefusal);
     });
     return this.#refusal;
   }

@@ -1,7 +1,7 @@
-/** What a delivery has done on an FTP server so far. Each step is stored before it is taken. */
+/** The names that a delivery may have used on an FTP server. Stored before each step. */
 export interface FtpTrace {
-  /** The name that the file was about to get; the reply to the rename may have been lost. */
+  /** Target of the last rename, whose reply may have been lost; null: none. */
   remoteName: string | null;
-  /** Temporary names that may exist there. Names of folders end with a slash. */
+  /** Temporary names that may exist on the server. Names of directories end with a slash. */
   temporaryNames: readonly string[];
 }

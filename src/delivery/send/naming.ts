@@ -1,64 +1,65 @@
-/** Names of delivered files: made of what clients said, so nothing in them may mean anything to the other side. */
+/** Names of delivered files. They contain text from clients, so anything with a special meaning to the receiver is replaced. */
 import * as path from 'node:path';
 
-/** Most bytes of a name on the file systems that FTP servers stand on. */
+/** Maximum length of a file name on common file systems, in bytes. */
 const MAX_BYTES = 255;
-/** Names tried for a file whose own is taken. */
+/** Maximum number of candidates for the name of one file. */
 const MAX_NAMES = 10_000;
 
 export const DEFAULT_PATTERN = '{date}_{time}_{client_id}_{name}';
-const WORD = /\{(date|time|client_id|name|id)\}/g;
+const PLACEHOLDER = /\{(date|time|client_id|name|id)\}/g;
 
-export interface Named {
+/** The values of the placeholders. */
+export interface NamedFile {
   completedAt: number;
   clientId: string;
   name: string;
   id: string;
 }
 
-/** True when every brace of a pattern belongs to a word that is known, and two files cannot get one name by mistake of it alone. */
+/** True for a valid pattern: it has only known placeholders, among them `{name}` or `{id}` to distinguish files. */
 export function isPattern(pattern: string): boolean {
-  const rest = pattern.replaceAll(WORD, '');
+  const rest = pattern.replaceAll(PLACEHOLDER, '');
   return !/[{}/\\\p{Cc}]/u.test(rest) && /\{(name|id)\}/.test(pattern);
 }
 
-/** `YYYYMMDD_HHMMSS_<client_id>_<name>` by default, in UTC of when the file became complete: each try makes the same name. */
-export function remoteName(pattern: string, { completedAt, clientId, name, id }: Named): string {
+/** Fills in a pattern. The time is the UTC time at which the file became complete, so every attempt gives the same name. */
+export function remoteName(pattern: string, { completedAt, clientId, name, id }: NamedFile): string {
   const [date = '', time = ''] = new Date(completedAt).toISOString().split('T');
-  const words: Record<string, string> = {
+  const values: Record<string, string> = {
     date: date.replaceAll('-', ''),
     time: time.slice(0, 8).replaceAll(':', ''),
     client_id: clientId,
     name,
     id,
   };
-  const whole = pattern.replaceAll(WORD, (_, word: string) => words[word] ?? '');
-  return shortened(harmless(whole));
+  const filled = pattern.replaceAll(PLACEHOLDER, (_, placeholder: string) => values[placeholder] ?? '');
+  return truncated(sanitized(filled));
 }
 
-/** The name, and those to be used where it is taken: `a.wav`, `a_2.wav`, `a_3.wav`, …, none longer than a name may be. */
+/** Candidates for a name: `a.wav`, `a_2.wav`, `a_3.wav`, …; none exceeds the maximum length. */
 export function* namesFor(name: string): Generator<string> {
   yield name;
   const extension = extensionOf(name);
   const stem = name.slice(0, name.length - extension.length);
-  for (let count = 2; count <= MAX_NAMES; count += 1) yield fitting(stem, `_${count}${extension}`);
+  for (let count = 2; count <= MAX_NAMES; count += 1) yield withSuffix(stem, `_${count}${extension}`);
 }
 
-/** The name with the id of its file in it: one that no other file has. */
+/** The name with the id of the file inserted before the extension, which makes it unique. */
 export function withId(name: string, id: string): string {
   const extension = extensionOf(name);
-  return fitting(name.slice(0, name.length - extension.length), `_${id}${extension}`);
+  return withSuffix(name.slice(0, name.length - extension.length), `_${id}${extension}`);
 }
 
-/** No folders, no control characters (which end commands of FTP), nothing that begins like an option or a hidden file. */
-function harmless(name: string): string {
+/** Replaces path separators, control characters (which end FTP commands), and prefixes of options and hidden files. */
+function sanitized(name: string): string {
   return name.replaceAll(/[/\\\p{Cc}]/gu, '_').replace(/^[-.~ ]+/, (found) => '_'.repeat(found.length));
 }
 
-function shortened(name: string): string {
+function truncated(name: string): string {
   if (Buffer.byteLength(name) <= MAX_BYTES) return name;
   const extension = extensionOf(name);
-  return fitting(name.slice(0, name.length - extension.length), extension);
+  return withSuffix(name.slice(0, name.length - extension.length), extension);
 }
 
 function extensionOf(name: string): string {
@@ -66,9 +67,9 @@ function extensionOf(name: string): string {
   return Buffer.byteLength(extension) <= 32 ? extension : '';
 }
 
-/** As much of the stem as fits in front of the end. */
-function fitting(stem: string, end: string): string {
+/** Appends a suffix to a stem, which is truncated if the name would be too long. */
+function withSuffix(stem: string, suffix: string): string {
   let kept = stem;
-  while (Buffer.byteLength(kept) + Buffer.byteLength(end) > MAX_BYTES) kept = [...kept].slice(0, -1).join('');
-  return kept + end;
+  while (Buffer.byteLength(kept) + Buffer.byteLength(suffix) > MAX_BYTES) kept = [...kept].slice(0, -1).join('');
+  return kept + suffix;
 }

@@ -51,7 +51,7 @@ test('with a key of another server no password can be read, and it says so', { s
   const server = await startServer(t, other, {}, first.dataDir);
   await store(server, 'letters.txt', ALPHABET);
   const [failed] = await settled(server, 'letters.txt');
-  assert.match(failed?.last_error ?? '', /cannot be read with the key of this server/);
+  assert.match(failed?.last_error ?? '', /cannot be decrypted with the key of this server/);
   assert.deepEqual(await ftp.names(), []);
 });
 

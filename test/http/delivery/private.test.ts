@@ -67,7 +67,7 @@ test("a tenant's administrator reaches no inner address by FTP, and reads no wor
   assert.equal((await before.make('127.0.0.1', inner.port)).status, 201);
   assert.equal((await before.put('a.bin')).status, 201);
   await eventually(async () => (await before.deliveries())[0]?.last_error != null, 'the delivery fails');
-  assert.equal((await before.deliveries())[0]?.last_error, 'the server said 530');
+  assert.equal((await before.deliveries())[0]?.last_error, 'the server answered 530');
   await open.close();
 
   const seen = inner.connections();

@@ -106,6 +106,6 @@ test('a receiver that refuses a large file before it has it: its status counts, 
   await addHook(server, url, { content: 'file' });
   await store(server, 'large.bin', Buffer.alloc(24 * 1024 * 1024, 'large '));
   await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
-  assert.equal((await deliveries(server))[0]?.last_error, 'the receiver said 413');
+  assert.equal((await deliveries(server))[0]?.last_error, 'the receiver answered 413');
   assert.ok(taken > 0);
 });

@@ -189,7 +189,7 @@ test('other refusals are tried again, and pause nobody', async (t) => {
     const all = await deliveries(server);
     return all.length === 3 && all.every(({ attempts }) => attempts >= 2);
   }, 'two tries of each');
-  assert.ok((await deliveries(server)).every(({ last_error: error }) => error === 'the receiver said 404'));
+  assert.ok((await deliveries(server)).every(({ last_error: error }) => error === 'the receiver answered 404'));
 });
 
 test('the event of a finished file has its SHA-256 and what its sender said of it, the same with every try', async (t) => {

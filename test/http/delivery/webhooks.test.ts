@@ -148,7 +148,7 @@ test('a redirect is followed nowhere, and is an error at once that says so', asy
   }
   for (const { attempts, last_error: error } of await deliveries(server, '?state=failed')) {
     assert.equal(attempts, 1);
-    assert.match(error ?? '', /^the receiver said 30\d: a redirect, which is not followed/);
+    assert.match(error ?? '', /^the receiver answered 30\d, a redirect, which is not followed/);
   }
   assert.deepEqual([end.received.length, first.received.length], [0, redirects.length]);
 });
