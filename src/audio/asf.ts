@@ -1,5 +1,5 @@
 /** Windows Media (ASF): how long it is and what its streams are, from the objects of its header. */
-import { Broken, type Found, number64, type Source } from './source.ts';
+import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 import { codecOfTag } from './wave.ts';
 
 export const ASF_HEADER = '3026b2758e66cf11a6d900aa0062ce6c';
@@ -9,23 +9,23 @@ const AUDIO = '409e69f84d5bcf11a8fd00805f5c442b';
 const VIDEO = 'c0ef19bc4d5bcf11a8fd00805f5c442b';
 
 /** @returns null for a film */
-export async function asfSound(source: Source): Promise<Found | null> {
-  const end = Math.min(source.size, number64((await source.all(16, 8)).readBigUInt64LE(0)));
+export async function asfSound(source: Source): Promise<ParsedSound | null> {
+  const end = Math.min(source.size, toNumber((await source.readExactly(16, 8)).readBigUInt64LE(0)));
   let durationSeconds: number | null = null;
-  let stream: Pick<Found, 'sampleRate' | 'channels' | 'codec'> | null = null;
+  let stream: Pick<ParsedSound, 'sampleRate' | 'channels' | 'codec'> | null = null;
   let position = 30;
   while (position + 24 <= end) {
-    const head = await source.all(position, 24);
-    const size = number64(head.readBigUInt64LE(16));
-    if (size < 24) throw new Broken();
+    const head = await source.readExactly(position, 24);
+    const size = toNumber(head.readBigUInt64LE(16));
+    if (size < 24) throw new MalformedFileError();
     const id = head.toString('hex', 0, 16);
     if (id === FILE_PROPERTIES) {
-      const properties = await source.all(position, 88);
+      const properties = await source.readExactly(position, 88);
       // In units of 100 ns, of which the first milliseconds are only filled into buffers.
-      durationSeconds = number64(properties.readBigUInt64LE(64)) / 1e7 - number64(properties.readBigUInt64LE(80)) / 1e3;
+      durationSeconds = toNumber(properties.readBigUInt64LE(64)) / 1e7 - toNumber(properties.readBigUInt64LE(80)) / 1e3;
     }
     if (id === STREAM_PROPERTIES) {
-      const properties = await source.all(position, 78 + 16);
+      const properties = await source.readExactly(position, 78 + 16);
       const kind = properties.toString('hex', 24, 40);
       if (kind === VIDEO) return null;
       if (kind === AUDIO) {
@@ -38,6 +38,6 @@ export async function asfSound(source: Source): Promise<Found | null> {
     }
     position += size;
   }
-  if (stream === null) throw new Broken();
+  if (stream === null) throw new MalformedFileError();
   return { mediaType: 'audio/x-ms-wma', durationSeconds, ...stream };
 }

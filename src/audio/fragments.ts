@@ -9,41 +9,37 @@ export async function fragmentSeconds(source: Source): Promise<number | null> {
   const defaults = await find(source, file, 'moov', 'mvex', 'trex');
   if (header === null) return null;
   const { scale } = await timesOf(source, header);
-  const usual = defaults === null ? 0 : (await source.all(defaults.start, 16)).readUInt32BE(12);
+  const usual = defaults === null ? 0 : (await source.readExactly(defaults.start, 16)).readUInt32BE(12);
   let sum = 0;
   for await (const fragment of boxes(source, file)) {
     if (fragment.type !== 'moof') continue;
     for await (const track of boxes(source, fragment)) {
-      if (track.type === 'traf') sum += await lengthOf(source, track, usual);
+      if (track.type === 'traf') sum += await trackLength(source, track, usual);
     }
   }
   return sum > 0 && scale > 0 ? sum / scale : null;
 }
 
-async function lengthOf(source: Source, track: Box, usual: number): Promise<number> {
+async function trackLength(source: Source, track: Box, usual: number): Promise<number> {
   let each = usual;
   let sum = 0;
   for await (const box of boxes(source, track)) {
     if (box.type !== 'tfhd' && box.type !== 'trun') continue;
-    const head = await source.all(box.start, 8);
+    const head = await source.readExactly(box.start, 8);
     const flags = head.readUInt32BE(0) & 0xffffff;
     if (box.type === 'tfhd') {
       const before = 8 + ((flags & 1) !== 0 ? 8 : 0) + ((flags & 2) !== 0 ? 4 : 0);
-      if ((flags & 8) !== 0) each = (await source.all(box.start + before, 4)).readUInt32BE(0);
-    } else sum += await lengthOfRun(source, box, { flags, count: head.readUInt32BE(4), each });
+      if ((flags & 8) !== 0) each = (await source.readExactly(box.start + before, 4)).readUInt32BE(0);
+    } else sum += await runLength(source, box, { flags, count: head.readUInt32BE(4), each });
   }
   return sum;
 }
 
-async function lengthOfRun(
-  source: Source,
-  run: Box,
-  { flags, count, each }: Record<'flags' | 'count' | 'each', number>,
-) {
+async function runLength(source: Source, run: Box, { flags, count, each }: Record<'flags' | 'count' | 'each', number>) {
   if ((flags & 0x100) === 0) return count * each;
   const start = run.start + 8 + ((flags & 1) !== 0 ? 4 : 0) + ((flags & 4) !== 0 ? 4 : 0);
   const step = [0x100, 0x200, 0x400, 0x800].filter((flag) => (flags & flag) !== 0).length * 4;
-  const samples = await source.some(start, Math.min(count * step, run.end - start));
+  const samples = await source.read(start, Math.min(count * step, run.end - start));
   let sum = 0;
   for (let at = 0; at + step <= samples.length; at += step) sum += samples.readUInt32BE(at);
   return sum;

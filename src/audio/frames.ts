@@ -2,8 +2,8 @@
  * Sound without any header for the whole: AAC in ADTS (ISO/IEC 14496-3 §1.A.2), AMR (RFC 4867 §5) and AC-3 (ETSI TS 102 366). Frames are
  * counted as far as a file is read, and estimated beyond.
  */
-import { TooMuch } from './ranges.ts';
-import { Broken, type Found, type Source } from './source.ts';
+import { LimitExceededError } from './ranges.ts';
+import { MalformedFileError, type ParsedSound, type Source } from './source.ts';
 
 export const AAC_RATES = [
   96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
@@ -30,11 +30,11 @@ export function adtsFrame(head: Buffer): AdtsFrame | null {
 }
 
 /** @param start of the first frame, behind a tag */
-export async function adtsSound(source: Source, start: number): Promise<Found> {
-  const first = adtsFrame(await source.all(start, 7));
-  if (first === null) throw new Broken();
+export async function adtsSound(source: Source, start: number): Promise<ParsedSound> {
+  const first = adtsFrame(await source.readExactly(start, 7));
+  if (first === null) throw new MalformedFileError();
   const samples = await count(source, start, async (position) => {
-    const frame = adtsFrame(await source.some(position, 7));
+    const frame = adtsFrame(await source.read(position, 7));
     return frame === null ? null : { bytes: frame.bytes, samples: frame.samples };
   });
   const { rate, channels } = first;
@@ -49,12 +49,12 @@ const AMR_FRAMES_A_SECOND = 50;
 export const AMR_MAGIC = '#!AMR\n';
 export const AMR_WB_MAGIC = '#!AMR-WB\n';
 
-export async function amrSound(source: Source): Promise<Found> {
-  const wide = (await source.some(0, AMR_WB_MAGIC.length)).toString('latin1') === AMR_WB_MAGIC;
+export async function amrSound(source: Source): Promise<ParsedSound> {
+  const wide = (await source.read(0, AMR_WB_MAGIC.length)).toString('latin1') === AMR_WB_MAGIC;
   const start = wide ? AMR_WB_MAGIC.length : AMR_MAGIC.length;
   const lengths = wide ? AMR_WB : AMR_NB;
   const frames = await count(source, start, async (position) => {
-    const [head] = await source.some(position, 1);
+    const [head] = await source.read(position, 1);
     const bytes = head === undefined ? 0 : (lengths[(head >> 3) & 15] ?? 0);
     return bytes === 0 ? null : { bytes, samples: 1 };
   });
@@ -74,12 +74,12 @@ export const AC3_CHANNELS = [2, 1, 2, 3, 3, 4, 4, 5];
 const AC3_SAMPLES = 1536;
 
 /** The bit rate of AC-3 is the same in all frames. */
-export async function ac3Sound(source: Source): Promise<Found> {
-  const head = await source.all(0, 8);
+export async function ac3Sound(source: Source): Promise<ParsedSound> {
+  const head = await source.readExactly(0, 8);
   const rate = AC3_RATES[head.readUInt8(4) >> 6];
   const bitRate = AC3_BIT_RATES[(head.readUInt8(4) & 63) >> 1];
   const version = head.readUInt8(5) >> 3;
-  if (rate === undefined || bitRate === undefined || version > 10) throw new Broken();
+  if (rate === undefined || bitRate === undefined || version > 10) throw new MalformedFileError();
   const mode = head.readUInt8(6) >> 5;
   // After the mode come levels of mixing, for the modes that have them, and then whether there is a channel for low frequencies.
   const levels = ((mode & 1) !== 0 && mode !== 1 ? 2 : 0) + ((mode & 4) !== 0 ? 2 : 0) + (mode === 2 ? 2 : 0);
@@ -107,7 +107,7 @@ async function count(
       samples += frame.samples;
     }
   } catch (error) {
-    if (!(error instanceof TooMuch)) throw error;
+    if (!(error instanceof LimitExceededError)) throw error;
     return (samples * (source.size - start)) / Math.max(1, position - start);
   }
 }

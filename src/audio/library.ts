@@ -12,15 +12,15 @@ import { contentTypeFor } from '../protocol/http/media-types.ts';
 import type { AudioDocument, Sound } from '../records/audio.ts';
 import type { FileDocument } from '../records/file.ts';
 import { SortedNames } from '../sorted-names.ts';
-import type { Stored } from './ranges.ts';
+import type { StoredBytes } from './ranges.ts';
 import { SoundReader } from './sound-reader.ts';
 
-export interface AudioDoors {
+export interface AudioDeps {
   documents: Collection<AudioDocument>;
   catalog: Catalog;
   blobs: BlobStore;
   /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
-  assertWhole(file: FileDocument): Promise<void>;
+  assertUndamaged(file: FileDocument): Promise<void>;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
 }
@@ -38,53 +38,53 @@ export interface AudioPage {
 }
 
 /** Files of one owner, oldest upload first. */
-interface Shelf {
+interface OwnerFiles {
   files: Map<string, FileDocument>;
   /** Sorted keys of `files`; null until somebody asks for a list. */
   keys: SortedNames | null;
 }
 
 export class AudioLibrary {
-  readonly #doors: AudioDoors;
-  readonly #shelves = new Map<string, Shelf>();
+  readonly #deps: AudioDeps;
+  readonly #byOwner = new Map<string, OwnerFiles>();
   readonly #sounds = new SoundReader();
   /** Files whose uploader is telling what they are. */
   readonly #describing = new Set<string>();
 
-  private constructor(doors: AudioDoors) {
-    this.#doors = doors;
+  private constructor(deps: AudioDeps) {
+    this.#deps = deps;
   }
 
   /** Removes what a crash left of files that are gone. */
-  static async open(doors: AudioDoors): Promise<AudioLibrary> {
-    const library = new AudioLibrary(doors);
-    doors.catalog.subscribe({ added: (file) => library.#added(file), removed: (file) => library.#removed(file) });
-    for (const { id } of await doors.documents.list()) {
-      if (!(await doors.catalog.has(id))) await doors.documents.remove(id);
+  static async open(deps: AudioDeps): Promise<AudioLibrary> {
+    const library = new AudioLibrary(deps);
+    deps.catalog.subscribe({ added: (file) => library.#added(file), removed: (file) => library.#removed(file) });
+    for (const { id } of await deps.documents.list()) {
+      if (!(await deps.catalog.has(id))) await deps.documents.remove(id);
     }
     return library;
   }
 
   #added(file: FileDocument): void {
     if (!(file.contentType ?? contentTypeFor(file.name)).startsWith('audio/')) return;
-    let shelf = this.#shelves.get(file.owner);
+    let shelf = this.#byOwner.get(file.owner);
     if (!shelf) {
       shelf = { files: new Map(), keys: null };
-      this.#shelves.set(file.owner, shelf);
+      this.#byOwner.set(file.owner, shelf);
     }
     if (!shelf.files.has(file.id)) shelf.keys?.add(keyOf(file));
     shelf.files.set(file.id, file);
   }
 
   #removed({ id, owner }: FileDocument): void {
-    const shelf = this.#shelves.get(owner);
+    const shelf = this.#byOwner.get(owner);
     const file = shelf?.files.get(id);
     if (!shelf || !file) return;
     shelf.files.delete(id);
     shelf.keys?.remove(keyOf(file));
-    if (shelf.files.size === 0) this.#shelves.delete(owner);
-    this.#doors.documents.remove(id).catch((error: unknown) => {
-      this.#doors.warn('the description of a deleted audio file could not be removed; the next start does', {
+    if (shelf.files.size === 0) this.#byOwner.delete(owner);
+    this.#deps.documents.remove(id).catch((error: unknown) => {
+      this.#deps.warn('the description of a deleted audio file could not be removed; the next start does', {
         id,
         error,
       });
@@ -96,7 +96,7 @@ export class AudioLibrary {
    * they were looked at.
    */
   async page(owner: string, cursor: string | null, limit: number): Promise<AudioPage> {
-    const shelf = this.#shelves.get(owner);
+    const shelf = this.#byOwner.get(owner);
     if (!shelf) return { entries: [], nextCursor: null };
     shelf.keys ??= new SortedNames([...shelf.files.values()].map(keyOf));
     const keys = shelf.keys.page('', cursor, limit + 1);
@@ -111,7 +111,7 @@ export class AudioLibrary {
 
   /** Null when this owner has no audio file of this id. @throws LadingError `file_damaged` when nobody can tell any more */
   async find(owner: string, id: string): Promise<AudioEntry | null> {
-    const file = this.#shelves.get(owner)?.files.get(id);
+    const file = this.#byOwner.get(owner)?.files.get(id);
     return file ? await this.#entry(file) : null;
   }
 
@@ -119,7 +119,7 @@ export class AudioLibrary {
    * What is to be heard in bytes of this owner's, stored or about to be. Null when it is no audio, or broken.
    * @throws LadingError `unsupported_media_type` when it takes too much to find out, `overloaded`, `shutting_down`
    */
-  soundOf(owner: string, stored: Stored): Promise<Sound | null> {
+  soundOf(owner: string, stored: StoredBytes): Promise<Sound | null> {
     return this.#sounds.read(owner, stored);
   }
 
@@ -131,27 +131,27 @@ export class AudioLibrary {
   async describe(owner: string, document: AudioDocument & { sound: Sound }): Promise<AudioEntry | null> {
     this.#describing.add(document.id);
     try {
-      await this.#doors.documents.put(document);
+      await this.#deps.documents.put(document);
     } finally {
       this.#describing.delete(document.id);
     }
-    const file = this.#shelves.get(owner)?.files.get(document.id);
+    const file = this.#byOwner.get(owner)?.files.get(document.id);
     if (file) return { file, document };
     // Deleted meanwhile.
-    await this.#doors.documents.remove(document.id);
+    await this.#deps.documents.remove(document.id);
     return null;
   }
 
   async #entry(file: FileDocument): Promise<AudioEntry | null> {
-    const document = (await this.#doors.documents.find(file.id)) ?? (await this.#lookAt(file));
+    const document = (await this.#deps.documents.find(file.id)) ?? (await this.#inspect(file));
     const { sound } = document;
     return sound ? { file, document: { ...document, sound } } : null;
   }
 
-  async #lookAt(file: FileDocument): Promise<AudioDocument> {
+  async #inspect(file: FileDocument): Promise<AudioDocument> {
     const { id, name, size, owner } = file;
-    await this.#doors.assertWhole(file);
-    const reader = await openBytes(this.#doors.blobs, file).catch(() => null);
+    await this.#deps.assertUndamaged(file);
+    const reader = await openBytes(this.#deps.blobs, file).catch(() => null);
     const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
     if (!reader) return nothing;
     try {
@@ -163,9 +163,9 @@ export class AudioLibrary {
       });
       const document = { ...nothing, sound };
       // A running upload of the file has newer data.
-      const known = this.#describing.has(id) || (await this.#doors.documents.find(id)) !== null;
-      if (!known) await this.#doors.documents.put(document);
-      if (!this.#shelves.get(owner)?.files.has(id)) await this.#doors.documents.remove(id);
+      const known = this.#describing.has(id) || (await this.#deps.documents.find(id)) !== null;
+      if (!known) await this.#deps.documents.put(document);
+      if (!this.#byOwner.get(owner)?.files.has(id)) await this.#deps.documents.remove(id);
       return document;
     } finally {
       reader.release();

@@ -5,7 +5,7 @@ const HEAD_BYTES = 16 * 1024;
 
 /** Bits of a sample in Matroska (RFC 9559, BitDepth) among the first elements; undefined where they are not said. */
 export async function matroskaBits(source: Source): Promise<number | undefined> {
-  const head = await source.some(0, HEAD_BYTES);
+  const head = await source.read(0, HEAD_BYTES);
   const at = head.indexOf(Buffer.from([0x62, 0x64, 0x81]));
   return at === -1 ? undefined : head[at + 3];
 }
@@ -18,7 +18,7 @@ const CHANNEL_INFO = 0x0d;
  * where it does not.
  */
 export async function wavpackChannels(source: Source): Promise<number | undefined> {
-  const head = await source.some(0, HEAD_BYTES);
+  const head = await source.read(0, HEAD_BYTES);
   if (head.length < WAVPACK_HEADER_BYTES) return undefined;
   const end = Math.min(head.length, head.readUInt32LE(4) + 8);
   for (let at = WAVPACK_HEADER_BYTES; at + 4 <= end; ) {

@@ -3,7 +3,7 @@
  * configuration has one, and lies of the rate of HE-AAC, so the configuration counts.
  */
 import { AAC_RATES, AC3_CHANNELS } from './frames.ts';
-import { Broken, type Found, number64, type Source } from './source.ts';
+import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
 export interface Box {
   type: string;
@@ -48,12 +48,12 @@ const OBJECT_TYPES: Readonly<Record<number, string>> = {
 };
 
 /** @returns null for a film, and when there is no sound */
-export async function mp4Sound(source: Source): Promise<(Found & { fragmented: boolean }) | null> {
-  const brand = (await source.all(8, 4)).toString('latin1');
+export async function mp4Sound(source: Source): Promise<(ParsedSound & { fragmented: boolean }) | null> {
+  const brand = (await source.readExactly(8, 4)).toString('latin1');
   const moov = await find(source, { type: '', start: 0, end: source.size }, 'moov');
-  if (moov === null) throw new Broken();
+  if (moov === null) throw new MalformedFileError();
   let movieScale = 0;
-  let track: Found | null = null;
+  let track: ParsedSound | null = null;
   let fragmented = false;
   for await (const box of boxes(source, moov)) {
     if (box.type === 'mvhd') movieScale = (await timesOf(source, box)).scale;
@@ -72,13 +72,13 @@ export async function mp4Sound(source: Source): Promise<(Found & { fragmented: b
 export async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> {
   let position = start;
   while (position + 8 <= end) {
-    const head = await source.some(position, 16);
+    const head = await source.read(position, 16);
     if (head.length < 8) return;
     const short = head.readUInt32BE(0);
     const header = short === 1 ? 16 : 8;
     if (head.length < header) return;
-    const size = short === 1 ? number64(head.readBigUInt64BE(8)) : short === 0 ? end - position : short;
-    if (size < header) throw new Broken();
+    const size = short === 1 ? toNumber(head.readBigUInt64BE(8)) : short === 0 ? end - position : short;
+    if (size < header) throw new MalformedFileError();
     yield { type: head.toString('latin1', 4, 8), start: position + header, end: Math.min(end, position + size) };
     position += size;
   }
@@ -94,20 +94,20 @@ export async function find(source: Source, within: Box, ...path: string[]): Prom
 
 async function handlerOf(source: Source, track: Box): Promise<string> {
   const box = await find(source, track, 'mdia', 'hdlr');
-  return box === null ? '' : (await source.some(box.start + 8, 4)).toString('latin1');
+  return box === null ? '' : (await source.read(box.start + 8, 4)).toString('latin1');
 }
 
 /** The beginning of `mvhd` and `mdhd`, which is the same in both. */
 export async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
-  const bytes = await source.all(start, 32);
-  if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: number64(bytes.readBigUInt64BE(24)) };
+  const bytes = await source.readExactly(start, 32);
+  if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: toNumber(bytes.readBigUInt64BE(24)) };
   return { scale: bytes.readUInt32BE(12), length: bytes.readUInt32BE(16) };
 }
 
-async function trackOf(source: Source, track: Box, movieScale: number): Promise<Found> {
+async function trackOf(source: Source, track: Box, movieScale: number): Promise<ParsedSound> {
   const header = await find(source, track, 'mdia', 'mdhd');
   const table = await find(source, track, 'mdia', 'minf', 'stbl', 'stsd');
-  if (header === null || table === null) throw new Broken();
+  if (header === null || table === null) throw new MalformedFileError();
   const { scale, length } = await timesOf(source, header);
   const edited = await editedSeconds(source, track, movieScale);
   const unknown = length === 0 || length === 0xffffffff || scale === 0;
@@ -123,10 +123,10 @@ async function mp3Channels(source: Source, track: Box): Promise<number | null> {
   if (table === null) return null;
   for await (const box of boxes(source, table)) {
     if (box.type !== 'stco' && box.type !== 'co64') continue;
-    const bytes = await source.some(box.start + 8, 8);
+    const bytes = await source.read(box.start + 8, 8);
     if (bytes.length < 8) return null;
-    const frame = await source.some(
-      box.type === 'co64' ? number64(bytes.readBigUInt64BE(0)) : bytes.readUInt32BE(0),
+    const frame = await source.read(
+      box.type === 'co64' ? toNumber(bytes.readBigUInt64BE(0)) : bytes.readUInt32BE(0),
       4,
     );
     const found = frame.length === 4 && frame.readUInt8(0) === 255 && frame.readUInt8(1) >= 224;
@@ -139,24 +139,24 @@ async function mp3Channels(source: Source, track: Box): Promise<number | null> {
 async function editedSeconds(source: Source, track: Box, movieScale: number): Promise<number | null> {
   const list = await find(source, track, 'edts', 'elst');
   if (list === null || movieScale === 0) return null;
-  const head = await source.all(list.start, 8);
+  const head = await source.readExactly(list.start, 8);
   const long = head.readUInt8(0) === 1;
-  const bytes = await source.some(list.start + 8, Math.min(head.readUInt32BE(4), 64) * (long ? 20 : 12));
+  const bytes = await source.read(list.start + 8, Math.min(head.readUInt32BE(4), 64) * (long ? 20 : 12));
   let sum = 0;
   for (let at = 0; at + (long ? 20 : 12) <= bytes.length; at += long ? 20 : 12) {
-    const length = long ? number64(bytes.readBigUInt64BE(at)) : bytes.readUInt32BE(at);
-    const from = long ? number64(bytes.readBigInt64BE(at + 8)) : bytes.readInt32BE(at + 4);
+    const length = long ? toNumber(bytes.readBigUInt64BE(at)) : bytes.readUInt32BE(at);
+    const from = long ? toNumber(bytes.readBigInt64BE(at + 8)) : bytes.readInt32BE(at + 4);
     if (from >= 0) sum += length;
   }
   return sum > 0 ? sum / movieScale : null;
 }
 
-type Entry = Pick<Found, 'sampleRate' | 'channels' | 'codec'>;
+type Entry = Pick<ParsedSound, 'sampleRate' | 'channels' | 'codec'>;
 
 /** The first description of samples (`AudioSampleEntry`), in its three versions. */
 async function entryOf(source: Source, table: Box): Promise<Entry> {
   const start = table.start + 8;
-  const bytes = await source.all(start, 36);
+  const bytes = await source.readExactly(start, 36);
   const end = Math.min(table.end, start + bytes.readUInt32BE(0));
   const type = bytes.toString('latin1', 4, 8);
   const version = bytes.readUInt16BE(16);
@@ -171,40 +171,41 @@ async function entryOf(source: Source, table: Box): Promise<Entry> {
   let content = start + 36;
   if (version === 1) content += 16;
   if (version === 2) {
-    const more = await source.all(content, 36);
+    const more = await source.readExactly(content, 36);
     entry.sampleRate = Math.round(more.readDoubleBE(4));
     entry.channels = more.readUInt32BE(12);
-    if (type === 'lpcm') entry.codec = linear(more.readUInt32BE(20), more.readUInt32BE(24));
+    if (type === 'lpcm') entry.codec = linearPcm(more.readUInt32BE(20), more.readUInt32BE(24));
     content += 36;
   }
-  await refine(source, { type, start: content, end }, entry);
+  await applyConfiguration(source, { type, start: content, end }, entry);
   return entry;
 }
 
 /** QuickTime's flags of linear PCM. */
-function linear(bits: number, flags: number): string | null {
+function linearPcm(bits: number, flags: number): string | null {
   if (bits === 0 || bits > 64) return null;
   return `pcm_${(flags & 1) === 0 ? 's' : 'f'}${bits}${(flags & 2) === 0 ? 'le' : 'be'}`;
 }
 
 /** What the decoder is told counts more than the description. */
-async function refine(source: Source, entry: Box, found: Entry): Promise<void> {
+async function applyConfiguration(source: Source, entry: Box, found: Entry): Promise<void> {
   if (entry.type === 'Opus') found.sampleRate = 48_000;
   if (entry.type === 'samr' || entry.type === 'sawb') {
     found.channels = 1;
     found.sampleRate = entry.type === 'samr' ? 8_000 : 16_000;
   }
   for await (const box of boxes(source, entry)) {
-    if (box.type === 'wave') await refine(source, { ...box, type: entry.type }, found);
-    if (box.type === 'esds') await refineByDescriptor(await source.some(box.start + 4, 256), found);
+    if (box.type === 'wave') await applyConfiguration(source, { ...box, type: entry.type }, found);
+    if (box.type === 'esds') await applyDescriptors(await source.read(box.start + 4, 256), found);
     // QuickTime: the bytes of a sample stand in the other order.
-    if (box.type === 'enda' && (await source.all(box.start, 2)).readUInt16BE(0) !== 0)
+    if (box.type === 'enda' && (await source.readExactly(box.start, 2)).readUInt16BE(0) !== 0)
       found.codec = found.codec?.replace(/be$/, 'le') ?? null;
-    if (box.type === 'dac3') found.channels = ac3Channels((await source.all(box.start, 2)).readUInt16BE(0) >> 2);
-    if (box.type === 'dec3') found.channels = ac3Channels((await source.all(box.start, 4)).readUInt16BE(2));
-    if (box.type === 'dOps') found.channels = (await source.all(box.start, 2)).readUInt8(1);
+    if (box.type === 'dac3')
+      found.channels = ac3Channels((await source.readExactly(box.start, 2)).readUInt16BE(0) >> 2);
+    if (box.type === 'dec3') found.channels = ac3Channels((await source.readExactly(box.start, 4)).readUInt16BE(2));
+    if (box.type === 'dOps') found.channels = (await source.readExactly(box.start, 2)).readUInt8(1);
     if (box.type === 'alac' && box.end - box.start >= 28) {
-      const bytes = await source.all(box.start, 28);
+      const bytes = await source.readExactly(box.start, 28);
       found.channels = bytes.readUInt8(13);
       found.sampleRate = bytes.readUInt32BE(24);
     }
@@ -217,7 +218,7 @@ function ac3Channels(bits: number): number {
 }
 
 /** Descriptors (ISO/IEC 14496-1 §7.2.6): a tag, a length of at most four times seven bits, the content. */
-function refineByDescriptor(bytes: Buffer, found: Entry): void {
+function applyDescriptors(bytes: Buffer, found: Entry): void {
   let at = 0;
   while (at + 2 <= bytes.length) {
     const tag = bytes.readUInt8(at);
@@ -237,14 +238,14 @@ function refineByDescriptor(bytes: Buffer, found: Entry): void {
       found.codec = OBJECT_TYPES[bytes[at] ?? 0] ?? found.codec;
       at += 13;
     } else if (tag === 5) {
-      if (found.codec === 'aac') refineByAac(bytes.subarray(at, at + length), found);
+      if (found.codec === 'aac') applyAacConfiguration(bytes.subarray(at, at + length), found);
       return;
     } else at += length;
   }
 }
 
 /** AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). */
-function refineByAac(bytes: Buffer, found: Entry): void {
+function applyAacConfiguration(bytes: Buffer, found: Entry): void {
   let at = 0;
   const take = (bits: number): number => {
     let value = 0;

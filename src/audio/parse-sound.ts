@@ -9,8 +9,8 @@ import { AMR_MAGIC, AMR_WB_MAGIC, ac3Sound, adtsFrame, adtsSound, amrSound } fro
 import { matroskaBits, wavpackChannels } from './metadata-gaps.ts';
 import { mp4Sound } from './mp4.ts';
 import { aiffSound, auSound, cafSound } from './plain.ts';
-import { MAX_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
-import { type Found, Source, soundOf } from './source.ts';
+import { LimitExceededError, MAX_BYTES, RangeTokenizer, type StoredBytes } from './ranges.ts';
+import { type ParsedSound, Source, soundOf } from './source.ts';
 import { waveSound } from './wave.ts';
 
 /** Containers of films, which may hold sound alone. */
@@ -22,24 +22,24 @@ const OGG_TAIL_BYTES = 128 * 1024;
  * Null when it is no audio file, or a broken one. Runs in the thread of `workers/sound.ts`: its time and memory depend on the file.
  * @throws what the disk fails with, an Error with a `code`
  */
-export async function lookAt(stored: Stored): Promise<Sound | null> {
-  const own = await lookOurselves(stored).catch(noAudio);
+export async function parseSound(stored: StoredBytes): Promise<Sound | null> {
+  const own = await parseKnownFormat(stored).catch(nullIfUnparsable);
   if (own !== undefined) return own;
-  const found = await fileTypeFromTokenizer(new RangeTokenizer(stored)).catch(noAudio);
+  const found = await fileTypeFromTokenizer(new RangeTokenizer(stored)).catch(nullIfUnparsable);
   if (!found) return null;
   const container = CONTAINERS.has(found.mime);
   if (!container && !found.mime.startsWith('audio/')) return null;
-  const format = await formatOf(stored, found.mime).catch(noAudio);
+  const format = await formatOf(stored, found.mime).catch(nullIfUnparsable);
   if (!format) return null;
   if (container && (format.hasVideo !== false || format.hasAudio !== true)) return null;
   const source = new Source(stored);
   const pcm = found.mime === 'video/matroska' && format.codec?.startsWith('PCM') === true;
-  const bitsPerSample = format.bitsPerSample ?? (pcm ? await matroskaBits(source).catch(noAudio) : null);
+  const bitsPerSample = format.bitsPerSample ?? (pcm ? await matroskaBits(source).catch(nullIfUnparsable) : null);
   const codec = codecName(
     found.mime,
     bitsPerSample === null || bitsPerSample === undefined ? format : { ...format, bitsPerSample },
   );
-  const all = found.mime === 'audio/wavpack' ? await wavpackChannels(source).catch(noAudio) : null;
+  const all = found.mime === 'audio/wavpack' ? await wavpackChannels(source).catch(nullIfUnparsable) : null;
   return soundOf({
     mediaType: found.mime.replace(/^video\//, 'audio/'),
     durationSeconds: format.duration ?? null,
@@ -51,12 +51,12 @@ export async function lookAt(stored: Stored): Promise<Sound | null> {
 }
 
 /** Undefined for what the metadata library reads. */
-async function lookOurselves(stored: Stored): Promise<Sound | null | undefined> {
+async function parseKnownFormat(stored: StoredBytes): Promise<Sound | null | undefined> {
   const source = new Source(stored);
-  const start = await behindTag(source);
-  const head = await source.some(start, 16);
+  const start = await skipTag(source);
+  const head = await source.read(start, 16);
   const text = head.toString('latin1');
-  let found: Promise<Found | null> | null = null;
+  let found: Promise<ParsedSound | null> | null = null;
   if (/^(?:RIFF|RF64|BW64)....WAVE/s.test(text)) found = waveSound(source, start);
   else if (await isAdts(source, start, head)) found = adtsSound(source, start);
   else if (start > 0) return undefined;
@@ -74,8 +74,8 @@ async function lookOurselves(stored: Stored): Promise<Sound | null | undefined> 
 }
 
 /** ID3v2 tags are put in front of anything (ID3v2.4 §3.1). */
-async function behindTag(source: Source): Promise<number> {
-  const head = await source.some(0, 10);
+async function skipTag(source: Source): Promise<number> {
+  const head = await source.read(0, 10);
   if (head.length < 10 || head.toString('latin1', 0, 3) !== 'ID3') return 0;
   const [a = 0, b = 0, c = 0, d = 0] = head.subarray(6);
   const footer = ((head[5] ?? 0) & 16) === 0 ? 0 : 10;
@@ -86,52 +86,52 @@ async function behindTag(source: Source): Promise<number> {
 async function isAdts(source: Source, start: number, head: Buffer): Promise<boolean> {
   const first = adtsFrame(head);
   if (first === null) return false;
-  const second = await source.some(start + first.bytes, 7);
+  const second = await source.read(start + first.bytes, 7);
   return second.length < 7 || adtsFrame(second)?.rate === first.rate;
 }
 
 /** Fragmented files: only the library can tell their duration. */
-async function mp4(source: Source, stored: Stored): Promise<Found | null> {
+async function mp4(source: Source, stored: StoredBytes): Promise<ParsedSound | null> {
   const found = await mp4Sound(source);
   if (!found?.fragmented || found.durationSeconds !== null) return found;
-  const format = await formatOf(stored, 'audio/mp4').catch(noAudio);
-  const durationSeconds = format?.duration ?? (await fragmentSeconds(new Source(stored)).catch(noAudio));
+  const format = await formatOf(stored, 'audio/mp4').catch(nullIfUnparsable);
+  const durationSeconds = format?.duration ?? (await fragmentSeconds(new Source(stored)).catch(nullIfUnparsable));
   return { ...found, durationSeconds };
 }
 
 /** Parsers fail on broken files in ways of their own; what the disk fails with goes on. */
-function noAudio(error: unknown): null {
+function nullIfUnparsable(error: unknown): null {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') throw error;
   return null;
 }
 
 /** @returns null for an audio file that is broken */
-async function formatOf(stored: Stored, mime: string): Promise<IFormat | null> {
+async function formatOf(stored: StoredBytes, mime: string): Promise<IFormat | null> {
   const isOgg = /\/ogg\b/.test(mime);
   if (isOgg && stored.size > MAX_BYTES) return formatOfLongOgg(stored);
   const tokenizer = new RangeTokenizer(stored);
   tokenizer.fileInfo = { size: stored.size, mimeType: mime };
   try {
     const { format } = await parseFromTokenizer(tokenizer, { skipCovers: true });
-    if (isOgg && format.duration === undefined) return await withLengthOfOgg(stored, format);
+    if (isOgg && format.duration === undefined) return await withOggDuration(stored, format);
     return format.sampleRate === undefined && format.codec === undefined ? null : format;
   } catch (error) {
     // Sound for sure, of which no more is to be known.
-    if (error instanceof TooMuch) return NOTHING_KNOWN;
+    if (error instanceof LimitExceededError) return UNKNOWN_FORMAT;
     if (error instanceof UnsupportedFileTypeError) return null;
     throw error;
   }
 }
 
-const NOTHING_KNOWN = { hasAudio: true } as IFormat;
+const UNKNOWN_FORMAT = { hasAudio: true } as IFormat;
 
 /** Ogg says at its end alone how long it is (RFC 3533 §6), and between there and the beginning there is nothing to know. */
-async function formatOfLongOgg({ size, read }: Stored): Promise<IFormat | null> {
+async function formatOfLongOgg({ size, read }: StoredBytes): Promise<IFormat | null> {
   const format = await formatOf({ size: OGG_HEAD_BYTES, read }, 'audio/ogg');
-  return format && (await withLengthOfOgg({ size, read }, format));
+  return format && (await withOggDuration({ size, read }, format));
 }
 
-async function withLengthOfOgg({ size, read }: Stored, format: IFormat): Promise<IFormat> {
+async function withOggDuration({ size, read }: StoredBytes, format: IFormat): Promise<IFormat> {
   const tail = Buffer.alloc(Math.min(size, OGG_TAIL_BYTES));
   const length = await read(tail, size - tail.length);
   const page = tail.subarray(0, length).lastIndexOf('OggS', length - 14);

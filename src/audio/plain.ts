@@ -1,5 +1,5 @@
 /** Formats with a plain header before their samples: AU, AIFF and AIFF-C, CAF. */
-import { Broken, type Found, number64, type Source } from './source.ts';
+import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
 /** AU: encoding → codec and bits of a sample. */
 const AU_ENCODINGS: Readonly<Record<number, [codec: string, bits: number]>> = {
@@ -18,12 +18,12 @@ const AU_ENCODINGS: Readonly<Record<number, [codec: string, bits: number]>> = {
 };
 
 /** The whole header is six numbers of 32 bits. */
-export async function auSound(source: Source): Promise<Found> {
-  const head = await source.all(0, 24);
+export async function auSound(source: Source): Promise<ParsedSound> {
+  const head = await source.readExactly(0, 24);
   const [start, size, encoding] = [head.readUInt32BE(4), head.readUInt32BE(8), head.readUInt32BE(12)];
   const [rate, channels] = [head.readUInt32BE(16), head.readUInt32BE(20)];
   const [codec, bits] = AU_ENCODINGS[encoding] ?? [null, 0];
-  if (start < 24 || rate === 0 || channels === 0 || channels > 0xffff) throw new Broken();
+  if (start < 24 || rate === 0 || channels === 0 || channels > 0xffff) throw new MalformedFileError();
   // 0xFFFFFFFF: not known when the header was written.
   const bytes = Math.max(0, Math.min(size, source.size - start));
   const durationSeconds = bits === 0 ? null : bytes / ((channels * bits) / 8) / rate;
@@ -49,24 +49,24 @@ const AIFC_CODECS: Readonly<Record<string, string>> = {
 /** Sample frames in what AIFF-C counts as one. */
 const IMA_PACKET = 64;
 
-export async function aiffSound(source: Source): Promise<Found> {
+export async function aiffSound(source: Source): Promise<ParsedSound> {
   let position = 12;
   while (true) {
-    const head = await source.all(position, 8);
+    const head = await source.readExactly(position, 8);
     const size = head.readUInt32BE(4);
     if (head.toString('latin1', 0, 4) === 'COMM') {
-      const common = await source.some(position + 8, Math.min(size, 22));
-      if (common.length < 18) throw new Broken();
+      const common = await source.read(position + 8, Math.min(size, 22));
+      if (common.length < 18) throw new MalformedFileError();
       return aiffOf(common);
     }
     position += 8 + size + (size % 2);
   }
 }
 
-function aiffOf(common: Buffer): Found {
+function aiffOf(common: Buffer): ParsedSound {
   const [channels, frames, bits] = [common.readUInt16BE(0), common.readUInt32BE(2), common.readUInt16BE(6)];
-  const rate = extended(common.subarray(8, 18));
-  if (channels === 0 || !(rate > 0)) throw new Broken();
+  const rate = readExtended(common.subarray(8, 18));
+  if (channels === 0 || !(rate > 0)) throw new MalformedFileError();
   const type = common.length >= 22 ? common.toString('latin1', 18, 22) : 'NONE';
   const packet = type === 'ima4' ? IMA_PACKET : 1;
   const whole = Math.ceil(bits / 8) * 8;
@@ -78,7 +78,7 @@ function aiffOf(common: Buffer): Found {
 }
 
 /** A number of 80 bits (IEEE 754 extended). */
-function extended(bytes: Buffer): number {
+function readExtended(bytes: Buffer): number {
   const exponent = (bytes.readUInt16BE(0) & 0x7fff) - 16383 - 63;
   return Number(bytes.readBigUInt64BE(2)) * 2 ** exponent;
 }
@@ -110,25 +110,25 @@ interface CafFormat {
 }
 
 /** Apple Core Audio Format Specification 1.0. A table of packets may come before or after the data. */
-export async function cafSound(source: Source): Promise<Found> {
+export async function cafSound(source: Source): Promise<ParsedSound> {
   let position = 8;
   let format: CafFormat | null = null;
   let dataBytes: number | null = null;
   let frames: number | null = null;
   for (;;) {
-    const head = await source.some(position, 12);
+    const head = await source.read(position, 12);
     if (head.length < 12) break;
     const type = head.toString('latin1', 0, 4);
     const content = position + 12;
-    const declared = number64(head.readBigInt64BE(4));
+    const declared = toNumber(head.readBigInt64BE(4));
     // -1: the data go on to the end of the file.
     const size = declared < 0 ? source.size - content : declared;
-    if (type === 'desc') format = cafFormat(await source.all(content, 32));
+    if (type === 'desc') format = cafFormat(await source.readExactly(content, 32));
     else if (type === 'data') dataBytes = Math.max(0, Math.min(size, source.size - content) - 4);
-    else if (type === 'pakt') frames = cafFrames(await source.all(content, 24), format);
+    else if (type === 'pakt') frames = cafFrames(await source.readExactly(content, 24), format);
     position = content + size;
   }
-  if (format === null || dataBytes === null) throw new Broken();
+  if (format === null || dataBytes === null) throw new MalformedFileError();
   const { rate, codec, packetBytes, packetFrames, channels } = format;
   const counted = packetBytes > 0 ? (dataBytes / packetBytes) * packetFrames : null;
   const all = frames ?? counted;
@@ -147,7 +147,7 @@ function cafFormat(bytes: Buffer): CafFormat {
   const flags = bytes.readUInt32BE(12);
   const channels = bytes.readUInt32BE(24);
   const bits = bytes.readUInt32BE(28);
-  if (!(rate > 0) || channels === 0 || channels > 0xffff) throw new Broken();
+  if (!(rate > 0) || channels === 0 || channels > 0xffff) throw new MalformedFileError();
   let codec = CAF_CODECS[id] ?? null;
   if (id === 'lpcm' && bits <= 64) {
     const order = (flags & 2) === 0 ? 'be' : 'le';
@@ -158,7 +158,7 @@ function cafFormat(bytes: Buffer): CafFormat {
 
 /** Frames to be heard, by the table of packets. */
 function cafFrames(table: Buffer, format: CafFormat | null): number | null {
-  const [packets, valid] = [number64(table.readBigInt64BE(0)), number64(table.readBigInt64BE(8))];
+  const [packets, valid] = [toNumber(table.readBigInt64BE(0)), toNumber(table.readBigInt64BE(8))];
   if (valid > 0) return valid;
   return format !== null && format.packetFrames > 0 ? packets * format.packetFrames : null;
 }

@@ -3,7 +3,7 @@ import { AbstractTokenizer, EndOfStreamError, type IFileInfo, type IReadChunkOpt
 import type { Reader } from '../contracts/blobs.ts';
 
 /** A file that is stored: its bytes by ranges. */
-export interface Stored extends Pick<Reader, 'read'> {
+export interface StoredBytes extends Pick<Reader, 'read'> {
   /** Bytes. */
   size: number;
 }
@@ -13,17 +13,17 @@ export const MAX_BYTES = 8 * 1024 ** 2;
 const BLOCK_BYTES = 64 * 1024;
 
 /** The bound was reached: what comes later in the file stays unknown. */
-export class TooMuch extends Error {}
+export class LimitExceededError extends Error {}
 
 export class RangeTokenizer extends AbstractTokenizer {
   override fileInfo: IFileInfo;
-  readonly #stored: Stored;
+  readonly #stored: StoredBytes;
   readonly #block = new Uint8Array(BLOCK_BYTES);
   #blockStart = 0;
   #blockLength = 0;
   #left = MAX_BYTES;
 
-  constructor(stored: Stored) {
+  constructor(stored: StoredBytes) {
     super({ maxBufferSize: MAX_BYTES });
     this.#stored = stored;
     this.fileInfo = { size: stored.size };
@@ -68,7 +68,7 @@ export class RangeTokenizer extends AbstractTokenizer {
   }
 
   async #load(start: number): Promise<void> {
-    if (this.#left <= 0) throw new TooMuch();
+    if (this.#left <= 0) throw new LimitExceededError();
     const length = Math.min(BLOCK_BYTES, this.#stored.size - start);
     this.#blockLength = await this.#stored.read(this.#block.subarray(0, length), start);
     this.#blockStart = start;

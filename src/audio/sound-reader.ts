@@ -4,10 +4,10 @@
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { FromSound, ToSound } from '../../workers/sound.ts';
+import type { SoundMessage, SoundRequest } from '../../workers/sound.ts';
 import { LadingError } from '../errors.ts';
 import type { Sound } from '../records/audio.ts';
-import type { Stored } from './ranges.ts';
+import type { StoredBytes } from './ranges.ts';
 
 export interface SoundLimits {
   /** For one file, its reading included. */
@@ -24,13 +24,13 @@ const LIMITS: SoundLimits = { milliseconds: 5_000, megabytes: 128, threads: 2, w
 /** A thread without work ends after so long. */
 const IDLE_MS = 30_000;
 /** Node 20 can crash when a thread is ended while it loads its modules. */
-const BEGIN_MS = 10_000;
+const STARTUP_MS = 10_000;
 const READ_BYTES = 1024 ** 2;
-const FILE = fileURLToPath(new URL('../../workers/sound.js', import.meta.url));
+const WORKER_FILE = fileURLToPath(new URL('../../workers/sound.js', import.meta.url));
 
 interface Task {
   owner: string;
-  stored: Stored;
+  stored: StoredBytes;
   settle(result: { sound: Sound | null } | { error: unknown }): void;
 }
 
@@ -52,8 +52,8 @@ export class SoundReader {
    * @param owner whose file it is: one file of each is parsed at a time
    * @throws LadingError `unsupported_media_type` for a file that exceeds the limits, `overloaded`, `shutting_down`; what the disk fails with
    */
-  read(owner: string, stored: Stored): Promise<Sound | null> {
-    if (this.#closed) return Promise.reject(stopping());
+  read(owner: string, stored: StoredBytes): Promise<Sound | null> {
+    if (this.#closed) return Promise.reject(shuttingDown());
     const queue = this.#queues.get(owner) ?? [];
     if (queue.length >= this.#limits.waitingEach || this.#waiting >= this.#limits.waiting) {
       return Promise.reject(
@@ -73,9 +73,9 @@ export class SoundReader {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const queue of this.#queues.values()) for (const task of queue) task.settle({ error: stopping() });
+    for (const queue of this.#queues.values()) for (const task of queue) task.settle({ error: shuttingDown() });
     this.#queues.clear();
-    await Promise.all([...this.#threads].map((thread) => thread.end(stopping())));
+    await Promise.all([...this.#threads].map((thread) => thread.end(shuttingDown())));
   }
 
   #next(): void {
@@ -99,7 +99,7 @@ export class SoundReader {
 
   /** One without work. */
   #thread(): SoundThread | null {
-    for (const thread of this.#threads) if (thread.free) return thread;
+    for (const thread of this.#threads) if (thread.isFree) return thread;
     if (this.#threads.size >= this.#limits.threads || this.#closed) return null;
     const thread = new SoundThread(this.#limits, () => this.#threads.delete(thread));
     this.#threads.add(thread);
@@ -120,7 +120,7 @@ class SoundThread {
   constructor(limits: SoundLimits, onEnd: () => void) {
     this.#limits = limits;
     this.#onEnd = onEnd;
-    this.#worker = new Worker(FILE, {
+    this.#worker = new Worker(WORKER_FILE, {
       env: {},
       execArgv: [],
       trackUnmanagedFds: false,
@@ -128,34 +128,34 @@ class SoundThread {
     });
     this.#worker.unref();
     this.#ready = new Promise((resolve) => {
-      this.#worker.on('message', (message: FromSound) => {
+      this.#worker.on('message', (message: SoundMessage) => {
         if (message.kind === 'ready') resolve();
-        else this.#heard(message);
+        else this.#onMessage(message);
       });
       this.#worker.once('exit', () => {
         resolve();
-        void this.end(tooMuch());
+        void this.end(limitExceeded());
       });
     });
     // Told by `exit`, too; out of memory is one of them.
     this.#worker.on('error', () => {});
   }
 
-  get free(): boolean {
+  get isFree(): boolean {
     return this.#task === null && !this.#ended;
   }
 
   /** Resolves when the task is settled. */
   async run(task: Task): Promise<void> {
     this.#task = task;
-    this.#arm(null);
+    this.#setTimer(null);
     const done = new Promise<void>((resolve) => {
       this.#done = resolve;
     });
     await this.#ready;
     if (this.#task !== task) return done;
-    this.#arm(setTimeout(() => void this.end(tooMuch()), this.#limits.milliseconds));
-    this.#say({ kind: 'look', size: task.stored.size });
+    this.#setTimer(setTimeout(() => void this.end(limitExceeded()), this.#limits.milliseconds));
+    this.#post({ kind: 'look', size: task.stored.size });
     return done;
   }
 
@@ -165,13 +165,13 @@ class SoundThread {
     this.#ended = true;
     if (first) this.#onEnd();
     this.#finish({ error });
-    this.#arm(null);
+    this.#setTimer(null);
     if (!first) return;
-    await Promise.race([this.#ready, new Promise((resolve) => setTimeout(resolve, BEGIN_MS).unref())]);
+    await Promise.race([this.#ready, new Promise((resolve) => setTimeout(resolve, STARTUP_MS).unref())]);
     await this.#worker.terminate();
   }
 
-  #heard(message: Exclude<FromSound, { kind: 'ready' }>): void {
+  #onMessage(message: Exclude<SoundMessage, { kind: 'ready' }>): void {
     if (message.kind === 'read') void this.#read(message.position, message.length);
     else if (message.kind === 'sound') this.#finish({ sound: message.sound });
     else this.#finish({ error: Object.assign(new Error(message.failure.message), { code: message.failure.code }) });
@@ -183,41 +183,41 @@ class SoundThread {
     try {
       const bytes = new Uint8Array(Math.min(length, READ_BYTES));
       const read = await task.stored.read(bytes, position);
-      if (this.#task === task) this.#say({ kind: 'bytes', bytes: bytes.subarray(0, read) });
+      if (this.#task === task) this.#post({ kind: 'bytes', bytes: bytes.subarray(0, read) });
     } catch (error) {
       if (this.#task !== task) return;
       this.#finish({ error });
       // Nobody knows what its parser does now.
-      void this.end(stopping());
+      void this.end(shuttingDown());
     }
   }
 
   #finish(result: { sound: Sound | null } | { error: unknown }): void {
     const task = this.#task;
     this.#task = null;
-    this.#arm(this.#ended ? null : setTimeout(() => void this.end(tooMuch()), IDLE_MS).unref());
+    this.#setTimer(this.#ended ? null : setTimeout(() => void this.end(limitExceeded()), IDLE_MS).unref());
     task?.settle(result);
     this.#done?.();
     this.#done = null;
   }
 
-  #arm(timer: NodeJS.Timeout | null): void {
+  #setTimer(timer: NodeJS.Timeout | null): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = timer;
   }
 
-  #say(message: ToSound): void {
+  #post(message: SoundRequest): void {
     this.#worker.postMessage(message);
   }
 }
 
-function tooMuch(): LadingError {
+function limitExceeded(): LadingError {
   return new LadingError(
     'unsupported_media_type',
     'Reading this file takes more time or memory than an audio file may need. Encode it again, or upload it as another type.',
   );
 }
 
-function stopping(): LadingError {
+function shuttingDown(): LadingError {
   return new LadingError('shutting_down', 'The server is stopping; try again when it is back.', { retry_after: 5 });
 }

@@ -2,12 +2,12 @@
  * WAV in all its forms: RIFF, and RF64 and BW64 beyond 4 GiB (EBU Tech 3306, ITU-R BS.2088). A recorder that cannot go back to the header
  * leaves 0 or 0xFFFFFFFF as the size of the data: then they go on to the end of the file, as they do where the file is cut off.
  */
-import { Broken, type Found, number64, type Source } from './source.ts';
+import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
 const UNKNOWN_SIZE = 0xffffffff;
 const EXTENSIBLE = 0xfffe;
 /** What the header says of compressed samples a second and in all is true if both are about alike. */
-const ALIKE = 4;
+const MAX_RATIO = 4;
 /** The end of the identifiers that stand for a format tag (KSDATAFORMAT_SUBTYPE). */
 const TAG_GUID = '000000001000800000aa00389b71';
 
@@ -66,32 +66,32 @@ export function codecOfTag(tag: number, bits: number): string | null {
  * @param start where `RIFF`, `RF64` or `BW64` stands
  * @throws Broken
  */
-export async function waveSound(source: Source, start: number): Promise<Found> {
+export async function waveSound(source: Source, start: number): Promise<ParsedSound> {
   let position = start + 12;
   let format: Format | null = null;
   let longSize: number | null = null;
   let samples: number | null = null;
   while (true) {
-    const head = await source.all(position, 8);
+    const head = await source.readExactly(position, 8);
     const id = head.toString('latin1', 0, 4);
     const size = head.readUInt32LE(4);
     const content = position + 8;
     if (id === 'data') {
-      if (format === null) throw new Broken();
+      if (format === null) throw new MalformedFileError();
       const declared = size === UNKNOWN_SIZE ? (longSize ?? 0) : size;
       const left = source.size - content;
       const bytes = declared === 0 ? left : Math.min(declared, left);
-      return found(format, bytes, samples === null || declared <= bytes ? samples : (samples * bytes) / declared);
+      return soundOfData(format, bytes, samples === null || declared <= bytes ? samples : (samples * bytes) / declared);
     }
-    if (id === 'ds64') longSize = number64((await source.all(content, 16)).readBigUInt64LE(8));
-    else if (id === 'fmt ') format = formatOf(await source.some(content, Math.min(size, 40)));
-    else if (id === 'fact' && size >= 4) samples = (await source.all(content, 4)).readUInt32LE(0);
+    if (id === 'ds64') longSize = toNumber((await source.readExactly(content, 16)).readBigUInt64LE(8));
+    else if (id === 'fmt ') format = formatOf(await source.read(content, Math.min(size, 40)));
+    else if (id === 'fact' && size >= 4) samples = (await source.readExactly(content, 4)).readUInt32LE(0);
     position = content + size + (size % 2);
   }
 }
 
 function formatOf(bytes: Buffer): Format {
-  if (bytes.length < 14) throw new Broken();
+  if (bytes.length < 14) throw new MalformedFileError();
   const format = {
     tag: bytes.readUInt16LE(0),
     channels: bytes.readUInt16LE(2),
@@ -101,13 +101,13 @@ function formatOf(bytes: Buffer): Format {
     bits: bytes.length >= 16 ? bytes.readUInt16LE(14) : 8,
     blockSamples: bytes.length >= 20 ? bytes.readUInt16LE(18) : 0,
   };
-  if (format.channels === 0 || format.rate === 0) throw new Broken();
+  if (format.channels === 0 || format.rate === 0) throw new MalformedFileError();
   if (format.tag !== EXTENSIBLE || bytes.length < 40) return format;
   const known = bytes.toString('hex', 26, 40) === TAG_GUID;
   return { ...format, tag: known ? bytes.readUInt16LE(24) : -1 };
 }
 
-function found(format: Format, bytes: number, samples: number | null): Found {
+function soundOfData(format: Format, bytes: number, samples: number | null): ParsedSound {
   const { tag, channels, rate, bytesPerSecond, blockBytes, bits, blockSamples } = format;
   const codec = codecOfTag(tag, bits);
   let durationSeconds: number | null = null;
@@ -122,5 +122,5 @@ function found(format: Format, bytes: number, samples: number | null): Found {
 function compressedSeconds(estimated: number | null, samples: number | null, rate: number): number | null {
   if (samples === null || samples === 0) return estimated;
   const exact = samples / rate;
-  return estimated === null || (exact < estimated * ALIKE && estimated < exact * ALIKE) ? exact : estimated;
+  return estimated === null || (exact < estimated * MAX_RATIO && estimated < exact * MAX_RATIO) ? exact : estimated;
 }

@@ -1,7 +1,7 @@
 /** Whatever a file makes its parser do, the thread of the server goes on, and so do the files of others. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Stored } from '../../src/audio/ranges.ts';
+import type { StoredBytes } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound-reader.ts';
 import { LadingError } from '../../src/errors.ts';
 import { wav } from '../support/audio.ts';
@@ -10,7 +10,7 @@ import { startServer } from '../support/product/server.ts';
 
 const MIB = 1024 ** 2;
 
-function stored(bytes: Uint8Array): Stored {
+function stored(bytes: Uint8Array): StoredBytes {
   return {
     size: bytes.length,
     read: async (into, position) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import type { Stored } from '../../src/audio/ranges.ts';
+import type { StoredBytes } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound-reader.ts';
 import type { Sound } from '../../src/records/audio.ts';
 import { without } from '../support/servers/programs.ts';
@@ -12,7 +12,7 @@ export const skip = without('ffmpeg') || without('ffprobe');
 export const sounds = new SoundReader();
 
 export function look(bytes: Buffer): Promise<Sound | null> {
-  const read: Stored['read'] = async (into, position) => {
+  const read: StoredBytes['read'] = async (into, position) => {
     const piece = bytes.subarray(position, position + into.length);
     into.set(piece);
     return piece.length;

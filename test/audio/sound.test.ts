@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
-import { MAX_BYTES, type Stored } from '../../src/audio/ranges.ts';
+import { MAX_BYTES, type StoredBytes } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound-reader.ts';
 import type { Sound } from '../../src/records/audio.ts';
 import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
@@ -13,12 +13,12 @@ const skip = hasFfmpeg ? false : 'ffmpeg is not installed';
 const sounds = new SoundReader();
 after(() => sounds.close());
 
-function readSound(file: Stored): Promise<Sound | null> {
+function readSound(file: StoredBytes): Promise<Sound | null> {
   return sounds.read('somebody', file);
 }
 
 /** Counts what is read of it. */
-function stored(bytes: Uint8Array, size = bytes.length): Stored & { taken: number } {
+function stored(bytes: Uint8Array, size = bytes.length): StoredBytes & { taken: number } {
   const file = {
     size,
     taken: 0,
@@ -103,7 +103,7 @@ test('a file without audio is reported as such', async () => {
 });
 
 test('what the disk fails with is told', async () => {
-  const failing: Stored = {
+  const failing: StoredBytes = {
     size: 1000,
     read: () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' })),
   };
