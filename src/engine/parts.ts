@@ -21,14 +21,14 @@ import { DamagedFiles } from './upkeep/damage.ts';
 import { Removal } from './upkeep/removal.ts';
 import { AutoSeal } from './uploads/auto-seal.ts';
 import { Committer, type Durability } from './uploads/commit.ts';
-import type { Lifetime } from './uploads/parking.ts';
+import type { Lifetime } from './uploads/lifetime.ts';
+import { NameQueue } from './uploads/name-queue.ts';
 import { CurrentFiles } from './uploads/preconditions.ts';
 import { Sealer } from './uploads/seal.ts';
 import { Succession } from './uploads/succession.ts';
 import type { OpenUpload } from './uploads/upload.ts';
 import { UploadTable } from './uploads/upload-table.ts';
 import { NO_QUOTA, Usage } from './uploads/usage.ts';
-import { NameQueue } from './uploads/waiting.ts';
 
 /** How long a request waits for a buffer before it is refused with 503. */
 const BUFFER_PATIENCE_MS = 10_000;

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { FileStatus, UploadStatus } from '../../protocol/schemas/files.ts';
 import type { DamagedFiles } from '../upkeep/damage.ts';
-import type { Lifetime } from '../uploads/parking.ts';
+import type { Lifetime } from '../uploads/lifetime.ts';
 import { pendingStatus, sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';

@@ -30,7 +30,7 @@ import type { Watchers } from '../files/watchers.ts';
 import type { DamagedFiles } from '../upkeep/damage.ts';
 import type { Committer } from '../uploads/commit.ts';
 import type { Declaration } from '../uploads/declaration.ts';
-import type { Lifetime } from '../uploads/parking.ts';
+import type { Lifetime } from '../uploads/lifetime.ts';
 import type { CurrentFiles } from '../uploads/preconditions.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import { REPLY_GAPS, sealedStatus, uploadStatus } from '../uploads/status.ts';

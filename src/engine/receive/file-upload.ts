@@ -19,13 +19,13 @@ import { RequestBody, type RequestBodyDeps } from '../body/request-body.ts';
 import type { TrailingDigests } from '../body/trailing-digests.ts';
 import { assertAuthorized, fileTooLarge, uploadInProgress } from '../files/refusals.ts';
 import type { Committer } from '../uploads/commit.ts';
-import type { Lifetime } from '../uploads/parking.ts';
+import type { Lifetime } from '../uploads/lifetime.ts';
 import type { CurrentFiles, Precondition } from '../uploads/preconditions.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import { uploadStatus } from '../uploads/status.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
-import { freeNames } from './beside.ts';
+import { freeNames } from './free-names.ts';
 import { QuotaWriter, type QuotaWriterDeps } from './quota-writer.ts';
 
 /** What a request says about a whole file before its bytes. Sizes in bytes. */

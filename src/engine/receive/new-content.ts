@@ -12,7 +12,7 @@ import type { Extent } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { chunkConflict } from '../files/refusals.ts';
-import type { Lifetime } from '../uploads/parking.ts';
+import type { Lifetime } from '../uploads/lifetime.ts';
 import type { CurrentFiles } from '../uploads/preconditions.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import { sealedStatus, uploadStatus } from '../uploads/status.ts';

@@ -15,13 +15,13 @@ import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { fileTooLarge, uploadInProgress } from '../files/refusals.ts';
 import { noName } from '../files/watchers.ts';
-import { expiryOf, type Lifetime } from '../uploads/parking.ts';
+import { expiryOf, type Lifetime } from '../uploads/lifetime.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import { Append, type AppendDeps } from './append.ts';
 import { checkAppend } from './append-checks.ts';
-import { freeNames } from './beside.ts';
 import { Concatenation, type ConcatenationDeps, sizeOf } from './concatenation.ts';
+import { freeNames } from './free-names.ts';
 import {
   ActiveRequest,
   type AppendIntent,

@@ -9,7 +9,7 @@ import { type Announce, type AnnouncedEvent, withAnnouncement } from '../files/a
 import type { Watchers } from '../files/watchers.ts';
 import { isSealedBySilence } from '../uploads/auto-seal.ts';
 import type { Committer } from '../uploads/commit.ts';
-import { expiryOf, type Lifetime } from '../uploads/parking.ts';
+import { expiryOf, type Lifetime } from '../uploads/lifetime.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';

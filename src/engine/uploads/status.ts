@@ -6,7 +6,7 @@ import { type FileStatus, MAX_MISSING } from '../../protocol/schemas/files.ts';
 import { iso } from '../../protocol/times.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { completeBefore } from './continuation.ts';
-import { expiryOf, type Lifetime } from './parking.ts';
+import { expiryOf, type Lifetime } from './lifetime.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** At most so many gaps are listed, in a status object and in a refusal alike. */

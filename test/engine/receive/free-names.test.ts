@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { numbered } from '../../../src/engine/receive/beside.ts';
 import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
+import { numbered } from '../../../src/engine/receive/free-names.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 
