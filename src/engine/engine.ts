@@ -32,7 +32,7 @@ export class Engine {
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
-  #drained: (() => void) | null = null;
+  #onDrained: (() => void) | null = null;
 
   constructor(deps: EngineDeps, settings: EngineSettings) {
     this.#deps = deps;
@@ -65,7 +65,7 @@ export class Engine {
       if (this.#stopping) throw shuttingDown();
     };
     const recovered = await recover({
-      ...{ blobs, manifests, catalog, inspector, warn, uploads, usage, wasClean, assertGoing },
+      ...{ blobs, manifests, catalog, inspector, warn, uploads, usage, wasClean, assertNotStopping: assertGoing },
     });
     for (const upload of [...uploads.all()]) {
       assertGoing();
@@ -81,7 +81,7 @@ export class Engine {
     }
     await nameQueue.resume();
     resumableUploads.resume();
-    damage.begin();
+    damage.startChecks();
     return recovered;
   }
 
@@ -200,7 +200,7 @@ export class Engine {
     const upload = uploads.findVisible(owner, name);
     const document = upload?.document ?? (await this.#deps.catalog.find(owner, name)).sealed;
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
-    if (!upload) await damage.look(document);
+    if (!upload) await damage.check(document);
     return await verifyFile(this.#deps, document, upload?.stored ?? null);
   }
 
@@ -240,7 +240,7 @@ export class Engine {
       return await work();
     } finally {
       this.#receiving -= 1;
-      if (this.#receiving === 0) this.#drained?.();
+      if (this.#receiving === 0) this.#onDrained?.();
     }
   }
 
@@ -257,17 +257,17 @@ export class Engine {
     const tooLong = new Promise<false>((resolve) => {
       grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));
     });
-    const ended = await Promise.race([this.#ended().then(() => true), tooLong]);
+    const ended = await Promise.race([this.#drain().then(() => true), tooLong]);
     clearTimeout(patience);
     clearTimeout(grace);
     return ended;
   }
 
-  async #ended(): Promise<void> {
+  async #drain(): Promise<void> {
     await this.#starting?.catch(() => {});
     if (this.#receiving > 0) {
       await new Promise<void>((resolve) => {
-        this.#drained = resolve;
+        this.#onDrained = resolve;
       });
     }
     for (const upload of [...this.#parts.uploads.all()]) {

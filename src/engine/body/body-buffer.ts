@@ -48,17 +48,17 @@ export class BodyBuffer {
     });
     // Most requests wait for bytes only; then nothing handles this rejection.
     this.failed.catch(() => {});
-    source.on('data', this.#take);
-    source.on('end', this.#end);
-    source.on('error', this.#broken);
-    source.on('close', this.#broken);
-    source.on('aborted', this.#broken);
+    source.on('data', this.#onData);
+    source.on('end', this.#onEnd);
+    source.on('error', this.#onBroken);
+    source.on('close', this.#onBroken);
+    source.on('aborted', this.#onBroken);
     // A source that broke before emits no event any more.
-    if (isCutShort(source)) this.#broken();
-    else if (source.readableEnded) this.#end();
+    if (isCutShort(source)) this.#onBroken();
+    else if (source.readableEnded) this.#onEnd();
   }
 
-  #take = (piece: Buffer): void => {
+  #onData = (piece: Buffer): void => {
     this.arrived += piece.length;
     this.bytes += piece.length;
     if (piece.length > SMALL_PIECE_BYTES) {
@@ -102,12 +102,12 @@ export class BodyBuffer {
     this.#tailBytes = 0;
   }
 
-  #end = (): void => {
+  #onEnd = (): void => {
     this.ended = true;
     this.#notify();
   };
 
-  #broken = (): void => {
+  #onBroken = (): void => {
     if (this.ended) return;
     const broken = new LadingError(
       'length_mismatch',
@@ -123,7 +123,7 @@ export class BodyBuffer {
     this.truncatedBy = why;
     this.#reject(why);
     this.ended = true;
-    this.#source.off('data', this.#take);
+    this.#source.off('data', this.#onData);
     this.#source.pause();
     this.#notify();
   }
@@ -235,11 +235,11 @@ export class BodyBuffer {
 
   /** Stops listening. Unread bytes stay in the source, which is left paused if it has not ended. */
   detach(): void {
-    this.#source.off('data', this.#take);
-    this.#source.off('end', this.#end);
-    this.#source.off('error', this.#broken);
-    this.#source.off('close', this.#broken);
-    this.#source.off('aborted', this.#broken);
+    this.#source.off('data', this.#onData);
+    this.#source.off('end', this.#onEnd);
+    this.#source.off('error', this.#onBroken);
+    this.#source.off('close', this.#onBroken);
+    this.#source.off('aborted', this.#onBroken);
     // The source may still break; without a listener that would be an uncaught error.
     this.#source.on('error', () => {});
     if (!this.ended || this.truncatedBy) this.#source.pause();

@@ -50,7 +50,7 @@ export class FileList {
     const upload = uploads.findVisible(owner, name);
     if (upload) return uploadStatus(upload, lifetime);
     const { sealed } = await catalog.find(owner, name);
-    return sealed ? sealedStatus(sealed, await damage.now(sealed)) : pendingStatus(name);
+    return sealed ? sealedStatus(sealed, await damage.recheck(sealed)) : pendingStatus(name);
   }
 
   /** Uploads in progress of the wanted owners, the last changed first. */
@@ -84,7 +84,7 @@ export class FileList {
         const upload = uploads.findVisible(owner, name);
         const found = upload
           ? uploadStatus(upload, lifetime)
-          : slot.sealed && sealedStatus(slot.sealed, damage.known(slot.sealed));
+          : slot.sealed && sealedStatus(slot.sealed, damage.bytesLeft(slot.sealed));
         if (found && (status === null || found.status === status)) files.push(found);
       }
       if (page.length < most) return { files, next_cursor: null };

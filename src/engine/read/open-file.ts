@@ -38,7 +38,7 @@ export interface Representation {
   /** The state of the upload now: `gone` when it was deleted, expired or failed its digest. */
   state(): 'open' | 'sealed' | 'discarded';
   /** True while a request sends to it. */
-  arriving(): boolean;
+  isReceiving(): boolean;
   reader: Reader;
   release(): void;
 }
@@ -107,7 +107,7 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
     covers: (extent) => extent.end < size,
     committedUpTo: (position) => Math.max(position, size),
     state: () => 'sealed',
-    arriving: () => false,
+    isReceiving: () => false,
     reader,
     release: () => reader.release(),
   };
@@ -133,7 +133,7 @@ function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): R
       if (upload.endReason) return 'discarded';
       return upload.isSealed ? 'sealed' : 'open';
     },
-    arriving: () => upload.users > 0,
+    isReceiving: () => upload.users > 0,
     reader,
     release: () => reader.release(),
   };

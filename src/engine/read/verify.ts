@@ -31,7 +31,7 @@ export async function verifyFile(
 ): Promise<Verified> {
   const size = file.size ?? 0;
   // Before the manifest is read: what is stored meanwhile has its record later.
-  const expected = stored ? extentsOf(stored) : wholeOf(size);
+  const expected = stored ? extentsOf(stored) : wholeExtent(size);
   const journaled = await manifests.read(file.id).catch((error: unknown) => {
     // Lost with the bytes, perhaps, which is what is to be found out.
     if (stored === null && isAbsent(error)) return [];
@@ -44,7 +44,7 @@ export async function verifyFile(
   const checked = records.reduce((sum, { start, end }) => sum + end - start + 1, 0);
   const unrecorded = missingFrom(records, expected);
   if (unrecorded.length === 0) return { ok: bad.length === 0, checked_bytes: checked, bad };
-  if (!stored && bad.length === 0 && (await isWhole(inspector, file, size))) {
+  if (!stored && bad.length === 0 && (await matchesChecksum(inspector, file, size))) {
     return { ok: true, checked_bytes: size, bad: [] };
   }
   return { ok: false, checked_bytes: checked, bad: [...bad, ...unrecorded].sort(([a], [b]) => a - b) };
@@ -74,7 +74,11 @@ async function badRecords(
   return bad;
 }
 
-async function isWhole(inspector: Inspector, { id, pieces, crc32 }: FileDocument, size: number): Promise<boolean> {
+async function matchesChecksum(
+  inspector: Inspector,
+  { id, pieces, crc32 }: FileDocument,
+  size: number,
+): Promise<boolean> {
   if (pieces || crc32 === null) return false;
   const whole = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
   const bad = await inspector.verify(id, [whole]).catch((error: unknown) => {
@@ -88,7 +92,7 @@ function isAbsent(error: unknown): boolean {
   return error instanceof LadingError && error.code === 'not_found';
 }
 
-function wholeOf(size: number): Extent[] {
+function wholeExtent(size: number): Extent[] {
   return size === 0 ? [] : [{ start: 0, end: size - 1 }];
 }
 

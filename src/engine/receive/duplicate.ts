@@ -31,7 +31,13 @@ export async function completedByChunk(
   const { id, owner, name, replaces } = upload.document;
   if (replaces === null) return null;
   const { sealed } = await deps.catalog.find(owner, name);
-  if (!sealed || sealed.id !== replaces || sealed.pieces || !beganAnew(sealed) || !agrees(sealed, declaration))
+  if (
+    !sealed ||
+    sealed.id !== replaces ||
+    sealed.pieces ||
+    !isReplacement(sealed) ||
+    !fitsDeclaration(sealed, declaration)
+  )
     return null;
   const last = (await deps.manifests.read(sealed.id)).at(-1);
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
@@ -45,11 +51,11 @@ export async function completedByChunk(
 }
 
 /** The file was sent with overwrite=true itself. Older documents show that only by `replaces`. */
-function beganAnew({ overwrites, replaces }: FileDocument): boolean {
+function isReplacement({ overwrites, replaces }: FileDocument): boolean {
   return overwrites === true || replaces !== null;
 }
 
-function agrees(sealed: FileDocument, { size, contentType, reprDigest }: Declaration): boolean {
+function fitsDeclaration(sealed: FileDocument, { size, contentType, reprDigest }: Declaration): boolean {
   if (size !== sealed.size || (contentType !== null && contentType !== sealed.contentType)) return false;
   return reprDigest === null || sealed.reprDigest?.value === encodeDigest(reprDigest);
 }

@@ -56,15 +56,15 @@ export interface FileIntent {
 }
 
 /** The received bytes, for an inspection before they count. */
-export interface Arrived extends Pick<Reader, 'read'> {
+export interface ReceivedFile extends Pick<Reader, 'read'> {
   size: number;
 }
 
 /** Refuses the received bytes by throwing. Resolves with the media type of the file; null: that of the intent. */
-export type Inspect = (arrived: Arrived) => Promise<string | null>;
+export type Inspect = (arrived: ReceivedFile) => Promise<string | null>;
 
 /** The file of the name is no longer the one that was there when the request began. */
-const LOST: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exists']);
+const CHANGED_CODES: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exists']);
 
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
@@ -94,7 +94,7 @@ export class FileUploads {
     const inUse = upload && (!upload.isVisible || (!upload.isContiguous && !isIdle(upload)));
     if (!newest && (inUse || (upload && !overwrite))) throw uploadInProgress();
     await current.assert(precondition, owner, name);
-    if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
+    if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw fileExists();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
   }
 
@@ -118,7 +118,7 @@ export class FileUploads {
       });
     } catch (error) {
       // The file was deleted or made by somebody else while the bytes arrived: a precondition is then what failed.
-      if (error instanceof LadingError && LOST.has(error.code))
+      if (error instanceof LadingError && CHANGED_CODES.has(error.code))
         await this.#deps.current.assert(intent.precondition, intent.owner, intent.name);
       throw error;
     } finally {
@@ -182,7 +182,7 @@ export class FileUploads {
     const idle = there ? isIdle(there) && !there.isContiguous : uploads.waitingFor(owner, name).length > 0;
     if (newest || (overwrite && idle)) return await uploads.enterWaiting(owner, name);
     const { target, handles } = await uploads.enter(owner, name, overwrite);
-    if ('sealed' in target || !handles) throw alreadyThere();
+    if ('sealed' in target || !handles) throw fileExists();
     return { upload: target.upload, handles };
   }
 
@@ -214,7 +214,7 @@ export class FileUploads {
     const judge = async (): Promise<void> => {
       await current.assert(precondition, owner, name);
       // It left the name to another upload, which may be complete by now.
-      if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw alreadyThere();
+      if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw fileExists();
     };
     await judge();
     const declaration = { size, reprDigest, contentType: found ?? contentType, atOnce: true };
@@ -225,6 +225,6 @@ export class FileUploads {
   }
 }
 
-function alreadyThere(): LadingError {
+function fileExists(): LadingError {
   return new LadingError('already_exists', 'A file of this name exists. Send overwrite=true to replace it.');
 }

@@ -203,7 +203,7 @@ export class ResumableUploads {
     const { creator, metadata, partial, final, endsWhenTold = false } = resource;
     const { clock, limits } = this.#deps;
     const kind = partial ? 'partial' : final ? 'join' : 'plain';
-    const shared = { owner, name, creator, metadata, kind, said: final?.said ?? null, endsWhenTold } as const;
+    const shared = { owner, name, creator, metadata, kind, concatHeader: final?.said ?? null, endsWhenTold } as const;
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
       // The address stays valid after the completion as long as it would have without it.

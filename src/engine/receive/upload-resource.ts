@@ -46,7 +46,7 @@ export interface Concatenated {
   /** In the order of their bytes. */
   parts: ResourceAddress[];
   /** The value of `Upload-Concat`. */
-  said: string;
+  concatHeader: string;
 }
 
 /** The expected digest of bytes. */
@@ -96,7 +96,7 @@ export interface ResourceState {
   /** `join`: a concatenation; until it is done, `offset` means nothing. */
   kind: 'plain' | 'partial' | 'join';
   /** For a concatenation: the value of `Upload-Concat`. */
-  said: string | null;
+  concatHeader: string | null;
   /** The upload is unfinished, and complete only when an append says so. */
   endsWhenTold: boolean;
 }
@@ -105,7 +105,7 @@ export interface ResourceState {
 export class ActiveRequest {
   readonly finished: Promise<void>;
   #ended: LadingError | null = null;
-  #inbox: BodyBuffer | null = null;
+  #buffer: BodyBuffer | null = null;
   #finish = (): void => {};
 
   constructor() {
@@ -115,13 +115,13 @@ export class ActiveRequest {
   }
 
   attach(inbox: BodyBuffer): void {
-    this.#inbox = inbox;
+    this.#buffer = inbox;
     if (this.#ended) inbox.truncateWhenIdle(this.#ended, LAST_READ_MS);
   }
 
   end(why: LadingError): void {
     this.#ended ??= why;
-    this.#inbox?.truncateWhenIdle(why, LAST_READ_MS);
+    this.#buffer?.truncateWhenIdle(why, LAST_READ_MS);
   }
 
   finish(): void {
@@ -150,6 +150,6 @@ export function resourceDocument(intent: ResourceIntent, secret: string, parts: 
     metadata,
     ...(endsWhenTold ? { endsWhenTold } : {}),
     ...(partial ? { partial } : {}),
-    ...(join ? { final: { parts: parts.map(({ id }) => id), said: join.said } } : {}),
+    ...(join ? { final: { parts: parts.map(({ id }) => id), said: join.concatHeader } } : {}),
   };
 }

@@ -22,18 +22,18 @@ export interface DamagedFilesDeps {
 }
 
 export class DamagedFiles {
-  readonly #doors: DamagedFilesDeps;
+  readonly #deps: DamagedFilesDeps;
   /** By id: bytes from the beginning on that are there. */
   readonly #damaged = new Map<string, number>();
   /** Those that the last run left; null once they are being looked at. */
-  #found: FileDocument[] | null = [];
+  #unchecked: FileDocument[] | null = [];
   #stopped = false;
-  #looking: Promise<void> = Promise.resolve();
+  #checks: Promise<void> = Promise.resolve();
 
   constructor(doors: DamagedFilesDeps) {
-    this.#doors = doors;
+    this.#deps = doors;
     doors.catalog.subscribe({
-      added: (file) => void this.#found?.push(file),
+      added: (file) => void this.#unchecked?.push(file),
       removed: ({ id }) => void this.#damaged.delete(id),
     });
   }
@@ -44,65 +44,65 @@ export class DamagedFiles {
   }
 
   /** Bytes of this file that are there; null when none is known to be missing. No disk is asked. */
-  known({ id }: Sized): number | null {
+  bytesLeft({ id }: Sized): number | null {
     return this.#damaged.get(id) ?? null;
   }
 
   /** As `known`, but looks again at a file that was damaged. */
-  async now(document: FileDocument): Promise<number | null> {
-    return this.#damaged.has(document.id) ? await this.look(document) : null;
+  async recheck(document: FileDocument): Promise<number | null> {
+    return this.#damaged.has(document.id) ? await this.check(document) : null;
   }
 
   /** Asks the disk how much of the file is there; null: all of it, as far as sizes tell. */
-  async look(document: FileDocument): Promise<number | null> {
+  async check(document: FileDocument): Promise<number | null> {
     const { id, name, owner } = document;
     const size = document.size ?? 0;
-    const there = await this.#bytesOf(document);
+    const there = await this.#bytesOnDisk(document);
     if (there >= size) {
       if (this.#damaged.delete(id))
-        this.#doors.warn('the bytes of a damaged file are there again', { id, owner, file: name });
+        this.#deps.warn('the bytes of a damaged file are there again', { id, owner, file: name });
       return null;
     }
     const known = this.#damaged.has(id);
     // Before the next look at the catalog: if its document goes then, so does this.
     this.#damaged.set(id, there);
     // It may have been removed while the disk answered: its document goes first, then its bytes.
-    if (!(await this.#doors.catalog.has(id))) {
+    if (!(await this.#deps.catalog.has(id))) {
       this.#damaged.delete(id);
       return null;
     }
     if (!known) {
       const words = 'bytes of a complete file are missing; restore them, or send the file again with overwrite=true';
-      this.#doors.warn(words, { id, owner, file: name, size, bytes_there: there });
+      this.#deps.warn(words, { id, owner, file: name, size, bytes_there: there });
     }
     return there;
   }
 
   /** @throws LadingError `file_damaged` */
   async assertUndamaged(document: FileDocument): Promise<void> {
-    const there = await this.look(document);
+    const there = await this.check(document);
     if (there !== null) throw damaged(there, document.size ?? 0);
   }
 
   /** Looks at all that the last run left, in the background. */
-  begin(): void {
-    const documents = this.#found ?? [];
-    this.#found = null;
-    this.#looking = eachOf(documents, AT_ONCE, async (document) => {
+  startChecks(): void {
+    const documents = this.#unchecked ?? [];
+    this.#unchecked = null;
+    this.#checks = eachOf(documents, AT_ONCE, async (document) => {
       // A failing disk says nothing of the file.
-      if (!this.#stopped) await this.look(document).catch(() => undefined);
+      if (!this.#stopped) await this.check(document).catch(() => undefined);
     });
   }
 
   /** Resolves when no file is looked at any more. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#looking;
+    await this.#checks;
   }
 
   /** From the beginning on, without a gap. */
-  async #bytesOf({ id, pieces, size }: Sized): Promise<number> {
-    const { blobs } = this.#doors;
+  async #bytesOnDisk({ id, pieces, size }: Sized): Promise<number> {
+    const { blobs } = this.#deps;
     if (!pieces) return Math.min(size ?? 0, (await blobs.size(id)) ?? 0);
     let there = 0;
     for (const piece of pieces) {

@@ -25,7 +25,7 @@ export interface RecoverDeps {
   wasClean: boolean;
   warn(message: string, details: object): void;
   /** Throws once the start is to be given up. */
-  assertGoing(): void;
+  assertNotStopping(): void;
 }
 
 export interface Recovered {
@@ -40,15 +40,15 @@ export interface Recovered {
 export async function recover(deps: RecoverDeps): Promise<Recovered> {
   const recovered: Recovered = { uploads: 0, forgotten: 0, leftovers: 0 };
   for (const id of await deps.blobs.list()) {
-    deps.assertGoing();
+    deps.assertNotStopping();
     if (await deps.catalog.has(id)) continue;
     await deps.blobs.remove(id);
     recovered.leftovers += 1;
   }
   const documents = await deps.catalog.listOpen();
   const take = async (document: FileDocument): Promise<void> => {
-    deps.assertGoing();
-    const { upload, forgotten } = await replay(deps, await withoutGone(deps, document));
+    deps.assertNotStopping();
+    const { upload, forgotten } = await replay(deps, await withoutDeletedFile(deps, document));
     recovered.forgotten += forgotten;
     if (upload) recovered.uploads += 1;
   };
@@ -60,8 +60,8 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     1,
     take,
   );
-  await eachOf(deps.usage.begunBefore(), AT_ONCE, async ({ id, owner }) => {
-    deps.assertGoing();
+  await eachOf(deps.usage.filesBegunEarlier(), AT_ONCE, async ({ id, owner }) => {
+    deps.assertNotStopping();
     const records = await deps.manifests.read(id).catch(() => []);
     deps.usage.received(owner, records);
   });
@@ -69,7 +69,7 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
 }
 
 /** A crash between the deletion of a file and the end of its replacement leaves the latter: nothing is readable then. */
-async function withoutGone({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
+async function withoutDeletedFile({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
   const { replaces } = document;
   return replaces === null || (await catalog.has(replaces)) ? document : { ...document, replaces: null };
 }

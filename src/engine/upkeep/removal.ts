@@ -31,7 +31,7 @@ export interface RemovalDeps {
 }
 
 /** The events when the upload of a name ends. @param read the upload read as a complete file @param file a complete file is deleted too */
-function endOf(about: { file: FileDocument; received: number }, read: boolean, file: boolean) {
+function eventsOfEnd(about: { file: FileDocument; received: number }, read: boolean, file: boolean) {
   const cancelled = { ...about, type: 'upload.cancelled' as const };
   const deleted = { type: 'file.deleted' as const, file: about.file };
   return [...(read ? [] : [cancelled]), ...(read || file ? [deleted] : [])];
@@ -78,13 +78,18 @@ export class Removal {
     const read = upload?.isContiguous === true;
     if (upload) {
       const about = { file: upload.document, received: upload.stored.bytes };
-      await withAnnouncement(this.#deps.announce, endOf(about, read, completeBefore(upload) !== null), async () => {
-        if (!(await this.#end(upload, true))) return;
-        removed.add(read ? 'file' : 'upload');
-        if (completeBefore(upload)) removed.add('file');
-        const { document: file, stored } = upload;
-        for (const happening of endOf({ file, received: stored.bytes }, read, removed.has('file'))) happened(happening);
-      });
+      await withAnnouncement(
+        this.#deps.announce,
+        eventsOfEnd(about, read, completeBefore(upload) !== null),
+        async () => {
+          if (!(await this.#discard(upload, true))) return;
+          removed.add(read ? 'file' : 'upload');
+          if (completeBefore(upload)) removed.add('file');
+          const { document: file, stored } = upload;
+          for (const happening of eventsOfEnd({ file, received: stored.bytes }, read, removed.has('file')))
+            happened(happening);
+        },
+      );
     }
     for (const waiting of asides) if (await this.cancelUpload(waiting)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
@@ -124,9 +129,9 @@ export class Removal {
     });
     if (!removed) return false;
     // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
-    const replacement = await uploads.findOnceMade(sealed.owner, sealed.name);
+    const replacement = await uploads.findAfterCreation(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id)
-      await (replacement.isVisible ? this.cancelUpload(replacement) : this.#end(replacement));
+      await (replacement.isVisible ? this.cancelUpload(replacement) : this.#discard(replacement));
     await removeBytes(blobs, sealed);
     return true;
   }
@@ -139,7 +144,7 @@ export class Removal {
    */
   async cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
     const { uploads, current } = this.#deps;
-    const made = await uploads.findOnceMade(owner, name);
+    const made = await uploads.findAfterCreation(owner, name);
     const there = made && !made.isContiguous ? [made] : [];
     const all = [...there, ...uploads.waitingFor(owner, name)];
     const unfinished = id === undefined ? all : all.filter((upload) => upload.id === id);
@@ -159,14 +164,14 @@ export class Removal {
     const cancelled = () =>
       ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
     return await withAnnouncement(this.#deps.announce, upload.isVisible ? [cancelled()] : [], async () => {
-      if (!(await this.#end(upload))) return false;
+      if (!(await this.#discard(upload))) return false;
       if (upload.isVisible) this.#deps.emit(cancelled());
       this.#deps.watchers.changed(upload.document.owner, upload.document.name);
       return true;
     });
   }
 
-  async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
+  async #discard(upload: OpenUpload, forGood = false): Promise<boolean> {
     // A running seal, a file that takes the name, and another deletion finish first.
     await upload.phase.undecided();
     if (upload.isSealed || upload.endReason) return false;

@@ -38,10 +38,10 @@ export class AutoSeal {
     upload.openEndedTimer = null;
     if (isStopping() || upload.isSealed || upload.endReason || !isSealedBySilence(upload)) return;
     const left = Math.max(0, openEndedMs - clock.since(upload.lastCommitAt));
-    upload.openEndedTimer = setTimeout(() => this.#sealSilent(upload), Math.min(left, MAX_TIMER_MS)).unref();
+    upload.openEndedTimer = setTimeout(() => this.#sealAfterSilence(upload), Math.min(left, MAX_TIMER_MS)).unref();
   }
 
-  #sealSilent(upload: OpenUpload): void {
+  #sealAfterSilence(upload: OpenUpload): void {
     const { clock, openEndedMs, sealer, warn } = this.#deps;
     // A request is running; its end starts the timer anew.
     if (upload.users > 0 || upload.endReason || upload.isSealed) return;

@@ -27,28 +27,30 @@ export class NameQueue {
 
   constructor(deps: NameQueueDeps) {
     this.#deps = deps;
-    deps.uploads.whenFree((owner, name) => void this.#next(owner, name));
+    deps.uploads.onNameFree((owner, name) => void this.#giveName(owner, name));
   }
 
   /** After a start: assigns the names that a stop or a crash left free. */
   async resume(): Promise<void> {
     for (const { document } of [...this.#deps.uploads.all()]) {
-      if (document.aside) await this.#next(document.owner, document.name);
+      if (document.aside) await this.#giveName(document.owner, document.name);
     }
   }
 
-  async #next(owner: string, name: string): Promise<void> {
+  async #giveName(owner: string, name: string): Promise<void> {
     const { uploads, track, warn } = this.#deps;
     if (uploads.find(owner, name) || uploads.waitingFor(owner, name).length === 0) return;
-    await track(() => uploads.holdName(owner, name, () => this.#give(owner, name))).catch((error: unknown) => {
-      // The server stops, or the upload was cancelled at this moment.
-      if (error instanceof LadingError && (error.code === 'shutting_down' || error.code === 'not_found')) return;
-      warn('an upload could not be given the name that it waits for; the next start tries again', error);
-    });
+    await track(() => uploads.holdName(owner, name, () => this.#giveNameToOldest(owner, name))).catch(
+      (error: unknown) => {
+        // The server stops, or the upload was cancelled at this moment.
+        if (error instanceof LadingError && (error.code === 'shutting_down' || error.code === 'not_found')) return;
+        warn('an upload could not be given the name that it waits for; the next start tries again', error);
+      },
+    );
   }
 
   /** To be called while the name is held. */
-  async #give(owner: string, name: string): Promise<void> {
+  async #giveNameToOldest(owner: string, name: string): Promise<void> {
     const { catalog, uploads, committer, watchers } = this.#deps;
     const next = uploads.waitingFor(owner, name).find(({ isVisible }) => isVisible);
     // A complete upload takes the name as a file; if that fails, this is called again.
@@ -58,7 +60,7 @@ export class NameQueue {
     await uploads.using(next, (handles) =>
       committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, takesName: place }),
     );
-    uploads.tookName(next);
+    uploads.nameTaken(next);
     watchers.changed(owner, name);
   }
 }

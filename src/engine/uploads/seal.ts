@@ -74,7 +74,7 @@ export class Sealer {
         throw error;
       });
     } finally {
-      this.#deps.uploads.freed(upload);
+      this.#deps.uploads.nameFreed(upload);
     }
   }
 
@@ -84,25 +84,25 @@ export class Sealer {
     await upload.writesDone();
     upload.assertNotEnded();
     await this.#checkDigest(upload, silent);
-    if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
+    if (silent && hasNoNewByte(upload)) return await this.#restoreFile(upload);
     const { owner, name, aside } = upload.document;
-    if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
+    if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#replaceHolder(upload, judge));
     else await this.#becomeFile(upload, silent, []);
   }
 
   /** No byte continued the complete file: the upload becomes that file again, without a second completion. */
-  async #asBefore(upload: OpenUpload): Promise<void> {
+  async #restoreFile(upload: OpenUpload): Promise<void> {
     const over = new LadingError('not_found', 'No byte continued the file of this name, which is complete.');
     await this.#deps.uploads.discard(upload, over, async () => {});
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
   }
 
   /** Seals an upload that waited for its name. */
-  async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+  async #replaceHolder(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { catalog, succession } = this.#deps;
     const { owner, name } = upload.document;
     upload.assertNotEnded();
-    await succession.end(
+    await succession.replace(
       upload,
       // No client declared an upload of undeclared size complete: if the new file fails, it can still be continued.
       (other) => this.seal(other, !other.isComplete),
@@ -216,7 +216,7 @@ export class Sealer {
   }
 }
 
-function isAsBefore({ document, stored }: OpenUpload): boolean {
+function hasNoNewByte({ document, stored }: OpenUpload): boolean {
   const { continues, reprDigest } = document;
   return continues !== undefined && reprDigest === null && stored.end === continues.size;
 }

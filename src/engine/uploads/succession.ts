@@ -56,15 +56,15 @@ export class Succession {
    * @param whole seals an upload that has all bytes, so that it is replaced like every complete file
    * @param judge called before an upload ends to which a request sends; an error that it throws leaves everything unchanged
    */
-  async end(
+  async replace(
     upload: OpenUpload,
     whole: (upload: OpenUpload) => Promise<void>,
     work: (ended: OpenUpload[]) => Promise<void>,
     judge?: () => Promise<void>,
   ): Promise<void> {
-    await this.#settle(upload, whole, judge);
+    await this.#waitForHolder(upload, whole, judge);
     upload.assertNotEnded();
-    const ended = this.#endedBy(upload);
+    const ended = this.#replacedBy(upload);
     const held: ReservedExtent[] = [];
     let over = (): void => {};
     const replacing = new Promise<void>((resolve) => {
@@ -80,7 +80,7 @@ export class Succession {
       for (const other of ended) await this.#deps.committer.idle(other);
       await withAnnouncement(this.#deps.announce, ended.map(cancelled), async () => {
         await work(ended);
-        for (const other of ended) this.#endUpload(other);
+        for (const other of ended) this.#discard(other);
       });
     } finally {
       for (const other of ended.slice(0, held.length)) other.phase.endReplacement();
@@ -104,13 +104,13 @@ export class Succession {
       // Its bytes are being committed: it then is the file, and is replaced as one.
       if (there.phase.sealing) await there.phase.sealing.catch(() => {});
       else if (committer.isBusy(there)) await committer.idle(there);
-      else if (there.isFileUpload && !there.isVisible) uploads.letOthersHaveName(there);
+      else if (there.isFileUpload && !there.isVisible) uploads.releaseName(there);
       else await cancel(there);
     }
   }
 
   /** Waits until the upload that has the name is idle, and neither complete nor about to become complete or to end. */
-  async #settle(
+  async #waitForHolder(
     upload: OpenUpload,
     whole: (upload: OpenUpload) => Promise<void>,
     judge?: () => Promise<void>,
@@ -127,7 +127,7 @@ export class Succession {
   }
 
   /** The upload that has the name, and the idle uploads that waited for it when this one began. */
-  #endedBy({ document }: OpenUpload): OpenUpload[] {
+  #replacedBy({ document }: OpenUpload): OpenUpload[] {
     const { uploads, isIdle } = this.#deps;
     const { owner, name, ends = [] } = document;
     const there = uploads.findVisible(owner, name);
@@ -135,7 +135,7 @@ export class Succession {
     return there ? [there, ...waiting] : waiting;
   }
 
-  #endUpload(other: OpenUpload): void {
+  #discard(other: OpenUpload): void {
     other.phase.discard(new LadingError('not_found', 'Another file took the name of this upload, which ended it.'));
     this.#deps.uploads.drop(other);
     this.#deps.emit(cancelled(other));

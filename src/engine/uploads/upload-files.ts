@@ -18,7 +18,7 @@ export interface UploadFilesDeps {
 }
 
 /** How an upload began, as its document says it. */
-export type Beginning = Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>;
+export type Origin = Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>;
 
 export class UploadFiles {
   readonly #deps: UploadFilesDeps;
@@ -32,9 +32,9 @@ export class UploadFiles {
    * @param replaces id of the complete file of the name; null: the name has no file
    * @throws LadingError `quota_exceeded`, `insufficient_storage`
    */
-  async create(owner: string, name: string, replaces: string | null, beginning: Beginning): Promise<OpenUpload> {
+  async create(owner: string, name: string, replaces: string | null, beginning: Origin): Promise<OpenUpload> {
     const { blobs, manifests, clock, usage } = this.#deps;
-    usage.began(owner);
+    usage.created(owner);
     const now = clock.now();
     const upload = new OpenUpload({
       id: randomBytes(16).toString('hex'),

@@ -10,7 +10,7 @@ import { NameLocks } from '../files/name-locks.ts';
 import { slotKey } from '../files/watchers.ts';
 import { revert } from './continuation.ts';
 import { type Handles, OpenUpload } from './upload.ts';
-import { type Beginning, UploadFiles, type UploadFilesDeps } from './upload-files.ts';
+import { type Origin, UploadFiles, type UploadFilesDeps } from './upload-files.ts';
 import { UploadIndex } from './upload-index.ts';
 
 /** The target of a chunk: an open upload, created if necessary, or a complete file to compare with. */
@@ -22,7 +22,7 @@ export class UploadTable {
   readonly #files: UploadFiles;
   /** Names for which an upload is being made, or that another file is about to take. */
   readonly #locks = new NameLocks();
-  #onFree: (owner: string, name: string) => void = () => {};
+  #onNameFree: (owner: string, name: string) => void = () => {};
 
   constructor(deps: UploadFilesDeps) {
     this.#deps = deps;
@@ -58,7 +58,7 @@ export class UploadTable {
   }
 
   /** The upload under way, visible or not, also when it is only being made. */
-  async findOnceMade(owner: string, name: string): Promise<OpenUpload | undefined> {
+  async findAfterCreation(owner: string, name: string): Promise<OpenUpload | undefined> {
     const key = slotKey(owner, name);
     for (let holder = this.#locks.holder(key); holder; holder = this.#locks.holder(key)) await holder.catch(() => {});
     return this.find(owner, name);
@@ -83,7 +83,7 @@ export class UploadTable {
         continue;
       }
       if (upload) return { target: { upload }, handles: await this.#hold(upload) };
-      const sealed = await this.#locks.run(key, () => this.#make(owner, name, overwrite));
+      const sealed = await this.#locks.run(key, () => this.#createUnlessComplete(owner, name, overwrite));
       if (sealed) return { target: { sealed }, handles: null };
     }
   }
@@ -101,7 +101,7 @@ export class UploadTable {
   }
 
   /** Returns the complete file that is in the way, or null after an upload was put into the table. */
-  async #make(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
+  async #createUnlessComplete(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (sealed && !overwrite) return sealed;
     await this.#create(owner, name, sealed?.id ?? null, overwrite ? { overwrites: true } : {});
@@ -118,7 +118,7 @@ export class UploadTable {
     return { upload, handles: await this.#hold(upload) };
   }
 
-  async #create(owner: string, name: string, replaces: string | null, beginning: Beginning): Promise<OpenUpload> {
+  async #create(owner: string, name: string, replaces: string | null, beginning: Origin): Promise<OpenUpload> {
     const upload = await this.#files.create(owner, name, replaces, beginning);
     this.#index.add(upload);
     return upload;
@@ -137,23 +137,23 @@ export class UploadTable {
   }
 
   /** An upload that has its name and that nobody sees leaves the name to others until it is complete. */
-  letOthersHaveName(upload: OpenUpload): void {
+  releaseName(upload: OpenUpload): void {
     this.#index.change(upload, { ...upload.document, aside: true });
   }
 
   /** An upload that waited for its name has it now. */
-  tookName(upload: OpenUpload): void {
+  nameTaken(upload: OpenUpload): void {
     if (!upload.document.aside && this.#index.delete(upload)) this.#index.add(upload);
   }
 
   /** Calls `listener` when a name may have become free for which other uploads wait. */
-  whenFree(listener: (owner: string, name: string) => void): void {
-    this.#onFree = listener;
+  onNameFree(listener: (owner: string, name: string) => void): void {
+    this.#onNameFree = listener;
   }
 
   /** An upload of this name ended, or will not take the name. */
-  freed({ document }: OpenUpload): void {
-    this.#onFree(document.owner, document.name);
+  nameFreed({ document }: OpenUpload): void {
+    this.#onNameFree(document.owner, document.name);
   }
 
   /** Runs `work` while all requests for the name wait, so that no upload begins there. */
@@ -173,7 +173,7 @@ export class UploadTable {
       await holder?.catch(() => {});
       return true;
     }
-    const take = (document: FileDocument, records: ManifestRecord[]) => this.#take(document, records);
+    const take = (document: FileDocument, records: ManifestRecord[]) => this.#add(document, records);
     return await this.#locks.run(key, () => this.#files.reopen(sealed.id, take));
   }
 
@@ -184,12 +184,12 @@ export class UploadTable {
 
   /** Puts a recovered upload into the table; its stored extents come from its journal. */
   adopt(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
-    const upload = this.#take(document, records);
+    const upload = this.#add(document, records);
     this.#deps.usage.received(document.owner, records);
     return upload;
   }
 
-  #take(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
+  #add(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
     const upload = new OpenUpload(document, document.staleAt === undefined ? 'open' : 'parked');
     upload.restore(records);
     // The date may have been wrong then; it was before now in any case.
@@ -244,7 +244,7 @@ export class UploadTable {
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
     if (upload.document.continues && !forGood) {
       await upload.phase.revert(reason, () => this.#revert(upload, reason, idle));
-      this.freed(upload);
+      this.nameFreed(upload);
       return;
     }
     upload.phase.discard(reason);
@@ -252,7 +252,7 @@ export class UploadTable {
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
     if (upload.phase.mayHaveDocument) await this.#deps.catalog.remove(upload.id);
-    this.freed(upload);
+    this.nameFreed(upload);
     await removeBytes(this.#deps.blobs, upload.document);
   }
 

@@ -65,7 +65,7 @@ export class Usage {
   readonly #owners = new Map<string, Account>();
   readonly #groups = new Map<string, Account>();
   /** Sealed today and begun before: only their journals know what of them came today. Null once the start is over. */
-  #begunBefore: FileDocument[] | null = [];
+  #filesBegunEarlier: FileDocument[] | null = [];
 
   constructor({ catalog, clock, quota }: UsageDeps) {
     this.#clock = clock;
@@ -79,7 +79,7 @@ export class Usage {
     catalog.subscribe({
       added: (file) => {
         add(file.owner, file.size ?? 0);
-        if (starting) this.#found(file, today);
+        if (starting) this.#countDay(file, today);
       },
       removed: ({ owner, size }) => add(owner, -(size ?? 0)),
     });
@@ -133,7 +133,7 @@ export class Usage {
   }
 
   /** @throws LadingError `quota_exceeded`; then nothing was counted */
-  began(owner: string): void {
+  created(owner: string): void {
     this.check(owner, { openUploads: 1 });
     this.#each(owner, (account) => {
       account.openUploads += 1;
@@ -195,15 +195,15 @@ export class Usage {
   }
 
   /** Files whose journals the start has to pass to `received`. */
-  begunBefore(): FileDocument[] {
-    const files = this.#begunBefore ?? [];
-    this.#begunBefore = null;
+  filesBegunEarlier(): FileDocument[] {
+    const files = this.#filesBegunEarlier ?? [];
+    this.#filesBegunEarlier = null;
     return files;
   }
 
-  #found(document: FileDocument, today: number): void {
+  #countDay(document: FileDocument, today: number): void {
     if (document.completedAt === null || dayOf(document.completedAt) !== today) return;
-    if (dayOf(document.createdAt) < today) this.#begunBefore?.push(document);
+    if (dayOf(document.createdAt) < today) this.#filesBegunEarlier?.push(document);
     else this.#each(document.owner, (account) => account.received(document.size ?? 0, today));
   }
 

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
-import type { Arrived } from '../../engine/receive/file-upload.ts';
+import type { ReceivedFile } from '../../engine/receive/file-upload.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import {
@@ -212,7 +212,7 @@ function stampOf(time: number): string {
   return plainTime(time).replaceAll(/[-:]/g, '').replace('T', '_');
 }
 
-async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Promise<Sound> {
+async function soundOf(audio: AudioLibrary, owner: string, arrived: ReceivedFile): Promise<Sound> {
   const sound = await audio.soundOf(owner, arrived);
   if (!sound) throw new LadingError('unsupported_media_type', NO_AUDIO);
   return sound;

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCutShort } from '../../engine/body/cut-short.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { assertAuthorized } from '../../engine/files/refusals.ts';
-import type { Arrived, FileIntent } from '../../engine/receive/file-upload.ts';
+import type { FileIntent, ReceivedFile } from '../../engine/receive/file-upload.ts';
 import { LadingError } from '../../errors.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -42,7 +42,10 @@ export interface OneShot {
    * Checks the complete upload before it becomes a file. Returns the media type, or null for that of the name's extension.
    * @throws LadingError to refuse and discard it
    */
-  inspect?: (arrived: Arrived, form: { fields: ReadonlyMap<string, string>; name: string }) => Promise<string | null>;
+  inspect?: (
+    arrived: ReceivedFile,
+    form: { fields: ReadonlyMap<string, string>; name: string },
+  ) => Promise<string | null>;
 }
 
 export interface OneShotStored {

@@ -176,7 +176,7 @@ export class FollowSource implements Source {
       const left = this.#lastChange + this.#options.silenceMs - performance.now();
       if (left <= 0) {
         // A large chunk on a slow line is something that comes, too.
-        this.#silent = !this.#representation.arriving();
+        this.#silent = !this.#representation.isReceiving();
         this.#lastChange = performance.now();
         continue;
       }

@@ -26,7 +26,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   if (state.metadata !== null) reply.header('upload-metadata', state.metadata);
   // "The response to a HEAD request for a partial or final upload MUST contain the Upload-Concat header and its value as received."
   if (state.kind === 'partial') reply.header('upload-concat', 'partial');
-  if (state.said !== null) reply.header('upload-concat', state.said);
+  if (state.concatHeader !== null) reply.header('upload-concat', state.concatHeader);
   // "The Server MUST prevent the client and/or proxies from caching the response."
   return reply.header('cache-control', 'no-store').code(200).send();
 }
