@@ -1,4 +1,4 @@
-/** Which names of files, documents and secrets every back end accepts. */
+/** The names of files, documents and secrets that every back end accepts. */
 
 const ID = /^[0-9a-f]{32}$/;
 const DOCUMENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
@@ -8,9 +8,9 @@ export function isFileId(name: string): boolean {
   return ID.test(name);
 }
 
-/** Throws a RangeError for a name that is not a file id. The server makes the ids, so any other name is a mistake of the program. */
+/** Throws a RangeError for a name that is not a file id. The server makes the ids, so any other name is a bug. */
 export function assertFileId(id: string): void {
-  if (!isFileId(id)) throw new RangeError('a file id is 32 lower-case hexadecimal digits');
+  if (!isFileId(id)) throw new RangeError('a file id is 32 lowercase hexadecimal digits');
 }
 
 export function isDocumentId(id: string): boolean {

@@ -1,8 +1,8 @@
 /**
- * The audit log: lines of JSON in one file a month, only ever added to.
+ * The audit log: lines of JSON in one append-only file per month.
  *
- * Entries that wait share one write and one sync (group commit). What a crash left of an entry that nobody was told is durable is cut
- * off before the next one is added. Pages are read backwards from the end, a block at a time, so that a month may be of any size.
+ * Waiting entries share one write and one sync (group commit). An incomplete entry that a crash left is cut off before the next append;
+ * it was never acknowledged. Pages are read backwards from the end, one block at a time, so a month may have any size.
  */
 
 import type { AuditLog, AuditPage, AuditQuery } from '../../contracts/audit-log.ts';
@@ -15,11 +15,11 @@ import { readFully, writeFully } from './io/durable.ts';
 
 const NEWLINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;
-/** A page ends after so many bytes although it is not full: a filter that fits nothing must not read years in one request. */
+/** Maximum number of bytes read for one page. A filter that matches nothing must not read years in one request. */
 const MAX_SCAN_BYTES = 8 * 1024 * 1024;
-/** No entry comes near; a longer line is damage and not worth keeping in memory. */
+/** Maximum length of a line. Entries are much shorter, so a longer line is damaged and is skipped. */
 const MAX_LINE_BYTES = 64 * 1024;
-/** Entries that may wait to be written. */
+/** Maximum number of entries that wait to be written. */
 const MAX_PENDING = 10_000;
 const CURSOR = /^(\d{4}-(?:0[1-9]|1[0-2]))\.(\d{1,15})$/;
 
@@ -33,26 +33,27 @@ interface PendingEntry {
 interface MonthFile {
   month: string;
   fd: number;
-  /** Bytes of whole entries that are on stable storage. */
+  /** Bytes of the entries that are on stable storage. */
   end: number;
 }
 
-/** The rest of a page that is being filled. */
+/** A page that is being read. */
 interface PartialPage {
   query: AuditQuery;
   entries: AuditEntry[];
-  /** Bytes that may still be looked at. */
+  /** Bytes that may still be read for it. */
   bytesLeft: number;
 }
 
+/** The audit log of a data directory. */
 export class DiskAuditLog implements AuditLog {
   readonly #disk: Disk;
   readonly #layout: Layout;
-  /** The month that is written to; null: opened with the next entry. */
+  /** The open file of the current month. Null: the next entry opens it. */
   #file: MonthFile | null = null;
   #pending: PendingEntry[] = [];
   #writing: Promise<void> | null = null;
-  /** Resolves when everything appended so far is stored or refused. */
+  /** Resolves when all entries appended so far are stored or rejected. */
   #settled: Promise<unknown> = Promise.resolve();
 
   private constructor(disk: Disk, layout: Layout) {
@@ -60,7 +61,7 @@ export class DiskAuditLog implements AuditLog {
     this.#layout = layout;
   }
 
-  /** The directory exists already. Cuts off what a crash left of the last entry. */
+  /** Opens the log; its directory exists. Cuts off an incomplete last entry. */
   static async open(disk: Disk, layout: Layout): Promise<DiskAuditLog> {
     const log = new DiskAuditLog(disk, layout);
     const [youngest] = await log.#months();
@@ -71,7 +72,9 @@ export class DiskAuditLog implements AuditLog {
   append(entry: AuditEntry): Promise<void> {
     if (this.#pending.length >= MAX_PENDING) {
       return Promise.reject(
-        new LadingError('overloaded', 'Too much waits to be written down; try again soon.', { retry_after: 1 }),
+        new LadingError('overloaded', 'Too many entries of the audit log wait to be written. Try again soon.', {
+          retry_after: 1,
+        }),
       );
     }
     const written = new Promise<void>((resolve, reject) => {
@@ -103,7 +106,7 @@ export class DiskAuditLog implements AuditLog {
     await this.#closeFile();
   }
 
-  /** Youngest first. */
+  /** The stored months, latest first. */
   async #months(): Promise<string[]> {
     const names = await this.#disk.readdir(this.#layout.audit);
     return names
@@ -114,7 +117,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   async #write(): Promise<void> {
-    // What happens in the same turn of the event loop is written together.
+    // Entries of the same turn of the event loop are written together.
     await Promise.resolve();
     while (this.#pending.length > 0) {
       const month = this.#monthFor(this.#pending[0]?.month ?? '');
@@ -130,7 +133,7 @@ export class DiskAuditLog implements AuditLog {
     this.#writing = null;
   }
 
-  /** A clock that was set back does not reopen a month that is over. */
+  /** The month to write to. A clock that was set back does not reopen an earlier month. */
   #monthFor(month: string): string {
     return this.#file !== null && this.#file.month > month ? this.#file.month : month;
   }
@@ -145,7 +148,7 @@ export class DiskAuditLog implements AuditLog {
       await writeFully(this.#disk, fd, bytes, end);
       await this.#disk.datasync(fd);
     } catch (error) {
-      // Nobody was told of these entries. If even this fails, the next one opens the file anew, which cuts what is not whole.
+      // These entries were not acknowledged. If the truncation fails, too, the next entry reopens the file, which cuts off incomplete lines.
       await this.#disk.truncate(fd, end).catch(() => this.#closeFile());
       throw error;
     }
@@ -173,7 +176,7 @@ export class DiskAuditLog implements AuditLog {
       const size = await this.#disk.size(fd);
       const end = await this.#endOfLastLine(fd, size);
       if (end < size) await this.#disk.truncate(fd, end);
-      // A process that died may have written lines that are not durable yet, and their file's name neither.
+      // A crashed process may have left lines, and the name of their file, that are not durable yet.
       await this.#disk.datasync(fd);
       await this.#disk.syncDir(this.#layout.audit);
       return { month, fd, end };
@@ -183,7 +186,7 @@ export class DiskAuditLog implements AuditLog {
     }
   }
 
-  /** Bytes up to and with the last newline. */
+  /** Offset after the last newline. */
   async #endOfLastLine(fd: number, size: number): Promise<number> {
     const block = Buffer.allocUnsafe(BLOCK_BYTES);
     for (let end = size; end > 0; ) {
@@ -197,7 +200,7 @@ export class DiskAuditLog implements AuditLog {
     return 0;
   }
 
-  /** Adds to the page what fits of the entries before `below`; where to go on if the page is over before the month is. */
+  /** Adds matching entries before the offset `below` to the page. Resolves with the offset where the next page begins; null: the month ended. */
   async #readMonth(month: string, below: number, filling: PartialPage): Promise<number | null> {
     const fd = await this.#disk.open(this.#layout.auditFile(month), 'r');
     try {
@@ -209,7 +212,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   async #readBackwards(fd: number, below: number, filling: PartialPage): Promise<number | null> {
-    /** The beginning of a line whose end was in the block after, and where it ends. */
+    /** The beginning of a line whose end is in the following block. */
     let tail = Buffer.alloc(0);
     let end = below;
     while (end > 0) {
@@ -237,7 +240,7 @@ export class DiskAuditLog implements AuditLog {
 function parseCursor(cursor: string): { month: string; offset: number } {
   const [, month, offset] = CURSOR.exec(cursor) ?? [];
   if (month === undefined) {
-    throw new LadingError('invalid_request', 'The cursor is not one that came as next_cursor.');
+    throw new LadingError('invalid_request', 'The cursor is invalid. Use the next_cursor of the previous page.');
   }
   return { month, offset: Number(offset) };
 }
@@ -252,7 +255,7 @@ function addIfMatching(line: Buffer, { query, entries }: PartialPage): void {
   if (theirs) entries.push(entry);
 }
 
-/** Null for what is no entry: damage to one line is no reason to keep the others from being read. */
+/** Null for an invalid entry: a damaged line must not prevent reading the others. */
 function parseEntry(line: Buffer): AuditEntry | null {
   try {
     const value = JSON.parse(line.toString('utf8')) as Partial<AuditEntry> | null;

@@ -1,4 +1,4 @@
-/** The bytes on disk: `part` while they arrive, `blob` once sealed, in the directory of their id. */
+/** The bytes of files on the disk, in a directory per id: `part` while they arrive, `blob` once sealed. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import type { FileDirectories } from './directories.ts';
@@ -16,25 +16,25 @@ export interface DiskBlobsOptions {
   directories: FileDirectories;
   states: FileStates;
   threads: Threads;
-  /** Descriptors kept open unused, for parts and for blobs each. */
+  /** Maximum number of unused descriptors that stay open, for parts and for blobs each. */
   idleHandles: number;
   /**
-   * Writes bytes again that the system may wrongly hold for stored: those of `extents`, or of the whole manifest for null.
-   * Throws when it does not hold them any more.
+   * Writes bytes again that the system may wrongly consider stored: those of `extents`; null: those of the whole manifest. Throws when
+   * the system no longer has them.
    */
   rewrite(id: string, fd: number, extents: readonly WrittenExtent[] | null): Promise<void>;
-  /** Called when a file is removed, so that other holders of descriptors let go. */
+  /** Called when a file is removed, so that other caches close its descriptors. */
   onRemove(id: string): void;
 }
 
-/** What systems say that give a file one name only, or no more names. */
+/** Error codes of systems without hard links, or with a limit on their number. */
 const LINKS_UNSUPPORTED = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
 
 export class DiskBlobs implements BlobStore {
   readonly #options: DiskBlobsOptions;
   readonly #parts: Handles;
   readonly #blobs: Handles;
-  /** Group commit: one sync a part at a time, shared by all who wait. */
+  /** Group commit: one sync per part at a time, shared by all waiting callers. */
   readonly #syncs = new Map<string, SharedRun>();
 
   constructor(options: DiskBlobsOptions) {
@@ -53,14 +53,14 @@ export class DiskBlobs implements BlobStore {
   }
 
   async openPart(id: string): Promise<Part> {
-    // A name that is not there is refused now, not at the first write.
+    // A missing part fails now, not at the first write.
     (await guarded(() => this.lease(id))).release();
     return {
       write: (job) => guarded(() => this.#write(id, job)),
       sync: () => guarded(() => this.sync(id)),
       read: (into, position) => guarded(() => this.#withHandle(this.lease(id), (fd) => this.#fill(fd, into, position))),
       truncate: (size) => guarded(() => this.#truncate(id, size)),
-      // Descriptors are taken for each operation; there is nothing to let go.
+      // Each operation acquires its own descriptor.
       release: () => undefined,
     };
   }
@@ -93,7 +93,7 @@ export class DiskBlobs implements BlobStore {
         states.recordSeal(id);
         this.#syncs.delete(id);
       } else {
-        // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.
+        // Renamed by an earlier seal, perhaps without the sync that makes it durable. Throws when the blob does not exist either.
         (await directories.change(id, () => this.#blobs.acquire(id))).release();
       }
       await directories.sync(id);
@@ -103,7 +103,7 @@ export class DiskBlobs implements BlobStore {
   async link(from: string, to: string): Promise<boolean> {
     return guarded(async () => {
       const { disk, layout, directories } = this.#options;
-      // What nobody writes any more stays as it is: the second name needs no copy of its own.
+      // Nothing is written to the part any more, so a second name is as good as a copy.
       await this.sync(from);
       await directories.make(to);
       try {
@@ -123,16 +123,16 @@ export class DiskBlobs implements BlobStore {
       const { disk, layout, directories, states } = this.#options;
       const { directory } = layout.file(id);
       const trash = temporaryName(layout.tmp, directory);
-      // The commit point: one rename takes everything away, what follows only makes room.
-      const there = await nullIfAbsent(directories.remove(id, () => disk.rename(directory, trash).then(() => true)));
+      // The commit point: one rename removes everything. The rest only frees space.
+      const renamed = await nullIfAbsent(directories.remove(id, () => disk.rename(directory, trash).then(() => true)));
       this.#parts.drop(id);
       this.#blobs.drop(id);
       this.#options.onRemove(id);
       states.forget(id);
       this.#syncs.delete(id);
       await directories.sync(id);
-      // Best effort: what stays behind is removed at the next start.
-      if (there !== null) await disk.rm(trash).catch(() => undefined);
+      // Best effort: the next start removes what is left.
+      if (renamed !== null) await disk.rm(trash).catch(() => undefined);
     });
   }
 
@@ -140,14 +140,14 @@ export class DiskBlobs implements BlobStore {
     return guarded(() => this.#options.directories.ids());
   }
 
-  /** A descriptor of the part or the blob, whichever there is. */
+  /** A descriptor of the part or of the blob, whichever exists. */
   async lease(id: string): Promise<Lease> {
     if (this.#blobs.has(id)) return this.#blobs.acquire(id);
-    // The part first: a seal in between turns it into the blob.
+    // The part first: a seal between the two attempts turns it into the blob.
     return (await nullIfAbsent(this.#parts.acquire(id))) ?? this.#blobs.acquire(id);
   }
 
-  /** Makes durable what was written to the part; callers that come while one sync runs share the next. */
+  /** Makes all bytes written to the part durable. Callers during a sync share the next one. */
   sync(id: string): Promise<void> {
     let sync = this.#syncs.get(id);
     if (sync === undefined) {
@@ -165,7 +165,7 @@ export class DiskBlobs implements BlobStore {
   async #write(id: string, job: SegmentJob): Promise<SegmentResult> {
     const { states, threads } = this.#options;
     const writes = job.ranges.some((piece) => piece.action === 'write');
-    // A record that should not be on the disk may claim these very bytes; first it must go.
+    // A failed append may have left a record for these bytes on the disk. It must be rolled back first.
     if (writes) await states.get(id)?.undo?.();
     const leased = writes ? this.#acquirePart(id) : this.lease(id);
     return this.#withHandle(leased, async (fd) => {
@@ -178,35 +178,34 @@ export class DiskBlobs implements BlobStore {
     });
   }
 
-  /** The part for writing. One whose seal was interrupted after the rename, and that goes on growing, becomes a part again. */
+  /** A descriptor of the part for writing. A blob whose seal was interrupted after the rename becomes a part again. */
   async #acquirePart(id: string): Promise<Lease> {
     const part = await nullIfAbsent(this.#parts.acquire(id));
     if (part !== null) return part;
     const { disk, layout, directories } = this.#options;
     const paths = layout.file(id);
-    // Absent: another write was quicker, or there is nothing, which the last line finds out.
+    // Absent: another write renamed it first, or the file does not exist, which the last line finds out.
     await nullIfAbsent(directories.change(id, () => disk.rename(paths.blob, paths.part)));
     this.#blobs.drop(id);
     return this.#parts.acquire(id);
   }
 
   /**
-   * @param listed true when only what the manifest lists matters, as for the seal; else also what a chunk wrote that waits for
-   * this sync to be listed
+   * @param listed true when only bytes that the manifest lists matter, as for a seal. False when bytes of chunks matter, too, that are listed
+   * after this sync
    */
   async #syncNow(id: string, fd: number, listed: boolean): Promise<void> {
     const { disk, directories, states } = this.#options;
     const state = states.of(id);
     const sync = beginSync(state);
     if (state.needsRewrite) {
-      if (!listed && state.fresh === null)
-        throw new Error('bytes lost by a failed sync cannot be told from the others');
+      if (!listed && state.fresh === null) throw new Error('it is unknown which bytes a failed sync lost');
       await this.#options.rewrite(id, fd, listed ? null : state.fresh);
     }
     try {
       await disk.datasync(fd);
     } catch (error) {
-      // The system may now take the bytes for stored all the same, and the next sync would say nothing about them.
+      // The system may now consider the bytes stored nevertheless, and the next sync would succeed without them.
       state.needsRewrite = true;
       throw error;
     }

@@ -1,7 +1,7 @@
 /**
- * The directories of stored files, and which of their entries are on stable storage.
+ * The directories of stored files. Tracks which of their entries are on stable storage.
  *
- *     files/ → <aa>/ → <id>/ → part, manifest, …      a name lasts when the directory it is in was synced, all the way up
+ *     files/ → <aa>/ → <id>/ → part, manifest, …      a name is durable once its directory and all those above are synced
  */
 
 import { isFileId } from '../names.ts';
@@ -9,12 +9,12 @@ import { isShard, type Layout } from './directory/layout.ts';
 import { type Disk, nullIfAbsent } from './io/disk.ts';
 
 /**
- * Directories whose entries may not be on stable storage yet. Code that creates a name does it within `change`; code that promises
- * durability calls `settle`, which syncs only what needs it and lets callers that come at the same time share one sync.
+ * Tracks directories whose entries may not be on stable storage yet. Code that creates a name does so within `change`. Code that promises
+ * durability calls `sync`, which syncs only changed directories. Concurrent callers share one sync.
  */
 export class DirectorySync {
   readonly #disk: Disk;
-  /** Null: changed and no sync on its way. A promise: the sync that covers everything up to now. */
+  /** By directory. Null: changed, and no sync is running. A promise: the sync that covers all changes so far. */
   readonly #pending = new Map<string, Promise<void> | null>();
 
   constructor(disk: Disk) {
@@ -26,7 +26,7 @@ export class DirectorySync {
     try {
       return await work();
     } finally {
-      // Not before: a sync that somebody else begins meanwhile may miss it. Also after a failure: that may come after the fact.
+      // Not before the work: a sync that begins during it may miss the change. Also after a failure, which may come after the change.
       this.#pending.set(directory, null);
     }
   }
@@ -41,7 +41,7 @@ export class DirectorySync {
     if (pending !== null) return pending;
     const sync = nullIfAbsent(this.#disk.syncDir(directory)).then(
       () => {
-        // A directory that is gone has nothing to lose. A change that came meanwhile has put null here and needs a sync of its own.
+        // A removed directory needs no sync. A change during this sync has put null here, and needs a sync of its own.
         if (this.#pending.get(directory) === sync) this.#pending.delete(directory);
       },
       (error: unknown) => {
@@ -54,11 +54,12 @@ export class DirectorySync {
   }
 }
 
+/** The directories of stored files: creates and removes them, and syncs their names. */
 export class FileDirectories {
   readonly #disk: Disk;
   readonly #layout: Layout;
   readonly #directorySync: DirectorySync;
-  /** Those that are there; the others are made when they are needed first. */
+  /** Shards known to exist. Others are created when they are first needed. */
   readonly #shards = new Set<string>();
 
   constructor(disk: Disk, layout: Layout) {
@@ -67,7 +68,7 @@ export class FileDirectories {
     this.#directorySync = new DirectorySync(disk);
   }
 
-  /** The ids of all directories. */
+  /** The ids of all stored files. */
   async ids(): Promise<string[]> {
     const ids: string[] = [];
     for (const shard of await this.#disk.readdir(this.#layout.files)) {
@@ -77,7 +78,7 @@ export class FileDirectories {
     return ids;
   }
 
-  /** Makes the directory of `id` if need be. */
+  /** Creates the directory of `id`. Succeeds if it exists. */
   async make(id: string): Promise<void> {
     const { directory, shard } = this.#layout.file(id);
     if (!this.#shards.has(shard)) {
@@ -87,7 +88,7 @@ export class FileDirectories {
     await this.#directorySync.change(shard, () => this.#disk.mkdir(directory));
   }
 
-  /** Runs `work`, which makes or changes a name in the directory of `id`. */
+  /** Runs `work`, which creates or changes a name in the directory of `id`. */
   change<T>(id: string, work: () => Promise<T>): Promise<T> {
     return this.#directorySync.change(this.#layout.file(id).directory, work);
   }
@@ -104,8 +105,8 @@ export class FileDirectories {
   }
 
   /**
-   * After a crash of the process alone everything it did is visible, also what was never synced. Before anybody builds on what he
-   * sees (removes a replaced file, say), it must be there to stay.
+   * Makes every name durable. After a crash of the process, the next one also sees names that were never synced. They must be durable
+   * before the server relies on them, for example by removing a replaced file.
    */
   async syncAll(): Promise<void> {
     await inParallel(await this.ids(), (id) => this.#disk.syncDir(this.#layout.file(id).directory));

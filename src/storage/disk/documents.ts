@@ -1,7 +1,4 @@
-/**
- * Small documents as text, each in a file of its own, written durably. Collections ask for a place like this one
- * and never learns its paths.
- */
+/** Small documents as text, each in a file of its own, written durably. Collections use them by key and never see a path. */
 import * as path from 'node:path';
 import { guarded } from './directory/failures.ts';
 import { type Disk, nullIfAbsent } from './io/disk.ts';
@@ -11,9 +8,12 @@ export interface DiskDocumentsOptions {
   disk: Disk;
   tmp: string;
   pathOf(key: string): string;
-  /** Keys under which there may be a document. */
+  /** Keys that may have a document. */
   keys(): Promise<string[]>;
-  /** Makes the directory of a document, and the directory itself durable once its document is. Null when directories last already. */
+  /**
+   * `make` creates the directory of a document. `sync` makes the directory durable after the document was written. Null when the
+   * directories exist already.
+   */
   directories: { make(key: string): Promise<void>; sync(key: string): Promise<void> } | null;
 }
 
@@ -24,7 +24,7 @@ export class DiskDocuments {
     this.#options = options;
   }
 
-  /** Keys under which there may be a document. */
+  /** Keys that may have a document. */
   list(): Promise<string[]> {
     return guarded(() => this.#options.keys());
   }
@@ -41,7 +41,7 @@ export class DiskDocuments {
     const write = (): Promise<void> => writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
     await guarded(async () => {
       if ((await nullIfAbsent(write().then(() => true))) === null) {
-        // The directory is missing; mostly it is there, for the bytes come first.
+        // The directory is missing. That is rare, because the bytes of a file are created before its document.
         await directories?.make(key);
         await write();
       }
@@ -49,13 +49,13 @@ export class DiskDocuments {
     });
   }
 
-  /** Durable when it resolves; false when there was none. */
+  /** Durable when it resolves. False if the document did not exist. */
   async remove(key: string): Promise<boolean> {
     const { disk, pathOf } = this.#options;
     return guarded(async () => {
       const file = pathOf(key);
       const existed = (await nullIfAbsent(disk.unlink(file).then(() => true))) ?? false;
-      // Also when it is gone already: the removal before may have ended without its sync.
+      // Also when the file does not exist: an earlier removal may have failed before its sync.
       await nullIfAbsent(disk.syncDir(path.dirname(file)));
       return existed;
     });

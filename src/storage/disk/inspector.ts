@@ -1,4 +1,4 @@
-/** Long reads of stored bytes, in the thread that is there for them. */
+/** Long reads of stored bytes, in threads of their own. */
 
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
 import type { BlobExtent, Inspector } from '../../contracts/blobs.ts';
@@ -9,23 +9,23 @@ import { guarded } from './directory/failures.ts';
 import type { Lease } from './io/handles.ts';
 import type { Threads } from './pool.ts';
 
-const NOTHING = new Uint8Array(0);
+const EMPTY = new Uint8Array(0);
 
 export class DiskInspector implements Inspector {
   readonly #threads: Threads;
   readonly #lease: (id: string) => Promise<Lease>;
 
-  /** `lease` gives a descriptor of the part or the blob of an id. */
+  /** @param lease opens the part or the blob of an id */
   constructor(threads: Threads, lease: (id: string) => Promise<Lease>) {
     this.#threads = threads;
     this.#lease = lease;
   }
 
-  async digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix = NOTHING): Promise<Uint8Array> {
+  async digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix = EMPTY): Promise<Uint8Array> {
     return await this.digestParts([{ id, extent }], algorithm, prefix);
   }
 
-  async digestParts(parts: readonly BlobExtent[], algorithm: HashAlgorithm, prefix = NOTHING): Promise<Uint8Array> {
+  async digestParts(parts: readonly BlobExtent[], algorithm: HashAlgorithm, prefix = EMPTY): Promise<Uint8Array> {
     const outcome = await this.#inspect(
       parts.map(({ id }) => id),
       (fds) => {
@@ -54,15 +54,15 @@ export class DiskInspector implements Inspector {
   }
 }
 
-/** Bytes and how they check. */
+/** A range of bytes and their checksum. */
 interface CheckedExtent extends Extent {
   crc32: number;
 }
 
-/** Stores again the bytes of `extents` from what the system still holds; throws when some of it is lost. */
+/** Reads the bytes of `extents` and writes them again. Throws an Error when the bytes of an extent no longer match its checksum. */
 export async function rewriteExtents(threads: Threads, fd: number, extents: readonly CheckedExtent[]): Promise<void> {
-  const bad = mismatchesOf(unwrap(await threads.inspect(verifyTask(fd, extents, true))));
-  if (bad.length > 0) throw new Error(`${bad.length} written ranges were lost by a failed sync`);
+  const mismatches = mismatchesOf(unwrap(await threads.inspect(verifyTask(fd, extents, true))));
+  if (mismatches.length > 0) throw new Error(`${mismatches.length} written ranges were lost by a failed sync`);
 }
 
 function verifyTask(fd: number, extents: readonly CheckedExtent[], rewrite: boolean): InspectTask {

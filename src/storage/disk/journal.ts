@@ -10,16 +10,17 @@
  *     | u64        | u64       | u32   | u32    | u64   | u32    | u32     |   record 1 …
  *     0            8           16      20       24      32       36       40
  *
- *     zeros up to the file's size: room that appends fill without changing the size
+ *     zeros up to the size of the file: appends fill them without changing the size
  *
- * A record's own crc32 covers its bytes 0-31 and starts from the header's crc32, so that a record of another upload's journal,
- * come here with a stale block of the disk, is invalid. So are zeros.
+ * The crc32 of a record covers its bytes 0-31 and continues the crc32 of the header. So a record from the journal of another upload,
+ * left in a stale block of the disk, is invalid. Zeros are invalid, too.
  *
- * A record that the disk damaged costs none behind it: all are of one size. One flipped bit is put right, for exactly one flip makes the
- * checksum fit again. What cannot be put right is counted. What follows the last intact record is an append that a crash cut off.
+ * All records have one size, so a damaged record does not affect those after it. A single flipped bit is repaired: exactly one flip makes
+ * the checksum match again. Records that cannot be repaired are counted. Bytes after the last intact record are an append that a crash
+ * interrupted.
  *
- * Everything in the header follows from the id: a damaged header is known by its crc32 and written again, and the records, which
- * are bound to it, tell whether they belong to this upload.
+ * The header depends only on the id. Its crc32 reveals damage, and it is then written again. The checksums of the records show whether
+ * they belong to this upload.
  */
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { crc32 } from '../../protocol/crc32.ts';
@@ -31,13 +32,14 @@ const MAGIC = 'LADINGMF';
 const HEADER_CRC = 36;
 const RECORD_CRC = 32;
 const FLAG_SYNCED = 1;
-/** Damaged records of one journal that are looked at bit by bit; a disk that damaged more is not to be trusted with them. */
+/** Maximum number of damaged records of one journal that are repaired. A disk that damaged more is not trustworthy. */
 const MAX_REPAIRS = 64;
 
-/** Room is made in steps: a block first, then as much again as there is, up to 64 KiB at a time. */
+/** A journal grows by one block first, then by its own size, by 64 KiB at most. */
 const FIRST_STEP = 4096;
 const LAST_STEP = 64 * 1024;
 
+/** The header of the journal of an upload, 40 bytes. */
 export function encodeHeader(id: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES);
   bytes.set(Buffer.from(MAGIC, 'latin1'), 0);
@@ -48,7 +50,7 @@ export function encodeHeader(id: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The records one after the other, followed by `padding` zeros. */
+/** The bytes of the records, followed by `padding` zeros. */
 export function encodeRecords(id: string, records: readonly ManifestRecord[], padding = 0): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(records.length * RECORD_BYTES + padding);
   const view = new DataView(bytes.buffer);
@@ -65,19 +67,20 @@ export function encodeRecords(id: string, records: readonly ManifestRecord[], pa
   return bytes;
 }
 
+/** The content of a journal. */
 export interface DecodedJournal {
   records: ManifestRecord[];
-  /** Records that are damaged beyond repair, with intact ones behind them. */
+  /** Number of records that are damaged beyond repair and followed by intact ones. */
   lost: number;
-  /** Bytes of the header and the records up to the last that counts. */
+  /** Bytes of the header and of all records up to the last valid one. */
   length: number;
   /** The header must be written again. */
   headerDamaged: boolean;
-  /** Something other than zeros follows the last record that counts: it must be cut before anything is appended. */
+  /** Bytes other than zeros follow the last valid record. They must be cut off before the next append. */
   trailing: boolean;
 }
 
-/** What can be read of a journal. Throws for an intact header that is not this upload's or of a version unknown here. */
+/** Decodes a journal. Throws an Error for an intact header of another upload or of an unknown version. */
 export function decodeJournal(id: string, bytes: Uint8Array): DecodedJournal {
   const headerDamaged = !checkHeader(id, bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -109,7 +112,7 @@ function isIntact(bytes: Uint8Array, view: DataView, at: number, seed: number): 
   return view.getUint32(at + RECORD_CRC) === crc32(bytes.subarray(at, at + RECORD_CRC), seed);
 }
 
-/** The record that one flipped bit made of this; null when it is more than one. */
+/** Repairs a record with one flipped bit. Null when more than one bit is wrong. */
 function repairRecord(damaged: Uint8Array, seed: number): ManifestRecord | null {
   const bytes = Uint8Array.from(damaged);
   const view = new DataView(bytes.buffer);
@@ -124,7 +127,7 @@ function repairRecord(damaged: Uint8Array, seed: number): ManifestRecord | null 
   return null;
 }
 
-/** The size that a file should have to hold `length` bytes with room for more. */
+/** The file size that holds `length` bytes and leaves space for appends. */
 export function roomFor(length: number, allocated: number): number {
   if (length <= allocated) return allocated;
   const step = Math.min(Math.max(allocated, FIRST_STEP), LAST_STEP);
@@ -136,12 +139,12 @@ function decodeRecord(view: DataView, at: number): ManifestRecord | null {
   const end = Number(view.getBigUint64(at + 8));
   const time = Number(view.getBigUint64(at + 24));
   if (start > end || !Number.isSafeInteger(end) || !Number.isSafeInteger(time)) return null;
-  // The pad is not under the checksum; anything else than zeros in it is damage all the same.
+  // The checksum does not cover the padding. Any other byte than zero in it is damage, too.
   if (view.getUint32(at + 36) !== 0) return null;
   return { start, end, crc32: view.getUint32(at + 16), synced: (view.getUint32(at + 20) & FLAG_SYNCED) !== 0, time };
 }
 
-/** False when the header is damaged or not whole. */
+/** False when the header is damaged or incomplete. */
 function checkHeader(id: string, bytes: Uint8Array): boolean {
   if (bytes.length < HEADER_BYTES) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);

@@ -1,4 +1,4 @@
-/** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
+/** The journals on the disk: when they are written and synced. For their format see `journal.ts`. */
 import type { JournalDamage, Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import type { FileDirectories } from './directories.ts';
 import { guarded } from './directory/failures.ts';
@@ -14,11 +14,11 @@ export interface DiskManifestsOptions {
   layout: Layout;
   directories: FileDirectories;
   states: FileStates;
-  /** Descriptors kept open unused. */
+  /** Maximum number of unused descriptors that stay open. */
   idleHandles: number;
-  /** The last stop was not clean: what is read may not be on stable storage and is put there first. */
+  /** The last stop was not clean: a journal may not be on stable storage, so it is synced when it is first read. */
   afterUncleanStop: boolean;
-  /** Called when a journal was read in which the disk had damaged records. */
+  /** Called when a journal with damaged records was read. */
   onDamage?(id: string, found: JournalDamage): void;
 }
 
@@ -27,7 +27,7 @@ interface Loaded {
   journal: JournalState;
 }
 
-/** A sync failed, which is worse than a write that did. */
+/** A failed sync, which is worse than a failed write: it also affects earlier records. */
 class FailedSync extends Error {}
 
 export class DiskManifests implements ManifestStore {
@@ -90,7 +90,7 @@ export class DiskManifests implements ManifestStore {
         }
       },
       sync: () => guarded(() => this.sync(id)),
-      // Descriptors are taken for each operation; there is nothing to let go.
+      // Each operation acquires its own descriptor.
       release: () => undefined,
     };
   }
@@ -101,7 +101,7 @@ export class DiskManifests implements ManifestStore {
       try {
         await this.#replace(id, records);
       } catch (error) {
-        // The name may stand for the one or the other; the next use finds out.
+        // The name may refer to the old or the new journal. The next use reads it again.
         this.#states.of(id).journal = null;
         throw error;
       }
@@ -114,7 +114,7 @@ export class DiskManifests implements ManifestStore {
     await this.#withHandle(id, async (fd) => {
       const journal = await this.#journal(id, fd);
       if (!journal.unsynced) return;
-      // Before the sync: what is appended while it runs needs another one.
+      // Before the sync: a record that is appended during it needs another sync.
       journal.unsynced = false;
       try {
         await this.#datasync(fd);
@@ -127,7 +127,7 @@ export class DiskManifests implements ManifestStore {
     await this.#directories.sync(id);
   }
 
-  /** The file is removed: who holds the journal now writes into nothing. */
+  /** Forgets the journal of a removed file. Operations that hold it now write to the unlinked file. */
   forget(id: string): void {
     this.#handles.drop(id);
   }
@@ -168,7 +168,7 @@ export class DiskManifests implements ManifestStore {
     try {
       await writeFileDurably(this.#disk, manifest, bytes, { tmp: this.#layout.tmp });
     } finally {
-      // Even after a failure: the name may stand for the new file already.
+      // Also after a failure: the name may already refer to the new file.
       this.#handles.drop(id);
     }
     this.#states.of(id).journal = { length, allocated: bytes.length, unsynced: false };
@@ -183,12 +183,12 @@ export class DiskManifests implements ManifestStore {
   }
 
   /**
-   * A record whose append failed may be on the disk all the same. It must not be found at the next start: other bytes may have
-   * come for its range by then. While that cannot be made sure, nothing is written to this upload.
+   * Rolls back a failed append. The record may be on the disk nevertheless. The next start must not find it, because other bytes may have
+   * arrived for its range by then. Until the roll-back succeeds, nothing is written to this upload.
    */
   async #rollBack(id: string, error: unknown): Promise<void> {
     const state = this.#states.of(id);
-    // After a failed sync the system may take for stored what is not, the records before included: those need new ground.
+    // After a failed sync the system may consider earlier records stored that are not. So all of them are written to a new file.
     const undo = error instanceof FailedSync ? () => this.#rewriteRecords(id) : () => this.#truncate(id);
     state.undo = async () => {
       await undo();
@@ -211,7 +211,7 @@ export class DiskManifests implements ManifestStore {
     await this.#replace(id, records);
   }
 
-  /** What is known of the journal; read from the disk the first time. */
+  /** The state of the journal. Reads it from the disk the first time. */
   async #journal(id: string, fd: number): Promise<JournalState> {
     return this.#states.get(id)?.journal ?? (await this.#load(id, fd)).journal;
   }
@@ -224,7 +224,7 @@ export class DiskManifests implements ManifestStore {
     return decodeJournal(id, bytes.subarray(0, got)).records;
   }
 
-  /** Once for all who ask at the same time: an append must not find the journal being repaired by somebody else. */
+  /** Concurrent callers share one load: an append must not run while another caller repairs the journal. */
   #load(id: string, fd: number): Promise<Loaded> {
     let loading = this.#loading.get(id);
     if (loading === undefined) {

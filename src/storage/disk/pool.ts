@@ -1,8 +1,8 @@
 /**
- * The threads: a pool for segments, one thread for long reads so that a digest over a terabyte never delays a chunk, and one for
- * short reads, begun when first needed, so that the Content-Digest of a chunk does not wait for that terabyte either. Every
- * option is stated; Piscina's own are an unbounded queue and one and a half threads a core. No job is ever aborted: Piscina
- * would end the whole thread, and with it the other jobs in it.
+ * The worker threads: a pool for segments, one thread for long reads, and one for short reads that is started when it is first needed. So
+ * a digest over a terabyte delays neither a chunk nor the Content-Digest of a chunk. Every option is set, because the defaults of Piscina
+ * are an unbounded queue and one and a half threads per core. No job is ever aborted: Piscina would end the whole thread with its other
+ * jobs.
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -13,22 +13,22 @@ import { LadingError } from '../../errors.ts';
 import { lengthOf } from '../../protocol/extents.ts';
 
 export interface PoolOptions {
-  /** Threads for segments; default one a core. */
+  /** Threads for segments. Default: one per core. */
   workers?: number;
-  /** Jobs that may wait for a segment thread. The buffers bound them long before; this is the last fence. */
+  /** Maximum number of jobs that wait for a segment thread. A last limit: the buffers limit them much earlier. */
   maxQueue?: number;
 }
 
-/** What storage asks of threads; tests put a failing one in between. */
+/** The jobs that storage runs in threads. Tests wrap it to inject failures. */
 export interface Threads {
-  /** The task's buffer is transferred and comes back in the outcome. */
+  /** Transfers the buffer of the task. The outcome returns it. */
   segment(task: SegmentTask): Promise<SegmentOutcome>;
   inspect(task: InspectTask): Promise<InspectOutcome>;
-  /** Waits for running segments; long reads get `INSPECT_GRACE_MS`, they change nothing and can be done again. */
+  /** Waits for running segments, and up to `INSPECT_GRACE_MS` for reads, which change nothing and can be repeated. */
   close(): Promise<void>;
 }
 
-/** Measured best for 64 KiB chunks: a thread finds its next job without waiting for the main thread. */
+/** Fastest for 64 KiB chunks when measured: a thread finds its next job without waiting for the main thread. */
 const TASKS_PER_WORKER = 4;
 const MAX_QUEUE = 65_536;
 const MAX_INSPECTIONS = 16_384;
@@ -41,10 +41,11 @@ const NO_READ: InspectTask = {
   parts: [],
   prefix: new Uint8Array(0),
 };
-/** Reads up to so much are short. */
+/** Reads up to this size are short. */
 const SHORT_READ_BYTES = 64 * 1024 ** 2;
 const IDLE_THREAD_MS = 60_000;
 
+/** Starts the worker threads. */
 export function startThreads(options: PoolOptions = {}): Threads {
   const segments = pool(
     'segment',
@@ -54,8 +55,8 @@ export function startThreads(options: PoolOptions = {}): Threads {
   );
   const longReads = pool('inspect', 1, 1, MAX_INSPECTIONS);
   const shortReads = pool('inspect', 1, 1, MAX_INSPECTIONS, 0);
-  // Nothing to do, one for each thread: done when all of them have loaded their code.
-  const begun = Promise.allSettled([
+  // One empty job per thread: they are done when all threads have loaded their modules.
+  const started = Promise.allSettled([
     ...Array.from({ length: segments.options.minThreads }, () => segments.run(NO_SEGMENT)),
     longReads.run(NO_READ),
   ]);
@@ -75,8 +76,8 @@ export function startThreads(options: PoolOptions = {}): Threads {
   }
 
   async function close(): Promise<void> {
-    // Node 20 can crash when a thread is ended while it loads its modules.
-    await Promise.race([begun, delay(START_GRACE_MS)]);
+    // Node 20 can crash when a thread is terminated while it loads its modules.
+    await Promise.race([started, delay(START_GRACE_MS)]);
     await Promise.all(running);
     await segments.destroy();
     await Promise.race([Promise.all(reading), delay(INSPECT_GRACE_MS)]);
@@ -115,7 +116,7 @@ function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: n
     maxQueue,
     atomics: 'sync',
     recordTiming: false,
-    // The jobs need nothing of the environment, and it holds secrets.
+    // The jobs need no environment variable, and some contain secrets.
     env: {},
     execArgv: [],
     // Descriptors belong to the main thread; workers only use them.
@@ -125,11 +126,11 @@ function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: n
 
 function assertAccepting(closed: boolean, pool: Piscina): void {
   if (closed)
-    throw new LadingError('shutting_down', 'The server is stopping; send the chunk again when it is back.', {
+    throw new LadingError('shutting_down', 'The server is stopping. Send the chunk again when it is available.', {
       retry_after: 5,
     });
   if (pool.queueSize >= pool.options.maxQueue) {
-    throw new LadingError('overloaded', 'The server has too much to do; try again soon.', { retry_after: 1 });
+    throw new LadingError('overloaded', 'The server is overloaded. Try again soon.', { retry_after: 1 });
   }
 }
 

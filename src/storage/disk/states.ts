@@ -1,55 +1,58 @@
-/** What this process knows about a stored file and no stat() tells. Small, kept only for files that are being written. */
+/** What this process knows about files that are being written and cannot be read from the disk: which bytes are synced. */
 import { crc32Combine } from '../../protocol/crc32.ts';
 import type { Extent } from '../../protocol/extents.ts';
 
-/** Bytes that went to the part and how they check. */
+/** A range that was written to a part, and the CRC-32 of its bytes. */
 export interface WrittenExtent extends Extent {
   crc32: number;
 }
 
-/** The number of the last write to the part that extended this extent. */
 interface FreshExtent extends WrittenExtent {
+  /** The number of the last write that extended this extent. */
   writeNumber: number;
 }
 
+/** The state of one file. */
 export interface FileState {
-  /** Writes that went to the part, and how many of them the last good sync covered. */
+  /** Number of writes to the part, and how many of them the last successful sync covered. */
   written: number;
   synced: number;
-  /** What was written since the last good sync, disjoint; null when it cannot be told any more. */
+  /** Disjoint extents written since the last successful sync. Null: unknown. */
   fresh: FreshExtent[] | null;
-  /** A sync failed: the system may hold bytes for stored that are not. They are written again before the next one. */
+  /** A sync failed, so the system may consider bytes stored that are not. They are written again before the next sync. */
   needsRewrite: boolean;
-  /** Takes back a journal append that failed half way; set only while that is not done. */
+  /** Rolls back a failed append to the journal. Null: nothing to roll back. */
   undo: (() => Promise<void>) | null;
   journal: JournalState | null;
 }
 
+/** The state of the journal of a file. */
 export interface JournalState {
-  /** Bytes of header and valid records: where the next record goes. */
+  /** Bytes of the header and the valid records. The next record is written at this offset. */
   length: number;
-  /** The file's size; zeros from `length` on. */
+  /** Size of the journal file. Zeros fill it from `length` on. */
   allocated: number;
-  /** Appends since the last sync. */
+  /** True when a record was appended since the last sync. */
   unsynced: boolean;
 }
 
-/** Extents remembered a file; chunks that follow each other are one. */
+/** Maximum number of fresh extents per file. Consecutive chunks form one extent. */
 const MAX_FRESH = 256;
 
+/** The states of all files that are being written. */
 export class FileStates {
   readonly #states = new Map<string, FileState>();
   readonly #afterUncleanStop: boolean;
 
-  /** `distrust`: bytes that are there already may not be on stable storage. */
-  constructor(distrust: boolean) {
-    this.#afterUncleanStop = distrust;
+  /** @param afterUncleanStop the last stop was not clean, so existing bytes may not be on stable storage */
+  constructor(afterUncleanStop: boolean) {
+    this.#afterUncleanStop = afterUncleanStop;
   }
 
   of(id: string): FileState {
     let state = this.#states.get(id);
     if (state === undefined) {
-      // With distrust there is one write that nobody synced and nobody remembers.
+      // After an unclean stop, count one unknown write that was not synced.
       const written = this.#afterUncleanStop ? 1 : 0;
       const fresh = this.#afterUncleanStop ? null : [];
       state = { written, synced: 0, fresh, needsRewrite: false, undo: null, journal: null };
@@ -58,19 +61,19 @@ export class FileStates {
     return state;
   }
 
-  /** Notes that `extents` went to the part. */
+  /** Records that `extents` were written to the part. */
   recordWrite(id: string, extents: readonly WrittenExtent[]): void {
     const state = this.of(id);
     state.written += 1;
     for (const extent of extents) addFresh(state, extent);
   }
 
-  /** Notes that nothing lies behind `size` any more. */
+  /** Records that the part was truncated to `size`. */
   recordTruncation(id: string, size: number): void {
     const state = this.of(id);
     state.written += 1;
     const kept = state.fresh?.filter(({ start }) => start < size) ?? null;
-    // Part of an extent went, and a CRC-32 cannot be cut in two.
+    // An extent lost its end, and the CRC-32 of the rest is unknown.
     state.fresh = kept?.some(({ end }) => end >= size) ? null : kept;
   }
 
@@ -78,7 +81,7 @@ export class FileStates {
     return this.#states.get(id);
   }
 
-  /** There is no part any more; what is known of the journal matters only while it waits for a sync. */
+  /** Records that the part was sealed. The state of its journal is kept only while the journal waits for a sync. */
   recordSeal(id: string): void {
     const journal = this.#states.get(id)?.journal ?? null;
     this.#states.delete(id);
@@ -89,19 +92,19 @@ export class FileStates {
     this.#states.delete(id);
   }
 
-  /** Files with bytes or records that no sync covers yet. */
+  /** Ids of the files with bytes or records that no sync has covered. */
   unsynced(): string[] {
     return [...this.#states].filter(([, s]) => s.written > s.synced || s.journal?.unsynced === true).map(([id]) => id);
   }
 }
 
 function addFresh(state: FileState, { start, end, crc32 }: WrittenExtent): void {
-  const { written: turn, fresh } = state;
+  const { written: writeNumber, fresh } = state;
   if (fresh === null) return;
-  // Bytes that count are never written twice: what lies under these belonged to a chunk that was refused.
+  // Committed bytes are never written twice, so any bytes under this extent belonged to a refused chunk.
   const others = fresh.filter((other) => other.end < start || other.start > end);
   const under = fresh.length - others.length;
-  // Some of it may belong to another chunk, and a CRC-32 cannot be cut in two.
+  // An extent that is only partly overwritten may hold bytes of another chunk, and the CRC-32 of the rest is unknown.
   const partly = under > 0 && fresh.some((f) => f.start <= end && f.end >= start && (f.start < start || f.end > end));
   if (partly || others.length >= MAX_FRESH) {
     state.fresh = null;
@@ -109,16 +112,16 @@ function addFresh(state: FileState, { start, end, crc32 }: WrittenExtent): void 
   }
   const before = others.find((other) => other.end + 1 === start);
   if (before === undefined) {
-    others.push({ start, end, crc32, writeNumber: turn });
+    others.push({ start, end, crc32, writeNumber });
   } else {
     before.crc32 = crc32Combine(before.crc32, crc32, end - start + 1);
     before.end = end;
-    before.writeNumber = turn;
+    before.writeNumber = writeNumber;
   }
   state.fresh = others;
 }
 
-/** What a good sync covers: everything that was written before it began. */
+/** To be called before a sync, and `done` after its success. The sync covers all writes before the call. */
 export function beginSync(state: FileState): { done(): void } {
   const { written } = state;
   return {
@@ -126,15 +129,12 @@ export function beginSync(state: FileState): { done(): void } {
       state.synced = Math.max(state.synced, written);
       state.needsRewrite = false;
       if (state.synced === state.written) state.fresh = [];
-      else state.fresh = state.fresh?.filter(({ writeNumber: turn }) => turn > written) ?? null;
+      else state.fresh = state.fresh?.filter(({ writeNumber }) => writeNumber > written) ?? null;
     },
   };
 }
 
-/**
- * One run at a time; everybody who asks while one is under way shares the next. That is what makes a hundred chunks cost two
- * syncs instead of a hundred.
- */
+/** Runs one operation at a time. All requests during a run share the next run, so that a hundred chunks cost two syncs instead of a hundred. */
 export class SharedRun {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | null = null;

@@ -23,9 +23,9 @@ import { FileStates } from './states.ts';
 
 export interface DiskStoreOptions {
   dataDir: string;
-  /** Threads for segments; default one a core. */
+  /** Threads for segments. Default: one per core. */
   workers?: number;
-  /** Descriptors kept open unused, for parts, blobs and manifests each. Default 256. */
+  /** Unused descriptors kept open for parts, for blobs and for manifests. Default: 256 of each. */
   idleHandles?: number;
   /** Default: the real file system. */
   disk?: Disk;
@@ -33,17 +33,17 @@ export interface DiskStoreOptions {
   threads?: Threads;
 }
 
-/** What the disk stores. The documents are texts here; `storage/lowdb` makes a catalog and collections of them. */
+/** An open data directory. Its documents are texts; `storage/lowdb` makes a catalog and collections of them. */
 export interface DiskStore extends Omit<Store, 'openCatalog' | 'openCollection'> {
-  /** Where the catalog keeps its documents, by file id. */
+  /** The documents of the catalog, by file id. */
   fileDocuments: DiskDocuments;
-  /** Where the small documents of a collection are kept, by their id. */
+  /** The small documents of a collection, by id. */
   documents(collection: CollectionName): DiskDocuments;
 }
 
 const IDLE_HANDLES = 256;
 
-/** True when a server has kept its data there. */
+/** True when a server has stored its data there. */
 export async function hasData(dataDir: string, disk = realDisk): Promise<boolean> {
   const found = await nullIfAbsent(disk.readdir(new Layout(dataDir).files));
   return found !== null;
@@ -55,7 +55,10 @@ export async function ownerOf(dataDir: string): Promise<number | null> {
   return found?.uid ?? null;
 }
 
-/** @throws Error when another server uses the directory, with a message for the operator */
+/**
+ * Locks and opens a data directory, and repairs what a crash left.
+ * @throws DirectoryInUse while another server uses it; Error with a message for the operator when it cannot be used
+ */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const plainDisk = options.disk ?? realDisk;
   const layout = new Layout(options.dataDir);
@@ -66,32 +69,32 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     });
   });
   const lock = await lockEvenWhenFull(plainDisk, layout);
-  const presence = new DirectoryWatch({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
-  await presence.measure();
-  lock.onHeartbeat((failed) => void presence.onHeartbeat(failed));
-  const disk = watchedDisk(plainDisk, presence);
+  const watch = new DirectoryWatch({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
+  await watch.measure();
+  lock.onHeartbeat((failed) => void watch.onHeartbeat(failed));
+  const disk = watchedDisk(plainDisk, watch);
   try {
     const directories = new FileDirectories(disk, layout);
     const wasClean = await prepare(disk, layout, directories);
-    await presence.watch(directoriesOf(layout));
+    await watch.watch(directoriesOf(layout));
     await reserveSpare(disk, layout);
     const auditLog = await DiskAuditLog.open(disk, layout);
-    return assemble({ ...options, disk }, layout, directories, { lock, presence, wasClean, auditLog });
+    return assemble({ ...options, disk }, layout, directories, { lock, watch, wasClean, auditLog });
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-/** In the temporary directory, which every start empties. */
+/** A file in the temporary directory, which every start empties. */
 const PROBE = 'probe';
 
-/** A few blocks: a start writes a lock, and perhaps a journal that recovery corrects. */
+/** Enough for a start, which writes a lock, and perhaps a journal that recovery corrects. */
 const SPARE_BYTES = 64 * 1024;
 
 /**
- * A server whose disk is full must still start, or nobody could delete anything. So a little room is set aside while there is some, and
- * released when the disk is full.
+ * Locks the directory. A server must start on a full disk, too: otherwise nobody could delete anything. So the server reserves a little
+ * space while it can, and this function releases it when the disk is full.
  */
 async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   try {
@@ -103,19 +106,19 @@ async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   }
 }
 
-/** Best effort: on a full disk it is missing until the next start. Zeros would suffice on file systems that do not compress. */
+/** Best effort: on a full disk the reserve is missing until the next start. The bytes are random because file systems may compress zeros. */
 async function reserveSpare(disk: Disk, layout: Layout): Promise<void> {
   if ((await readWhole(disk, layout.spare).catch(() => null))?.length === SPARE_BYTES) return;
   await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);
 }
 
-/** Those that are there as long as a server runs. */
+/** The directories that exist as long as a server runs. */
 function directoriesOf(layout: Layout): string[] {
   const collections = COLLECTIONS.map((name) => layout.collection(name));
   return [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files];
 }
 
-/** Makes the directories that are missing and puts in order what a crash left behind; true when there was no crash. */
+/** Creates missing directories and removes leftovers of a crash. Resolves with true when the last stop was clean. */
 async function prepare(disk: Disk, layout: Layout, directories: FileDirectories): Promise<boolean> {
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
@@ -129,7 +132,7 @@ async function prepare(disk: Disk, layout: Layout, directories: FileDirectories)
     for (const directory of [...collections, layout.audit]) await disk.syncDir(directory);
   }
   if (known.has('clean')) {
-    // From here on the directory is in use: a crash before the next clean stop must show.
+    // From here on the directory is in use, and a crash before the next clean stop must be noticed.
     await disk.unlink(layout.clean);
     await disk.syncDir(layout.root);
   }
@@ -142,21 +145,21 @@ function assemble(
   options: DiskStoreOptions & { disk: Disk },
   layout: Layout,
   directories: FileDirectories,
-  opened: { lock: Lock; presence: DirectoryWatch; wasClean: boolean; auditLog: DiskAuditLog },
+  opened: { lock: Lock; watch: DirectoryWatch; wasClean: boolean; auditLog: DiskAuditLog },
 ): DiskStore {
-  const { lock, presence, wasClean, auditLog } = opened;
+  const { lock, watch, wasClean, auditLog } = opened;
   const { disk } = options;
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
   const states = new FileStates(!wasClean);
   const threads = options.threads ?? startThreads(options.workers === undefined ? {} : { workers: options.workers });
   const damage = { repaired: 0, lost: 0 };
-  let tellDamage: (id: string, found: JournalDamage) => void = () => {};
+  let damageListener: (id: string, found: JournalDamage) => void = () => {};
   const manifests = new DiskManifests({
     ...{ disk, layout, directories, states, idleHandles, afterUncleanStop: !wasClean },
     onDamage: (id, found) => {
       damage.repaired += found.repaired;
       damage.lost += found.lost;
-      tellDamage(id, found);
+      damageListener(id, found);
     },
   });
   const blobs = new DiskBlobs({
@@ -200,13 +203,13 @@ function assemble(
     gauges: () => ({
       journal_records_repaired_total: damage.repaired,
       journal_records_lost_total: damage.lost,
-      disk_free_bytes: presence.free ?? Number.NaN,
+      disk_free_bytes: watch.free ?? Number.NaN,
     }),
     onJournalDamage: (listener) => {
-      tellDamage = listener;
+      damageListener = listener;
     },
-    health: () => presence.health,
-    lost: presence.lost,
+    health: () => watch.health,
+    lost: watch.lost,
     secret: (name, make) => secret(disk, layout, name, make),
     secretBox: (name) => secretBox(disk, layout, name),
     close,
@@ -248,7 +251,7 @@ async function secret(disk: Disk, layout: Layout, name: string, make: () => Uint
   const file = layout.secret(name);
   const stored = await readWhole(disk, file);
   if (stored !== null && stored.length > 0) {
-    // What it signs must outlive the power, also when the process that made it did not come to this.
+    // The process that made the secret may have ended before this sync. Signatures must survive a power failure.
     await disk.syncDir(layout.secrets);
     return stored;
   }

@@ -1,5 +1,5 @@
 /**
- * The catalog: one document a file on disk, an index of all of them in memory.
+ * The catalog: one document per file on the disk, and an index of all documents in memory.
  *
  *     byId     id → document
  *     owners   owner → names, sorted        found by binary search: listing pages and prefixes
@@ -23,7 +23,7 @@ interface Owner {
   slots: Map<string, Slot>;
 }
 
-/** Reads every document; resolves when the catalog is ready. */
+/** Opens the catalog. Reads every document before it resolves. */
 export async function openLowdbCatalog(options: LowdbCatalogOptions): Promise<LowdbCatalog> {
   const catalog = new LowdbCatalog(options);
   await catalog.load();
@@ -36,11 +36,11 @@ export class LowdbCatalog implements Catalog {
   readonly #byId = new Map<string, FileDocument>();
   readonly #open = new Map<string, FileDocument>();
   readonly #owners = new Map<string, Owner>();
-  /** Ids of pieces: their bytes are their file's. */
+  /** Ids of the blobs that hold bytes of files with several blobs. */
   readonly #pieces = new Set<string>();
-  /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
+  /** Ids of documents that could not be read. They count as existing, so that recovery does not remove their bytes. */
   readonly #damaged = new Set<string>();
-  /** Newer id → older ids: documents replaced or ended by another one that are still there. */
+  /** Newer id → older ids: documents that the newer one replaced or ended, and that are still on the disk. */
   readonly #superseded = new Map<string, string[]>();
   readonly #listeners: CatalogListener[] = [];
 
@@ -58,15 +58,12 @@ export class LowdbCatalog implements Catalog {
         this.#onDamaged(id, error);
       },
     );
-    // In the order of the names, so that each goes to the end of its list.
+    // In the order of the names, so that each name is appended to its list.
     const kept = this.#withoutObsolete(found).sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const document of kept) this.#index(document);
   }
 
-  /**
-   * Ids of documents that a crash kept from disappearing: a newer one replaces them. Found at the start; the caller removes
-   * their bytes.
-   */
+  /** Ids of documents that a newer one replaced, and that a crash left on the disk. The caller removes their bytes. */
   obsolete(): string[] {
     return [...this.#superseded.values()].flat();
   }
@@ -95,21 +92,21 @@ export class LowdbCatalog implements Catalog {
   async put(document: FileDocument): Promise<void> {
     const copy = Object.freeze({ ...document });
     await this.#documents.put(copy.id, copy, () => {
-      const over = this.#endedWith(copy);
-      for (const document of over) this.#unindex(document);
-      if (over.length > 0) {
+      const ended = this.#endedWith(copy);
+      for (const document of ended) this.#unindex(document);
+      if (ended.length > 0) {
         const before = this.#superseded.get(copy.id) ?? [];
-        this.#superseded.set(copy.id, [...before, ...over.map((document) => document.id)]);
+        this.#superseded.set(copy.id, [...before, ...ended.map((document) => document.id)]);
       }
       this.#index(copy);
     });
-    // The new document is the truth by now, and says itself that the old one is not.
+    // The new document is stored and names the old ones, so a failure here loses nothing: the next start ignores them.
     await this.#removeSuperseded(copy.id).catch(() => undefined);
   }
 
   /**
-   * What is there is looked at when the write begins, for what was removed before must not come back, not even until a second write
-   * corrects the first. A file that replaces this one during the write says so itself, and removes the document afterwards.
+   * Reads the document when the write begins: a document that was removed before must not reappear, not even until a later write. A file
+   * that replaces this one during the write names it, and removes the document afterwards.
    */
   async amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void> {
     let before: FileDocument | undefined;
@@ -123,7 +120,7 @@ export class LowdbCatalog implements Catalog {
   }
 
   async remove(id: string): Promise<void> {
-    // Before the document that says they are obsolete: otherwise they would come back.
+    // Before the document that marks them as obsolete: otherwise they would reappear at the next start.
     await this.#removeSuperseded(id);
     await this.#documents.remove(id, () => {
       const document = this.#byId.get(id);
@@ -145,7 +142,7 @@ export class LowdbCatalog implements Catalog {
     for (const older of this.#superseded.get(id) ?? []) {
       await this.#removeSuperseded(older);
       await this.#documents.remove(older, () => {
-        const left = this.#superseded.get(id)?.filter((one) => one !== older) ?? [];
+        const left = this.#superseded.get(id)?.filter((other) => other !== older) ?? [];
         if (left.length > 0) this.#superseded.set(id, left);
         else this.#superseded.delete(id);
       });
@@ -157,7 +154,7 @@ export class LowdbCatalog implements Catalog {
     return { sealed: slot?.sealed ?? null, open: slot?.open ?? null };
   }
 
-  /** What is there no longer once this document is. */
+  /** The documents that cease to exist when this one is stored. */
   #endedWith(document: FileDocument): FileDocument[] {
     return endedIds(document).flatMap((id) => {
       const old = this.#byId.get(id);
@@ -167,7 +164,7 @@ export class LowdbCatalog implements Catalog {
 
   #index(document: FileDocument): void {
     const before = this.#byId.get(document.id);
-    // A sealed file of which only a word changes neither goes nor comes.
+    // The bytes are the same and only other fields changed: listeners are not called.
     const same = before !== undefined && sameVersion(before, document);
     if (before !== undefined) this.#unindex(before, same);
     this.#byId.set(document.id, document);
@@ -183,7 +180,7 @@ export class LowdbCatalog implements Catalog {
     if (slot === undefined) {
       slot = { sealed: null, open: null };
       owner.slots.set(place, slot);
-      // A piece of files to come is no file, so no listing has it.
+      // Lists do not contain partial uploads: they are parts of files, not files.
       if (!document.resource?.partial && !document.aside) owner.names.add(document.name);
     }
     slot[document.state] = document;
@@ -206,7 +203,7 @@ export class LowdbCatalog implements Catalog {
     if (owner.slots.size === 0) this.#owners.delete(document.owner);
   }
 
-  /** Leaves out what a crash kept from disappearing, and of two documents that claim one place the older. */
+  /** Leaves out documents that were replaced before a crash, and the older one of two documents that claim one name. */
   #withoutObsolete(found: FileDocument[]): FileDocument[] {
     const replacedBy = new Map<string, FileDocument>();
     for (const document of found) {
@@ -221,7 +218,7 @@ export class LowdbCatalog implements Catalog {
       }
       const place = JSON.stringify([document.owner, placeOf(document), document.state]);
       const other = places.get(place);
-      // Nothing says that it was replaced, so nobody may take it for a leftover: a person has to look.
+      // No document says that this one was replaced, so its bytes must not be removed. An operator has to decide.
       if (other !== undefined) this.#markConflict(other);
       places.set(place, document);
     }
@@ -234,23 +231,23 @@ export class LowdbCatalog implements Catalog {
   }
 }
 
-/** Both sealed, with the same bytes. */
+/** True when both are sealed and have the same bytes. */
 function sameVersion(a: FileDocument, b: FileDocument): boolean {
   return a.state === 'sealed' && b.state === 'sealed' && a.id === b.id && a.size === b.size && a.crc32 === b.crc32;
 }
 
-/** Ids of the sealed document that this one replaces, and of the open ones that end with it. */
+/** Ids of the sealed document that this one replaces and of the open ones that it ends. */
 function endedIds({ state, replaces, ends = [] }: FileDocument): string[] {
   if (state !== 'sealed') return [];
   return replaces === null ? ends : [replaces, ...ends];
 }
 
-/** Its key among an owner's slots: the name, unless it waits for that beside others. No name of a file holds a control character. */
+/** The key of a document in its owner's slots: the name, or the id of an upload that waits for the name. File names hold no control characters. */
 function placeOf({ id, name, aside }: FileDocument): string {
   return aside ? `\0${id}` : name;
 }
 
-/** Two files that claim one name. */
+/** True for two files that claim one name. */
 function samePlace(a: FileDocument, b: FileDocument): boolean {
   return a.id !== b.id && a.owner === b.owner && a.name === b.name;
 }

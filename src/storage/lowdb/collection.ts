@@ -1,4 +1,4 @@
-/** Small documents of one kind: one file each on disk, all of them in memory. */
+/** Small documents of one kind: each in a file of its own, and all of them in memory. */
 import type { Collection } from '../../contracts/collection.ts';
 import type { DocumentKind, DocumentReports } from '../../contracts/store.ts';
 import { type DocumentFiles, Documents } from './documents.ts';
@@ -7,7 +7,7 @@ export interface LowdbCollectionOptions<T> extends Omit<DocumentKind<T>, 'name'>
   files: DocumentFiles;
 }
 
-/** Reads every document; resolves when the collection is ready. */
+/** Opens a collection. Reads every document before it resolves. */
 export async function openLowdbCollection<T extends object>(
   options: LowdbCollectionOptions<T>,
 ): Promise<LowdbCollection<T>> {

@@ -1,23 +1,24 @@
 /**
- * A collection of small documents, each its own file, each behind lowdb with an adapter of ours: lowdb's own file adapter does
- * not sync and keeps everything in one growing file.
+ * Small documents as JSON, each in a file of its own. Each document goes through lowdb with an adapter of this module: the file adapter
+ * of lowdb does not sync, and keeps all documents in one growing file.
  */
 import { type Adapter, Low } from 'lowdb';
 import type { Check, OnCorrectedDocument, OnDamaged } from '../../contracts/store.ts';
 import { KeyedQueues } from '../queues.ts';
 
-/**
- * Where documents are kept as text, by key. `write` is atomic, and durable when it resolves; `remove` is durable when it
- * resolves and says whether there was one; `list` may name keys without a document, for which `read` gives null.
- */
+/** Stores documents as text, by key. */
 export interface DocumentFiles {
+  /** The keys of all documents. May also contain keys without a document. */
   list(): Promise<string[]>;
+  /** Null if the document does not exist. */
   read(key: string): Promise<string | null>;
+  /** Atomic; durable when it resolves. */
   write(key: string, text: string): Promise<void>;
+  /** Durable when it resolves. False if the document did not exist. */
   remove(key: string): Promise<boolean>;
 }
 
-/** Files read at the same time at the start. */
+/** Number of files that a start reads at the same time. */
 const READERS = 16;
 
 class DocumentAdapter<T> implements Adapter<T> {
@@ -45,11 +46,12 @@ class DocumentAdapter<T> implements Adapter<T> {
   }
 }
 
+/** The documents of one kind on the disk. Writes of one document run one after the other. */
 export class Documents<T extends object> {
   readonly #files: DocumentFiles;
   readonly #check: Check<T>;
   readonly #onCorrected: OnCorrectedDocument;
-  /** Two writes of one document never overtake each other. */
+  /** Runs writes of one document one after the other. */
   readonly #queues = new KeyedQueues();
 
   constructor(files: DocumentFiles, check: Check<T>, onCorrected: OnCorrectedDocument = () => {}) {
@@ -58,14 +60,14 @@ export class Documents<T extends object> {
     this.#check = check;
   }
 
-  /** Reads every document; what cannot be read or understood goes to `onDamaged`. */
-  async load(take: (key: string, document: T) => void, onDamaged: OnDamaged): Promise<void> {
+  /** Reads every document. Calls `onDamaged` for those that cannot be read or parsed. */
+  async load(onDocument: (key: string, document: T) => void, onDamaged: OnDamaged): Promise<void> {
     const keys = (await this.#files.list()).reverse();
     const reader = async (): Promise<void> => {
       for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
         try {
           const document = await this.#read(key);
-          if (document !== null) take(key, document);
+          if (document !== null) onDocument(key, document);
         } catch (error) {
           onDamaged(key, error instanceof Error ? error : new Error(String(error)));
         }
@@ -74,28 +76,29 @@ export class Documents<T extends object> {
     await Promise.all(Array.from({ length: READERS }, reader));
   }
 
-  /** `then` runs after the write, before the next one of the same key. */
-  put(key: string, document: T, then: () => void): Promise<void> {
+  /** Writes a document. Calls `onWritten` after the write and before the next write of the same key. */
+  put(key: string, document: T, onWritten: () => void): Promise<void> {
     return this.#queues.run(key, async () => {
       await new Low<T>(this.#adapter(key), document).write();
-      then();
+      onWritten();
     });
   }
 
-  /** As `put`, with a document made in the step before the write, when no other write of the key runs; null: nothing is written. */
-  change(key: string, make: () => T | null, then: (document: T) => void): Promise<void> {
+  /** As `put`. Calls `make` for the document right before the write, when no other write of the key runs. Null: nothing is written. */
+  change(key: string, make: () => T | null, onWritten: (document: T) => void): Promise<void> {
     return this.#queues.run(key, async () => {
       const document = make();
       if (document === null) return;
       await new Low<T>(this.#adapter(key), document).write();
-      then(document);
+      onWritten(document);
     });
   }
 
-  remove(key: string, then: () => void): Promise<boolean> {
+  /** Removes a document. Calls `onRemoved` before the next write of the same key. False if the document did not exist. */
+  remove(key: string, onRemoved: () => void): Promise<boolean> {
     return this.#queues.run(key, async () => {
       const existed = await this.#files.remove(key);
-      then();
+      onRemoved();
       return existed;
     });
   }

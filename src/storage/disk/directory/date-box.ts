@@ -1,10 +1,11 @@
-/** Where the server keeps the time of its last run: one line of JSON. */
+/** The file with the time of the last run of the server: one line of JSON. */
 import type { DateBox, StoredTime } from '../../../contracts/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import { readWhole, writeFileDurably } from '../io/durable.ts';
 import { guarded } from './failures.ts';
 import type { Layout } from './layout.ts';
 
+/** Opens the file with the time of the last run. */
 export function dateBox(disk: Disk, { date: file, tmp }: Layout): DateBox {
   return {
     read: async () => parseTime(Buffer.from((await guarded(() => readWhole(disk, file))) ?? []).toString('utf8')),
@@ -12,7 +13,7 @@ export function dateBox(disk: Disk, { date: file, tmp }: Layout): DateBox {
   };
 }
 
-/** Null for what is no time. Earlier versions wrote the date alone. */
+/** Parses the content of the file. Null if it is invalid. Earlier versions wrote only the date. */
 function parseTime(text: string): StoredTime | null {
   const value = parseJson(text);
   if (isTime(value)) return { date: value, ahead: 0, latest: 0, steady: value, boot: null, uptime: 0 };

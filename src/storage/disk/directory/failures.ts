@@ -1,4 +1,4 @@
-/** What a failing disk means to a client. The system's own words stay in `cause`: they name paths. */
+/** Turns errors of the disk into errors for clients. The message of the system stays in `cause`, because it names paths. */
 import { LadingError } from '../../../errors.ts';
 import { codeOf } from '../io/disk.ts';
 import { confirmAbsence, OUT_OF_SPACE } from './watch.ts';
@@ -11,34 +11,34 @@ function toLadingError(error: unknown): LadingError {
   if (OUT_OF_SPACE.has(code)) {
     return new LadingError(
       'insufficient_storage',
-      'The server has no room for these bytes; what was stored before is safe. Make room and try again.',
+      'The disk of the server is full. Everything stored before is safe. Delete files and try again.',
       {},
       { cause: error },
     );
   }
-  if (code === 'ENOENT') return new LadingError('not_found', 'There is no such file.', {}, { cause: error });
+  if (code === 'ENOENT') return new LadingError('not_found', 'The file does not exist.', {}, { cause: error });
   if (DESCRIPTORS.has(code)) {
     return new LadingError(
       'overloaded',
-      'Too many files are open at once; try again soon.',
+      'The server has too many files open. Try again soon.',
       { retry_after: 1 },
       { cause: error },
     );
   }
   return new LadingError(
     'internal',
-    'The server could not read or write its storage. Try again; if it happens again, ask the operator of the server.',
+    'The server could not read or write its storage. Try again. If the error persists, contact the operator of the server.',
     {},
     { cause: error },
   );
 }
 
-/** Runs `work`; whatever it throws comes out as a LadingError. */
+/** Runs `work` and turns every error into a LadingError. */
 export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // "No such file" is the server's own fault when the whole directory is not there any more.
+    // When the whole data directory is lost, "no such file" is a failure of the server and not an answer.
     throw toLadingError(
       await confirmAbsence(error).then(
         () => error,

@@ -1,19 +1,19 @@
 /**
- * Every path of the data directory, and nowhere else.
+ * All paths of the data directory. No other file builds them.
  *
  *     <data dir>/v1/                      the version of the format is in the path
- *       lock                              who uses the directory
- *       clean                             there after a clean stop only
- *       date                              how late it was when the server ran last, in milliseconds
- *       spare                             room that a start on a full disk makes use of
- *       tmp/                              what is being written or thrown away; emptied at every start
- *       files/<aa>/<id>/                  one directory a file; <aa> is the first two digits of the id
+ *       lock                              names the server that uses the directory
+ *       clean                             exists only after a clean stop
+ *       date                              the time of the last run, in milliseconds
+ *       spare                             space that a start on a full disk releases
+ *       tmp/                              files being written or removed; emptied at every start
+ *       files/<aa>/<id>/                  one directory per file; <aa> is the first two digits of the id
  *         file.json                       its document
- *         part                            its bytes while they arrive
- *         blob                            its bytes once sealed; empty when they lie in pieces, which have directories of their own
+ *         part                            its bytes, while it is an upload
+ *         blob                            its bytes, once it is sealed; empty if other blobs hold them
  *         manifest                        the journal of its chunks
  *       <collection>/<id>.json            small documents: clients, people, sign-ins, …
- *       audit/<YYYY-MM>.jsonl             what happened in that month, a line each
+ *       audit/<YYYY-MM>.jsonl             the audit log of that month, one line per entry
  *       secrets/<name>                    mode 0600
  */
 import * as path from 'node:path';
@@ -24,6 +24,7 @@ const AUDIT_FILE = /^(\d{4}-(?:0[1-9]|1[0-2]))\.jsonl$/;
 
 const SHARD = /^[0-9a-f]{2}$/;
 
+/** The paths of one stored file. */
 export interface FilePaths {
   directory: string;
   document: string;
@@ -34,6 +35,7 @@ export interface FilePaths {
   shard: string;
 }
 
+/** The paths of one data directory. */
 export class Layout {
   readonly dataDir: string;
   readonly root: string;
@@ -63,7 +65,7 @@ export class Layout {
     return path.join(this.files, name);
   }
 
-  /** Throws a RangeError for what is not an id: ids are made here, a foreign one is a mistake of the program. */
+  /** Throws a RangeError for an invalid id. */
   file(id: string): FilePaths {
     assertFileId(id);
     const shard = this.shard(id.slice(0, 2));
@@ -98,17 +100,17 @@ export class Layout {
   }
 }
 
-/** The month (`YYYY-MM`) of a file of the audit log; null for anything else that lies there. */
+/** The month (`YYYY-MM`) of a file of the audit log. Null for any other file. */
 export function auditMonthOf(fileName: string): string | null {
   return AUDIT_FILE.exec(fileName)?.[1] ?? null;
 }
 
-/** True for the name of one of the 256 directories that ids are spread over, so that no directory grows without bound. */
+/** True for the name of one of the 256 directories that ids are spread over, so that no directory grows too large. */
 export function isShard(name: string): boolean {
   return SHARD.test(name);
 }
 
-/** The id of the document that a file of a collection is; null for anything else that lies there. */
+/** The id of the document in a file of a collection. Null for any other file. */
 export function documentIdOf(fileName: string): string | null {
   const id = fileName.endsWith('.json') ? fileName.slice(0, -'.json'.length) : '';
   return isDocumentId(id) ? id : null;

@@ -1,17 +1,17 @@
 /**
- * One server a data directory.
+ * The lock of a data directory: at most one server uses the directory.
  *
- * The lock is a file that names its holder. It comes into being by `link`, which is atomic and refuses when it is there. A holder
- * that died leaves it behind; then it must be replaced, and by one newcomer only:
+ * The lock is a file that names its holder. It is created by `link`, which is atomic and fails when the file exists. A holder that
+ * crashes leaves the file behind. Exactly one newcomer may then replace it:
  *
- *     lock          { nonce N, holder dead }
- *     lock.N        who may replace *that* lock: a lock itself, made in the same way
+ *     lock          { nonce N, dead holder }
+ *     lock.N        a lock on the right to replace that lock, created in the same way
  *
- * Only who holds `lock.N` may replace a lock with nonce N, and after getting it looks again whether the lock still has it. So two
- * newcomers who both saw the dead holder end with one replacing it and the other one finding a living holder.
+ * Only the holder of `lock.N` may replace a lock with nonce N. It first checks again that the lock still has this nonce. So when two
+ * newcomers find the same dead holder, one replaces it and the other one finds a living holder.
  *
- * Is a holder alive? In the same boot and pid namespace: if the process of that number has that start time. From an earlier boot
- * of the same machine: no. Otherwise (another host or container on shared storage) nobody can ask, but a living holder changes
+ * A holder of the same boot and pid namespace is alive if the process with its number has its start time. A holder of an earlier boot of
+ * the same machine is dead. Any other holder (another host or container on shared storage) cannot be asked. But a living holder changes
  * the file every two seconds, so a newcomer watches it for a while.
  */
 import { randomBytes } from 'node:crypto';
@@ -22,35 +22,35 @@ import { readWhole, writeFully } from '../io/durable.ts';
 
 const HEARTBEAT_MS = 2_000;
 const WATCH_MS = 7_000;
-/** Enough to get past holders that come and go; each turn ends in a lock or in a living holder. */
+/** Attempts to acquire a lock whose holder keeps changing. */
 const MAX_ATTEMPTS = 50;
 
 interface Holder {
   nonce: string;
   pid: number;
-  /** Start time of the process in the system's ticks; empty where the system does not say. */
+  /** Start time of the process in ticks of the system. Empty if unknown. */
   started: string;
-  /** Where the pid means something; each empty where the system does not say. */
+  /** The scope in which the pid is valid. Each is empty if unknown. */
   machine: string;
   boot: string;
   namespace: string;
 }
 
 export interface Lock {
-  /** False once the file at the lock's path is another one, or none. Rejects when that cannot be found out. */
+  /** False once the lock file was removed or replaced. Rejects when the file cannot be checked. */
   isMine(): Promise<boolean>;
-  /** Calls the listener after each beat; `failed`: it could not be written. */
+  /** Calls the listener after each heartbeat. `failed`: the heartbeat could not be written. */
   onHeartbeat(listener: (failed: boolean) => void): void;
-  /** Lets another server in. */
+  /** Removes the lock. */
   release(): Promise<void>;
 }
 
 export interface LockOptions {
-  /** How long a holder that nobody can ask about is watched, in milliseconds. */
+  /** How long to watch a holder on another machine for a heartbeat, in milliseconds. */
   watchMs?: number;
 }
 
-/** Another server has the data directory. */
+/** Another server uses the data directory. */
 export class DirectoryInUse extends Error {
   override readonly name = 'DirectoryInUse';
 
@@ -59,22 +59,22 @@ export class DirectoryInUse extends Error {
   }
 }
 
-/** Throws `DirectoryInUse` while another server has it. */
+/** Acquires the lock at `path`. Throws `DirectoryInUse` while another server holds it. */
 export async function acquireLock(disk: Disk, path: string, options: LockOptions = {}): Promise<Lock> {
-  const me = await describeSelf();
-  await take(disk, path, me, options.watchMs ?? WATCH_MS);
+  const self = await describeSelf();
+  await take(disk, path, self, options.watchMs ?? WATCH_MS);
   const fd = await disk.open(path, 'r+');
   const own = await identityOf(path);
-  const beat = startHeartbeat(disk, fd, me);
+  const heartbeat = startHeartbeat(disk, fd, self);
   const isMine = async (): Promise<boolean> => {
-    // A copy of the directory has a lock that says the same.
-    return (await identityOf(path)) === own && (await readHolder(realDisk, path))?.holder.nonce === me.nonce;
+    // A copy of the directory has a lock with the same content, so the identity of the file counts, too.
+    return (await identityOf(path)) === own && (await readHolder(realDisk, path))?.holder.nonce === self.nonce;
   };
   return {
     isMine,
-    onHeartbeat: (listener) => beat.listen(listener),
+    onHeartbeat: (listener) => heartbeat.listen(listener),
     release: async () => {
-      await beat.stop();
+      await heartbeat.stop();
       await disk.close(fd);
       if (await isMine()) await disk.unlink(path);
     },
@@ -82,54 +82,54 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
 }
 
 /**
- * What crashed newcomers left beside the lock. Only for its holder: the nonces that those guards speak of never come back, so
- * a server that finds one removed, or acquires one again, finds the lock changed as well.
+ * True for files that crashed newcomers left beside the lock. Only the holder may remove them. That is safe because a nonce is never used
+ * again: a newcomer that loses its `lock.N`, or acquires it again, also finds that the lock has changed.
  */
 export function isLockLeftover(name: string): boolean {
   return /^lock([.]|.*[.]tmp$)/.test(name);
 }
 
-/** Which file or directory is at `path`, whatever is in it; null: none. */
+/** Device and inode of the file or directory at `path`. Null if it does not exist. */
 export async function identityOf(path: string): Promise<string | null> {
   try {
     const { dev, ino } = await fs.stat(path, { bigint: true });
     return `${dev} ${ino}`;
   } catch (error) {
-    // ENOTDIR: there is a file where a directory was.
+    // ENOTDIR: a file has replaced one of the directories above.
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;
   }
 }
 
-/** Makes `path` mine, or throws. */
-async function take(disk: Disk, path: string, me: Holder, watchMs: number): Promise<void> {
-  for (let turn = 0; turn < MAX_ATTEMPTS; turn += 1) {
-    if (await createIfAbsent(disk, path, me)) return;
+/** Creates or replaces the lock at `path`. Throws when another server holds it. */
+async function take(disk: Disk, path: string, self: Holder, watchMs: number): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+    if (await createIfAbsent(disk, path, self)) return;
     const seen = await readHolder(disk, path);
     if (seen === null) continue;
-    if (await isAlive(disk, path, seen, me, watchMs)) {
+    if (await isAlive(disk, path, seen, self, watchMs)) {
       throw new DirectoryInUse(seen.holder.pid);
     }
     const guard = `${path}.${seen.holder.nonce}`;
-    await take(disk, guard, me, watchMs);
+    await take(disk, guard, self, watchMs);
     try {
       if ((await readHolder(disk, path))?.holder.nonce !== seen.holder.nonce) continue;
-      await replace(disk, path, me);
+      await replace(disk, path, self);
       return;
     } finally {
       await disk.rm(guard);
     }
   }
-  throw new Error('data directory is in use: its lock changes hands all the time');
+  throw new Error('data directory is in use: the holder of its lock keeps changing');
 }
 
-async function createIfAbsent(disk: Disk, path: string, me: Holder): Promise<boolean> {
-  const temporary = await writeTemporary(disk, path, me);
+async function createIfAbsent(disk: Disk, path: string, self: Holder): Promise<boolean> {
+  const temporary = await writeTemporary(disk, path, self);
   try {
     await disk.link(temporary, path);
     return true;
   } catch (error) {
-    // ENOENT: a server that got the lock meanwhile tidies up.
+    // ENOENT: another server got the lock and removed leftovers.
     if (codeOf(error) === 'EEXIST' || codeOf(error) === 'ENOENT') return false;
     throw error;
   } finally {
@@ -137,16 +137,16 @@ async function createIfAbsent(disk: Disk, path: string, me: Holder): Promise<boo
   }
 }
 
-async function replace(disk: Disk, path: string, me: Holder): Promise<void> {
-  await disk.rename(await writeTemporary(disk, path, me), path);
+async function replace(disk: Disk, path: string, self: Holder): Promise<void> {
+  await disk.rename(await writeTemporary(disk, path, self), path);
 }
 
-async function writeTemporary(disk: Disk, path: string, me: Holder): Promise<string> {
+async function writeTemporary(disk: Disk, path: string, self: Holder): Promise<string> {
   const temporary = `${path}-${randomBytes(8).toString('hex')}.tmp`;
   const fd = await disk.open(temporary, 'wx+');
   try {
-    await writeFully(disk, fd, encode(me, 0), 0);
-    // A power loss must not leave a lock that names nobody.
+    await writeFully(disk, fd, encode(self, 0), 0);
+    // A power loss must not leave an empty lock.
     await disk.datasync(fd);
   } finally {
     await disk.close(fd);
@@ -154,7 +154,7 @@ async function writeTemporary(disk: Disk, path: string, me: Holder): Promise<str
   return temporary;
 }
 
-/** Always the same length, so that a beat overwrites exactly the previous one. */
+/** The content of a lock file. All heartbeats of a holder have one length, so that each overwrites the previous one exactly. */
 function encode(holder: Holder, beat: number): Uint8Array {
   return Buffer.from(`${JSON.stringify({ ...holder, beat: String(beat).padStart(12, '0') })}\n`, 'utf8');
 }
@@ -179,7 +179,7 @@ function parseHolder(text: string): Holder {
   };
   const nonce = field('nonce');
   return {
-    // One that cannot be read is nobody's; it gets watched, and then replaced.
+    // The holder of an unreadable lock is unknown: it is watched for heartbeats and then replaced.
     nonce: /^[0-9a-f]{16}$/.test(nonce) ? nonce : 'damaged',
     pid: Number(field('pid')),
     started: field('started'),
@@ -193,14 +193,14 @@ async function isAlive(
   disk: Disk,
   path: string,
   seen: { holder: Holder; text: string },
-  me: Holder,
+  self: Holder,
   watchMs: number,
 ): Promise<boolean> {
   const { holder } = seen;
-  if (holder.boot === me.boot && holder.namespace === me.namespace && holder.machine === me.machine) {
+  if (holder.boot === self.boot && holder.namespace === self.namespace && holder.machine === self.machine) {
     return holder.started === '' ? isRunning(holder.pid) : (await startOf(holder.pid)) === holder.started;
   }
-  if (holder.machine === me.machine && holder.boot !== me.boot && (await machineId()) !== '') return false;
+  if (holder.machine === self.machine && holder.boot !== self.boot && (await machineId()) !== '') return false;
   await new Promise((resolve) => setTimeout(resolve, watchMs));
   const later = await readHolder(disk, path);
   return later !== null && later.text !== seen.text;
@@ -230,26 +230,26 @@ async function machineId(): Promise<string> {
   return (await fs.readFile('/etc/machine-id', 'utf8').catch(() => '')).trim();
 }
 
-/** Start time of a process; empty when there is no such process or no /proc. */
+/** Start time of a process. Empty if the process does not exist, or the system has no /proc. */
 async function startOf(pid: number): Promise<string> {
   const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The name in parentheses may hold spaces and parentheses itself; field 22 is the 20th after it.
+  // The name in parentheses may itself contain spaces and parentheses. Field 22 is the 20th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  // A zombie holds nothing any more.
+  // A zombie holds no lock.
   return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
 }
 
 function startHeartbeat(
   disk: Disk,
   fd: number,
-  me: Holder,
+  self: Holder,
 ): { listen(listener: (failed: boolean) => void): void; stop(): Promise<void> } {
   let count = 0;
   let listener: (failed: boolean) => void = () => {};
   let last: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     count += 1;
-    last = writeFully(disk, fd, encode(me, count), 0).then(
+    last = writeFully(disk, fd, encode(self, count), 0).then(
       () => listener(false),
       () => listener(true),
     );

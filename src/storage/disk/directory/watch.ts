@@ -1,30 +1,30 @@
 /**
- * Is the data directory still where it was, and still this server's?
+ * Detects that the data directory was moved, unmounted or replaced.
  *
- * A person may move it, unmount what it lies on, or start another server in its place. A path then leads to nothing or to somebody else's
- * files, and "there is no such file" is not a fact about the file any more. The lock tells the difference: it carries a number of this
- * server's own. The directories in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
- * are open already go on, for they are still those of the directory that was moved.
+ * After that, paths lead nowhere or to files of another server, and "no such file" says nothing about a file. The lock shows the
+ * difference, because it contains a nonce of this server. The directories inside are watched, too: each can be moved or mounted over by
+ * itself. A lost directory stays lost for this process. From then on no name is opened, created or removed. Files that are already open
+ * remain usable, because they still belong to the directory that was moved.
  */
 import type { StorageHealth } from '../../../contracts/store.ts';
 import { canWrite, codeOf, type Disk, freeBytes, probeWrite } from '../io/disk.ts';
 import { identityOf } from './lock.ts';
 
-/** Less than this, in bytes, is no room for an upload. */
+/** Free bytes below which the disk counts as full. */
 const MIN_FREE_BYTES = 4 * 1024 * 1024;
 
-/** The system's codes for a disk, a quota or a file that can take no more. */
+/** Error codes of the system for a full disk, an exhausted disk quota, or a file of maximum size. */
 export const OUT_OF_SPACE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
-/** Errors of a watched disk that say "no such file", and who can tell whether that is believable. */
+/** ENOENT errors of a watched disk → the watch that can confirm that the file is absent. */
 const origins = new WeakMap<Error, DirectoryWatch>();
 
 export interface DirectoryWatchOptions {
-  /** The directory whose free room counts. */
+  /** A path on the disk whose free space is measured. */
   root: string;
-  /** Name of a file on it that nobody else uses: whether it can be made is looked at now and then. */
+  /** Path of a file that is created and removed to check that the disk accepts writes. No other code uses it. */
   probe: string;
-  /** True while the lock at its path is this server's. Rejects when that cannot be found out. */
+  /** True while this server holds the lock at its path. Rejects when the lock cannot be checked. */
   isMine(): Promise<boolean>;
 }
 
@@ -32,14 +32,14 @@ export class DirectoryWatch {
   readonly #root: string;
   readonly #probe: string;
   readonly #isMine: () => Promise<boolean>;
-  /** Bytes; null while unknown. */
+  /** In bytes; null while unknown. */
   #free: number | null = null;
   #health: StorageHealth = 'ok';
   #checking: Promise<void> | null = null;
-  /** Directories that must stay the ones they are: the path → which one it is. */
+  /** Watched directories: path → identity. */
   readonly #directories = new Map<string, string>();
   #resolveLost: () => void = () => {};
-  /** Resolves when the directory is lost; else never. */
+  /** Resolves when the directory is lost. Otherwise it never resolves. */
   readonly lost: Promise<void>;
 
   constructor({ root, probe, isMine }: DirectoryWatchOptions) {
@@ -55,7 +55,7 @@ export class DirectoryWatch {
     return this.#health;
   }
 
-  /** Room on the disk in bytes, as the last beat found it; null while unknown. */
+  /** Free space of the disk in bytes, as the last heartbeat measured it. Null while unknown. */
   get free(): number | null {
     return this.#free;
   }
@@ -64,7 +64,7 @@ export class DirectoryWatch {
     return this.#health === 'lost';
   }
 
-  /** From now on the directories must stay the ones that they are. */
+  /** Watches more directories: from now on the data directory is lost when one of them is replaced. */
   async watch(directories: readonly string[]): Promise<void> {
     for (const directory of directories) {
       const identity = await identityOf(directory);
@@ -72,7 +72,7 @@ export class DirectoryWatch {
     }
   }
 
-  /** Looks at the lock and the directories now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
+  /** Checks the lock and all watched directories now. Concurrent calls share one check. Throws ESTALE when the data directory is lost. */
   async confirm(): Promise<void> {
     this.#checking ??= this.#check().finally(() => {
       this.#checking = null;
@@ -81,7 +81,7 @@ export class DirectoryWatch {
     if (this.isLost) throw stale();
   }
 
-  /** The same for the lock and the directories above a path alone, for what is asked often. */
+  /** As `confirm`, but checks only the lock and the directories above a path. For frequent calls. */
   async confirmAbove(path: string): Promise<void> {
     const above = [...this.#directories].filter(([directory]) => path.startsWith(`${directory}/`));
     if (!(await this.#areUnchanged(above))) this.#setLost();
@@ -89,12 +89,12 @@ export class DirectoryWatch {
     if (this.isLost) throw stale();
   }
 
-  /** Looks how much room there is. */
+  /** Measures the free space of the disk. */
   async measure(): Promise<void> {
     this.#free = await freeBytes(this.#root).catch(() => null);
   }
 
-  /** After each beat of the lock. `failed`: the beat could not be written. */
+  /** Updates the health. To be called after each heartbeat of the lock. `failed`: the heartbeat could not be written. */
   async onHeartbeat(failed: boolean): Promise<void> {
     await this.confirm().catch(() => undefined);
     if (this.isLost) return;
@@ -111,7 +111,7 @@ export class DirectoryWatch {
 
   async #check(): Promise<void> {
     if (this.isLost) return;
-    // A look that fails proves nothing; the next one may succeed.
+    // A failed check proves nothing. The next one may succeed.
     const mine = await this.#isMine().catch(() => true);
     if (!mine || !(await this.#areUnchanged([...this.#directories]))) this.#setLost();
   }
@@ -130,17 +130,17 @@ export class DirectoryWatch {
   }
 }
 
-/** Fails, and says so by its code. */
+/** The error of every operation on a lost directory. */
 function stale(): Error {
   return Object.assign(new Error('the data directory was moved, replaced or unmounted'), { code: 'ESTALE' });
 }
 
-/** Throws ESTALE when `error` says "no such file" and the whole directory is lost; else does nothing. */
+/** Throws ESTALE when `error` is an ENOENT of a watched disk whose data directory is lost. Otherwise does nothing. */
 export async function confirmAbsence(error: unknown): Promise<void> {
   if (error instanceof Error) await origins.get(error)?.confirm();
 }
 
-/** The same disk, which touches no name once the directory is lost and makes no directory where the directory was. */
+/** Wraps a disk. Once the data directory is lost, every operation on a name fails with ESTALE, and nothing is created at its old path. */
 export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
   const unlessLost = <T>(work: () => Promise<T>): Promise<T> => {
     if (presence.isLost) return Promise.reject(stale());
@@ -149,7 +149,7 @@ export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
       throw error;
     });
   };
-  /** For names that were there a moment ago: that one is missing is rare, and must not pass for its removal. */
+  /** For operations on names that should exist. A missing name is rare, so it is always confirmed. */
   const change = (work: () => Promise<void>): Promise<void> =>
     unlessLost(work).catch(async (error: unknown) => {
       await confirmAbsence(error);
@@ -163,7 +163,7 @@ export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
     size: (fd) => disk.size(fd),
     truncate: (fd, size) => disk.truncate(fd, size),
     datasync: (fd) => disk.datasync(fd),
-    // It makes the missing directories above, too: also those of a directory that is somewhere else now.
+    // mkdir also creates missing parents. It must not create them anew where a moved data directory was.
     mkdir: (path) => unlessLost(() => presence.confirmAbove(path).then(() => disk.mkdir(path))),
     readdir: (path) => unlessLost(() => disk.readdir(path)),
     rename: (from, to) => change(() => disk.rename(from, to)),

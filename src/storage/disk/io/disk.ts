@@ -1,59 +1,60 @@
 /**
- * The operations that storage asks of a file system, few enough that a test can stand in for all of them: one that fails the
- * n-th, one that forgets what was never synced. Descriptors are plain numbers because worker threads use them too.
+ * The operations that storage needs of a file system. They are few, so that tests can replace all of them: by a disk whose n-th operation
+ * fails, or by one that forgets what was never synced. Descriptors are numbers because worker threads use them, too.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-/** `r` read, `r+` read and write, `wx+` make new, read and write (EEXIST when there). */
+/** `r`: read. `r+`: read and write. `wx+`: create, read and write; EEXIST if the file exists. */
 export type OpenMode = 'r' | 'r+' | 'wx+';
 
 /** Operations on an open file. */
 export interface OpenFiles {
   open(path: string, mode: OpenMode, permissions?: number): Promise<number>;
   close(fd: number): Promise<void>;
-  /** Bytes read, possibly fewer than asked; 0 at the end. */
+  /** Number of bytes read. May be less than requested; 0 only at the end of the file. */
   read(fd: number, into: Uint8Array, position: number): Promise<number>;
-  /** Bytes written, possibly fewer than asked. */
+  /** Number of bytes written. May be less than requested. */
   write(fd: number, bytes: Uint8Array, position: number): Promise<number>;
   size(fd: number): Promise<number>;
   truncate(fd: number, size: number): Promise<void>;
-  /** Content, and the metadata needed to read it again, are on stable storage when it resolves (fdatasync). */
+  /** Makes the content, and the metadata needed to read it, durable (fdatasync). */
   datasync(fd: number): Promise<void>;
 }
 
 /** Operations on names. */
 export interface Names {
-  /** With the missing directories above it; no error when it is there. */
+  /** Creates a directory and its parents. Succeeds if it exists. */
   mkdir(path: string): Promise<void>;
   readdir(path: string): Promise<string[]>;
   rename(from: string, to: string): Promise<void>;
-  /** A second name for a file; EEXIST when `to` is there: the atomic "make if absent". */
+  /** Gives a file a second name, atomically. EEXIST if `to` exists. */
   link(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
-  /** A file or a whole directory; no error when there is nothing. */
+  /** Removes a file, or a directory with its content. Succeeds if it does not exist. */
   rm(path: string): Promise<void>;
-  /** The entries of a directory (what was made, renamed, unlinked in it) are on stable storage when it resolves. */
+  /** Makes the entries of a directory durable: what was created, renamed and unlinked in it. */
   syncDir(path: string): Promise<void>;
 }
 
+/** A file system. */
 export interface Disk extends OpenFiles, Names {}
 
 type Callback<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
 
-function call<T>(call: (done: Callback<T>) => void): Promise<T> {
+function call<T>(start: (done: Callback<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    call((error, value) => (error ? reject(error) : resolve(value)));
+    start((error, value) => (error ? reject(error) : resolve(value)));
   });
 }
 
-function callVoid(call: (done: (error: NodeJS.ErrnoException | null) => void) => void): Promise<void> {
+function callVoid(start: (done: (error: NodeJS.ErrnoException | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    call((error) => (error ? reject(error) : resolve()));
+    start((error) => (error ? reject(error) : resolve()));
   });
 }
 
-/** With the missing directories above it. Node's own recursive way never ends where the system says "no such directory" of one that it has. */
+/** Creates a directory and its parents. Node's recursive mkdir loops forever on systems that report ENOENT for an existing parent. */
 async function makeDirectory(directory: string): Promise<void> {
   const make = (): Promise<void> =>
     callVoid((done) => fs.mkdir(directory, 0o700, done)).catch((error: unknown) => {
@@ -89,19 +90,19 @@ export const realDisk: Disk = {
   syncDir: syncDirectory,
 };
 
-/** Room for files of this server where `path` lies, in bytes. */
+/** Free bytes for this process on the file system of `path`. */
 export async function freeBytes(path: string): Promise<number> {
   const { bavail, bsize } = await call<fs.StatsFs>((done) => fs.statfs(path, done));
   return bavail * bsize;
 }
 
 /**
- * Makes a small file and removes it again: some disks have free bytes and still take no file, for a quota or a lack of inodes.
- * @returns the system's code for why it could not; null when it could
+ * Creates a small file and removes it again. Some disks have free bytes and accept no file, because of a quota or a lack of inodes.
+ * @returns the error code of the system; null if it succeeded
  */
 export async function probeWrite(file: string): Promise<string | null> {
   try {
-    // One that a crash left, or a removal that failed, is simply used again.
+    // The file may exist, left by a crash or by a failed removal.
     const fd = await call<number>((done) => fs.open(file, 'w', 0o600, done));
     try {
       await call<number>((done) => fs.write(fd, Buffer.from('probe'), done));
@@ -115,9 +116,7 @@ export async function probeWrite(file: string): Promise<string | null> {
   }
 }
 
-/**
- * True when files can be made in every directory, as far as permissions and mounts say. One that is not there is another's business.
- */
+/** True if permissions and mounts allow this process to create files in every directory. Ignores directories that do not exist. */
 export async function canWrite(directories: Iterable<string>): Promise<boolean> {
   const { R_OK, W_OK, X_OK } = fs.constants;
   const codes = [...directories].map((directory) =>
@@ -127,29 +126,29 @@ export async function canWrite(directories: Iterable<string>): Promise<boolean> 
 }
 
 async function syncDirectory(path: string): Promise<void> {
-  // Windows cannot open a directory and orders its entries itself.
+  // Windows cannot open a directory, and makes its entries durable itself.
   if (process.platform === 'win32') return;
   const fd = await realDisk.open(path, 'r');
   try {
     await callVoid((done) => fs.fsync(fd, done));
   } catch (error) {
-    // Some network file systems have no sync of directories; there is nothing that could be done better on them.
+    // Some network file systems cannot sync directories. Nothing better can be done there.
     if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error;
   } finally {
     await realDisk.close(fd);
   }
 }
 
-/** The system's code of an error (`ENOENT`…); empty when it has none. */
+/** The code of a system error, such as `ENOENT`. Empty for other errors. */
 export function codeOf(error: unknown): string {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
   return typeof code === 'string' ? code : '';
 }
 
-/** What was asked for; null when it is not there. */
-export async function nullIfAbsent<T>(asked: Promise<T>): Promise<T | null> {
+/** Resolves with the result of the operation, or with null if it fails with ENOENT. */
+export async function nullIfAbsent<T>(operation: Promise<T>): Promise<T | null> {
   try {
-    return await asked;
+    return await operation;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
     throw error;

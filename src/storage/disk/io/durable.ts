@@ -1,19 +1,19 @@
-/** Ways to put bytes and names on stable storage so that after a crash there is either the old state or the new one. */
+/** Durable writes: after a crash, a file has either its old content or its new one. */
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
 import { codeOf, type Disk } from './disk.ts';
 
-/** Writes all of `bytes`; a short write goes on where it stopped. */
+/** Writes all of `bytes`. Continues after a short write. */
 export async function writeFully(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     const written = await disk.write(fd, done === 0 ? bytes : bytes.subarray(done), position + done);
-    if (written === 0) throw Object.assign(new Error('the system wrote nothing'), { code: 'EIO' });
+    if (written === 0) throw Object.assign(new Error('the system wrote no bytes'), { code: 'EIO' });
     done += written;
   }
 }
 
-/** Fills `into`; the number of bytes read is less only at the end of the file. */
+/** Fills `into`. Resolves with the number of bytes read, which is smaller only at the end of the file. */
 export async function readFully(disk: Disk, fd: number, into: Uint8Array, position: number): Promise<number> {
   let done = 0;
   while (done < into.length) {
@@ -41,20 +41,20 @@ export async function readWhole(disk: Disk, file: string): Promise<Uint8Array | 
   }
 }
 
-/** A name in the temporary directory that nobody else has. */
+/** A unique path in the temporary directory. */
 export function temporaryName(tmp: string, of: string): string {
   return path.join(tmp, `${path.basename(of)}.${randomBytes(8).toString('hex')}`);
 }
 
 export interface DurableWrite {
-  /** On the same file system as the file; emptied at every start. */
+  /** The temporary directory: on the same file system as the file, and emptied at every start. */
   tmp: string;
   permissions?: number;
 }
 
 /**
- * Makes or replaces a file, atomically and durably. The commit points in order: write, sync, rename, sync directory. Up to the
- * rename the old content stays; after the last one the new content is certain. The temporary file is gone after a failure.
+ * Creates or replaces a file, atomically and durably: write, sync, rename, sync the directory. Until the rename the file has its old
+ * content. After the sync of the directory the new content is durable. A failure removes the temporary file.
  */
 export async function writeFileDurably(
   disk: Disk,
@@ -73,7 +73,7 @@ export async function writeFileDurably(
     }
     await disk.rename(temporary, file);
   } catch (error) {
-    // Best effort: what stays behind is removed at the next start.
+    // Best effort: the next start removes what is left.
     await disk.rm(temporary).catch(() => undefined);
     throw error;
   }

@@ -1,12 +1,12 @@
 /**
- * Open descriptors by key, shared while in use and kept for a while after: ten thousand open uploads need as many descriptors
- * as there are jobs running now, plus `idle` at most.
+ * Open descriptors by key, shared by concurrent users and kept open for a while afterwards. Ten thousand open uploads need only one
+ * descriptor per running operation, plus at most `idle` unused ones.
  *
  *     current: key → handle        what `acquire` finds
- *     idle:    handle, handle, …   of those, nobody's now; the one unused longest is first and is closed first
+ *     idle:    handle, handle, …   the unused ones among them; the longest unused is first, and is closed first
  *
- * A handle that was dropped (its file was removed or changed its name) is found no more; who holds it goes on using it, and the
- * last release closes it.
+ * `acquire` no longer finds a dropped handle (its file was removed or renamed). Its users continue to use it, and the last release
+ * closes it.
  */
 import type { Disk } from './disk.ts';
 
@@ -17,12 +17,14 @@ interface Handle {
   dropped: boolean;
 }
 
+/** The right to use a shared descriptor. */
 export interface Lease {
   readonly fd: number;
-  /** Once; the descriptor may be closed from then on. */
+  /** Ends the use. The descriptor may then be closed at any time. */
   release(): void;
 }
 
+/** A cache of open descriptors. */
 export class Handles {
   readonly #disk: Disk;
   readonly #limit: number;
@@ -31,7 +33,10 @@ export class Handles {
   readonly #idle = new Set<Handle>();
   readonly #closing = new Set<Promise<void>>();
 
-  /** `open` makes the descriptor of a key that is not open; `idle` is how many stay open unused. */
+  /**
+   * @param idle maximum number of unused descriptors that stay open
+   * @param open opens the descriptor of a key
+   */
   constructor(disk: Disk, idle: number, open: (key: string) => Promise<number>) {
     this.#disk = disk;
     this.#limit = idle;
@@ -49,7 +54,7 @@ export class Handles {
     return this.#lease(handle);
   }
 
-  /** Takes over a descriptor that is open already, unused for now. */
+  /** Adds a descriptor that is already open and not in use. */
   adopt(key: string, fd: number): void {
     this.drop(key);
     const handle = { key, fd: Promise.resolve(fd), users: 1, dropped: false };
@@ -81,7 +86,7 @@ export class Handles {
     return this.#current.has(key);
   }
 
-  /** The next `acquire` opens anew. */
+  /** Makes the next `acquire` of the key open a new descriptor. */
   drop(key: string): void {
     const handle = this.#current.get(key);
     if (handle === undefined) return;
@@ -90,12 +95,12 @@ export class Handles {
     if (this.#idle.delete(handle)) this.#close(handle);
   }
 
-  /** Descriptors that nobody uses now. */
+  /** Number of open descriptors that are not in use. */
   get idle(): number {
     return this.#idle.size;
   }
 
-  /** Closes what nobody uses and keeps nothing idle from now on. */
+  /** Closes unused descriptors, and every other one at its last release. */
   async close(): Promise<void> {
     for (const key of [...this.#current.keys()]) this.drop(key);
     await Promise.all(this.#closing);
@@ -115,7 +120,7 @@ export class Handles {
   }
 
   #close(handle: Handle): void {
-    // A failed close of a descriptor whose bytes were synced before, or are not needed, changes nothing.
+    // A failed close has no consequence: the bytes were synced before, or are not needed.
     const closing = handle.fd.then((fd) => this.#disk.close(fd)).catch(() => undefined);
     this.#closing.add(closing);
     void closing.finally(() => this.#closing.delete(closing));
