@@ -3,11 +3,11 @@
  * with `rm`. They are looked for once after the start, beside everything else, and whenever somebody reads one; what has come back is
  * noticed the next time somebody asks.
  */
+import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { eachOf } from './recover.ts';
 
 /** Files looked at together after the start: few, for nobody waits for it. */
 const AT_ONCE = 4;
@@ -88,7 +88,7 @@ export class DamagedFiles {
   startChecks(): void {
     const documents = this.#unchecked ?? [];
     this.#unchecked = null;
-    this.#checks = eachOf(documents, AT_ONCE, async (document) => {
+    this.#checks = forEachConcurrently(documents, AT_ONCE, async (document) => {
       // A failing disk says nothing of the file.
       if (!this.#stopped) await this.check(document).catch(() => undefined);
     });

@@ -2,6 +2,7 @@
  * What a start does before anything is served: journals are replayed, uploads that a stop interrupted are taken up again, and what
  * belongs to nobody is removed.
  */
+import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
@@ -53,14 +54,14 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     if (upload) recovered.uploads += 1;
   };
   const [waiting, others] = [documents.filter(({ aside }) => aside), documents.filter(({ aside }) => !aside)];
-  await eachOf(others, AT_ONCE, take);
+  await forEachConcurrently(others, AT_ONCE, take);
   // Those that wait for a name, in the order in which they began.
-  await eachOf(
+  await forEachConcurrently(
     waiting.sort((a, b) => a.createdAt - b.createdAt),
     1,
     take,
   );
-  await eachOf(deps.usage.filesBegunEarlier(), AT_ONCE, async ({ id, owner }) => {
+  await forEachConcurrently(deps.usage.filesBegunEarlier(), AT_ONCE, async ({ id, owner }) => {
     deps.assertNotStopping();
     const records = await deps.manifests.read(id).catch(() => []);
     deps.usage.received(owner, records);
@@ -120,17 +121,4 @@ async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRe
   if (doubtful.length === 0) return records;
   const bad = new Set((await deps.inspector.verify(id, doubtful)).map((index) => doubtful[index]));
   return records.filter((record) => !bad.has(record));
-}
-
-/** Runs `work` over all items, a few at a time. After a failure none is begun any more; it is thrown when all that run have ended. */
-export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const failures: unknown[] = [];
-  const lane = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined && failures.length === 0; item = items[next++]) {
-      await work(item).catch((error: unknown) => failures.push(error));
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
-  if (failures.length > 0) throw failures[0];
 }

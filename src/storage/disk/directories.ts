@@ -4,9 +4,13 @@
  *     files/ → <aa>/ → <id>/ → part, manifest, …      a name is durable once its directory and all those above are synced
  */
 
+import { forEachConcurrently } from '../../concurrent.ts';
 import { isFileId } from '../names.ts';
 import { isShard, type Layout } from './directory/layout.ts';
 import { type Disk, nullIfAbsent } from './io/disk.ts';
+
+/** Maximum number of concurrent syncs: twice the number of file system threads of Node, so that no thread is idle. */
+export const MAX_SYNCS = 8;
 
 /**
  * Tracks directories whose entries may not be on stable storage yet. Code that creates a name does so within `change`. Code that promises
@@ -109,18 +113,9 @@ export class FileDirectories {
    * before the server relies on them, for example by removing a replaced file.
    */
   async syncAll(): Promise<void> {
-    await inParallel(await this.ids(), (id) => this.#disk.syncDir(this.#layout.file(id).directory));
+    await forEachConcurrently(await this.ids(), MAX_SYNCS, (id) => this.#disk.syncDir(this.#layout.file(id).directory));
     const shards = (await this.#disk.readdir(this.#layout.files)).filter(isShard);
-    await inParallel(shards, (shard) => this.#disk.syncDir(this.#layout.shard(shard)));
+    await forEachConcurrently(shards, MAX_SYNCS, (shard) => this.#disk.syncDir(this.#layout.shard(shard)));
     await this.#disk.syncDir(this.#layout.files);
   }
-}
-
-/** Eight at a time: twice what Node's own threads can do, so that none of them waits. */
-export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
-  };
-  await Promise.all(Array.from({ length: 8 }, lane));
 }

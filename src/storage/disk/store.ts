@@ -2,12 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
+import { forEachConcurrently } from '../../concurrent.ts';
 import type { SecretBox } from '../../contracts/collection.ts';
 import type { JournalDamage } from '../../contracts/manifests.ts';
 import { COLLECTIONS, type CollectionName, type Store } from '../../contracts/store.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
-import { FileDirectories, inParallel } from './directories.ts';
+import { FileDirectories, MAX_SYNCS } from './directories.ts';
 import { dateBox } from './directory/date-box.ts';
 import { guarded } from './directory/failures.ts';
 import { documentIdOf, Layout } from './directory/layout.ts';
@@ -177,7 +178,7 @@ function assemble(
     if (options.threads === undefined) await threads.close();
     try {
       if (clean) {
-        await inParallel(states.unsynced(), async (id) => {
+        await forEachConcurrently(states.unsynced(), MAX_SYNCS, async (id) => {
           await nullIfAbsent(blobs.sync(id));
           await nullIfAbsent(manifests.sync(id));
         });

@@ -3,6 +3,7 @@
  * of lowdb does not sync, and keeps all documents in one growing file.
  */
 import { type Adapter, Low } from 'lowdb';
+import { forEachConcurrently } from '../../concurrent.ts';
 import type { Check, OnCorrectedDocument, OnDamaged } from '../../contracts/store.ts';
 import { KeyedQueues } from '../queues.ts';
 
@@ -18,8 +19,8 @@ export interface DocumentFiles {
   remove(key: string): Promise<boolean>;
 }
 
-/** Number of files that a start reads at the same time. */
-const READERS = 16;
+/** Maximum number of concurrent reads at the start. */
+const MAX_READS = 16;
 
 class DocumentAdapter<T> implements Adapter<T> {
   readonly #files: DocumentFiles;
@@ -62,18 +63,14 @@ export class Documents<T extends object> {
 
   /** Reads every document. Calls `onDamaged` for those that cannot be read or parsed. */
   async load(onDocument: (key: string, document: T) => void, onDamaged: OnDamaged): Promise<void> {
-    const keys = (await this.#files.list()).reverse();
-    const reader = async (): Promise<void> => {
-      for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
-        try {
-          const document = await this.#read(key);
-          if (document !== null) onDocument(key, document);
-        } catch (error) {
-          onDamaged(key, error instanceof Error ? error : new Error(String(error)));
-        }
+    await forEachConcurrently(await this.#files.list(), MAX_READS, async (key) => {
+      try {
+        const document = await this.#read(key);
+        if (document !== null) onDocument(key, document);
+      } catch (error) {
+        onDamaged(key, error instanceof Error ? error : new Error(String(error)));
       }
-    };
-    await Promise.all(Array.from({ length: READERS }, reader));
+    });
   }
 
   /** Writes a document. Calls `onWritten` after the write and before the next write of the same key. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { eachOf } from '../../../src/engine/upkeep/recover.ts';
+import { forEachConcurrently } from '../../../src/concurrent.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import { content, download, OWNER, progress, readRange, refused, send, text } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
@@ -209,36 +209,12 @@ test('one upload that cannot be recovered keeps no other from starting', async (
 test('thousands of uploads are recovered, a few at a time', async (t) => {
   const run = await startEngine(t, { durability: 'seal' });
   const names = Array.from({ length: 300 }, (_, i) => `f${i}`);
-  await eachOf(names, 32, async (name) => {
+  await forEachConcurrently(names, 32, async (name) => {
     await send(run.engine, name, 1, text('x'));
   });
   await run.crash();
   assert.equal(run.recovered.uploads, 300);
   assert.equal((await send(run.engine, 'f299', 0, text('y'))).bytes_received, 2);
-});
-
-test('eachOf runs over every item, never more at once than it may, and passes an error on', async () => {
-  let running = 0;
-  let most = 0;
-  const seen: number[] = [];
-  const items = Array.from({ length: 100 }, (_, i) => i);
-  await eachOf(items, 7, async (item) => {
-    running += 1;
-    most = Math.max(most, running);
-    await new Promise((resolve) => setImmediate(resolve));
-    seen.push(item);
-    running -= 1;
-  });
-  assert.equal(most, 7);
-  assert.deepEqual(
-    seen.sort((a, b) => a - b),
-    items,
-  );
-  await assert.rejects(
-    eachOf([1], 4, () => Promise.reject(new Error('no'))),
-    /no/,
-  );
-  await eachOf([], 4, () => Promise.reject(new Error('no')));
 });
 
 test('a stored byte that changed behind our back is found by verify', async (t) => {
