@@ -1,26 +1,28 @@
 /**
- * Parsers of media files in a thread of their own, one file at a time: what they do with a file that somebody made up may take any time
- * and memory, and a thread can be ended. Bytes come from the main thread, which has the files.
+ * Parses sound files in a separate thread, one file at a time. A crafted file can make its parser use any amount of time and memory, and a
+ * thread can be terminated. The main thread has the files and answers reads.
  *
- *     main → { look, size }   ← { read, position, length }   → { bytes } …   ← { sound } or { failure }
+ *     main → { parse, size }   ← { read, position, length }   → { bytes } …   ← { sound } or { failure }
  */
 import { parentPort } from 'node:worker_threads';
 import { parseSound } from '../src/audio/parse-sound.ts';
 import type { Sound } from '../src/records/audio.ts';
 import { describeFailure, type Failure } from './failures.ts';
 
+/** Messages to the thread. */
 export type SoundRequest =
-  | { kind: 'look'; size: number }
+  | { kind: 'parse'; size: number }
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'unreadable' };
 
+/** Messages from the thread. */
 export type SoundMessage =
   | { kind: 'ready' }
   | { kind: 'read'; position: number; length: number }
   | { kind: 'sound'; sound: Sound | null }
   | { kind: 'failure'; failure: Failure };
 
-/** Its file cannot be read; the main thread knows why. */
+/** The main thread could not read the file, and knows the reason. */
 class UnreadableError extends Error {
   readonly code = 'UNREADABLE';
 }
@@ -28,35 +30,35 @@ class UnreadableError extends Error {
 if (parentPort) serve(parentPort);
 
 function serve(port: NonNullable<typeof parentPort>): void {
-  const say = (message: SoundMessage): void => port.postMessage(message);
-  let answer: ((message: SoundRequest) => void) | null = null;
+  const post = (message: SoundMessage): void => port.postMessage(message);
+  let onBytes: ((message: SoundRequest) => void) | null = null;
 
-  /** One read after the other; parsers wait for each. */
+  /** The last read. Reads run one after another. */
   let last: Promise<unknown> = Promise.resolve();
   const read = (into: Uint8Array, position: number): Promise<number> => {
-    const mine = last.then(async () => {
-      const come = new Promise<SoundRequest>((resolve) => {
-        answer = resolve;
+    const current = last.then(async () => {
+      const reply = new Promise<SoundRequest>((resolve) => {
+        onBytes = resolve;
       });
-      say({ kind: 'read', position, length: into.length });
-      const message = await come;
+      post({ kind: 'read', position, length: into.length });
+      const message = await reply;
       if (message.kind !== 'bytes') throw new UnreadableError();
       into.set(message.bytes);
       return message.bytes.length;
     });
-    last = mine.catch(() => {});
-    return mine;
+    last = current.catch(() => {});
+    return current;
   };
 
   port.on('message', (message: SoundRequest) => {
-    if (message.kind !== 'look') {
-      answer?.(message);
+    if (message.kind !== 'parse') {
+      onBytes?.(message);
       return;
     }
     parseSound({ size: message.size, read }).then(
-      (sound) => say({ kind: 'sound', sound }),
-      (error: unknown) => say({ kind: 'failure', failure: describeFailure(error) }),
+      (sound) => post({ kind: 'sound', sound }),
+      (error: unknown) => post({ kind: 'failure', failure: describeFailure(error) }),
     );
   });
-  say({ kind: 'ready' });
+  post({ kind: 'ready' });
 }

@@ -1,4 +1,4 @@
-/** Windows Media (ASF): how long it is and what its streams are, from the objects of its header. */
+/** Windows Media (ASF): reads the duration and the audio stream from the objects of the header. */
 import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 import { codecOfTag } from './wave.ts';
 
@@ -8,7 +8,7 @@ const STREAM_PROPERTIES = '9107dcb7b7a9cf118ee600c00c205365';
 const AUDIO = '409e69f84d5bcf11a8fd00805f5c442b';
 const VIDEO = 'c0ef19bc4d5bcf11a8fd00805f5c442b';
 
-/** @returns null for a film */
+/** @returns null if the file has a video stream @throws MalformedFileError, LimitExceededError */
 export async function asfSound(source: Source): Promise<ParsedSound | null> {
   const end = Math.min(source.size, toNumber((await source.readExactly(16, 8)).readBigUInt64LE(0)));
   let durationSeconds: number | null = null;
@@ -21,7 +21,7 @@ export async function asfSound(source: Source): Promise<ParsedSound | null> {
     const id = head.toString('hex', 0, 16);
     if (id === FILE_PROPERTIES) {
       const properties = await source.readExactly(position, 88);
-      // In units of 100 ns, of which the first milliseconds are only filled into buffers.
+      // The duration, in units of 100 ns, includes the preroll, in milliseconds.
       durationSeconds = toNumber(properties.readBigUInt64LE(64)) / 1e7 - toNumber(properties.readBigUInt64LE(80)) / 1e3;
     }
     if (id === STREAM_PROPERTIES) {

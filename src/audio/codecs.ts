@@ -1,4 +1,4 @@
-/** Names of codecs as ffprobe has them, which is what people know, for what the metadata library calls otherwise. */
+/** Translates the codec names of the metadata library into those of ffprobe, which users know. */
 import type { IFormat } from 'music-metadata';
 
 const NAMES: readonly (readonly [RegExp, string])[] = [
@@ -18,7 +18,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^Monkey/i, 'ape'],
 ];
 
-/** Null where the library does not know it. */
+/** The name of a codec; null if the library does not report one. */
 export function codecName(mime: string, { codec, bitsPerSample = 16 }: IFormat): string | null {
   if (mime === 'audio/wavpack') return 'wavpack';
   if (codec === undefined) return null;

@@ -1,6 +1,6 @@
 /**
- * Whose audio files there are, however they were uploaded, and what is known of each. A file belongs here when its media type, declared or
- * by its name, is one of audio; what it really holds is looked at once, when somebody asks, and kept beside it.
+ * Lists the audio files of each owner, however they were uploaded. A file belongs to the list if its media type, declared or derived from its
+ * name, is an audio type. The content is parsed once, when it is first requested, and the result is stored.
  */
 
 import type { BlobStore } from '../contracts/blobs.ts';
@@ -21,11 +21,11 @@ export interface AudioDeps {
   blobs: BlobStore;
   /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
   assertUndamaged(file: FileDocument): Promise<void>;
-  /** The log, for what no request can be told. */
+  /** Logs a problem that no response can report. */
   warn(message: string, details: object): void;
 }
 
-/** A file and what is to be heard in it. */
+/** A file that contains audio, and its description. */
 export interface AudioEntry {
   file: FileDocument;
   document: AudioDocument & { sound: Sound };
@@ -33,29 +33,30 @@ export interface AudioEntry {
 
 export interface AudioPage {
   entries: AudioEntry[];
-  /** Null at the end. */
+  /** Null on the last page. */
   nextCursor: string | null;
 }
 
-/** Files of one owner, oldest upload first. */
+/** The files of one owner. */
 interface OwnerFiles {
   files: Map<string, FileDocument>;
-  /** Sorted keys of `files`; null until somebody asks for a list. */
+  /** Keys of `files`, oldest upload first; null until a list is requested. */
   keys: SortedNames | null;
 }
 
+/** Finds and describes audio files. */
 export class AudioLibrary {
   readonly #deps: AudioDeps;
   readonly #byOwner = new Map<string, OwnerFiles>();
   readonly #sounds = new SoundReader();
-  /** Files whose uploader is telling what they are. */
+  /** Ids of files whose upload is storing a description. */
   readonly #describing = new Set<string>();
 
   private constructor(deps: AudioDeps) {
     this.#deps = deps;
   }
 
-  /** Removes what a crash left of files that are gone. */
+  /** Follows the catalog, and deletes the descriptions of files that no longer exist. */
   static async open(deps: AudioDeps): Promise<AudioLibrary> {
     const library = new AudioLibrary(deps);
     deps.catalog.subscribe({ added: (file) => library.#added(file), removed: (file) => library.#removed(file) });
@@ -67,24 +68,24 @@ export class AudioLibrary {
 
   #added(file: FileDocument): void {
     if (!(file.contentType ?? contentTypeFor(file.name)).startsWith('audio/')) return;
-    let shelf = this.#byOwner.get(file.owner);
-    if (!shelf) {
-      shelf = { files: new Map(), keys: null };
-      this.#byOwner.set(file.owner, shelf);
+    let owned = this.#byOwner.get(file.owner);
+    if (!owned) {
+      owned = { files: new Map(), keys: null };
+      this.#byOwner.set(file.owner, owned);
     }
-    if (!shelf.files.has(file.id)) shelf.keys?.add(keyOf(file));
-    shelf.files.set(file.id, file);
+    if (!owned.files.has(file.id)) owned.keys?.add(keyOf(file));
+    owned.files.set(file.id, file);
   }
 
   #removed({ id, owner }: FileDocument): void {
-    const shelf = this.#byOwner.get(owner);
-    const file = shelf?.files.get(id);
-    if (!shelf || !file) return;
-    shelf.files.delete(id);
-    shelf.keys?.remove(keyOf(file));
-    if (shelf.files.size === 0) this.#byOwner.delete(owner);
+    const owned = this.#byOwner.get(owner);
+    const file = owned?.files.get(id);
+    if (!owned || !file) return;
+    owned.files.delete(id);
+    owned.keys?.remove(keyOf(file));
+    if (owned.files.size === 0) this.#byOwner.delete(owner);
     this.#deps.documents.remove(id).catch((error: unknown) => {
-      this.#deps.warn('the description of a deleted audio file could not be removed; the next start does', {
+      this.#deps.warn('the description of a deleted audio file could not be deleted; the next start tries again', {
         id,
         error,
       });
@@ -92,32 +93,32 @@ export class AudioLibrary {
   }
 
   /**
-   * A page of an owner's audio files, the oldest first. Files that only claim to be audio are not in it, nor those that lost bytes before
-   * they were looked at.
+   * A page of an owner's audio files, oldest first. Omits files whose content is not audio, and files that were damaged before they were
+   * parsed.
    */
   async page(owner: string, cursor: string | null, limit: number): Promise<AudioPage> {
-    const shelf = this.#byOwner.get(owner);
-    if (!shelf) return { entries: [], nextCursor: null };
-    shelf.keys ??= new SortedNames([...shelf.files.values()].map(keyOf));
-    const keys = shelf.keys.page('', cursor, limit + 1);
+    const owned = this.#byOwner.get(owner);
+    if (!owned) return { entries: [], nextCursor: null };
+    owned.keys ??= new SortedNames([...owned.files.values()].map(keyOf));
+    const keys = owned.keys.page('', cursor, limit + 1);
     const entries: AudioEntry[] = [];
     for (const key of keys.slice(0, limit)) {
-      const file = shelf.files.get(key.slice(key.indexOf('.') + 1));
+      const file = owned.files.get(key.slice(key.indexOf('.') + 1));
       const entry = file && (await this.#entry(file).catch(nullIfDamaged));
       if (entry) entries.push(entry);
     }
     return { entries, nextCursor: keys.length > limit ? (keys[limit - 1] ?? null) : null };
   }
 
-  /** Null when this owner has no audio file of this id. @throws LadingError `file_damaged` when nobody can tell any more */
+  /** Finds an audio file of an owner. @throws LadingError `file_damaged` if the file was damaged before it was parsed */
   async find(owner: string, id: string): Promise<AudioEntry | null> {
     const file = this.#byOwner.get(owner)?.files.get(id);
     return file ? await this.#entry(file) : null;
   }
 
   /**
-   * What is to be heard in bytes of this owner's, stored or about to be. Null when it is no audio, or broken.
-   * @throws LadingError `unsupported_media_type` when it takes too much to find out, `overloaded`, `shutting_down`
+   * Parses bytes that are stored, or about to be, for an owner. Null if they are not audio or malformed.
+   * @throws LadingError `unsupported_media_type` if parsing exceeds the limits, `overloaded`, `shutting_down`
    */
   soundOf(owner: string, stored: StoredBytes): Promise<Sound | null> {
     return this.#sounds.read(owner, stored);
@@ -127,7 +128,7 @@ export class AudioLibrary {
     return this.#sounds.close();
   }
 
-  /** Keeps what is known of a file that was just uploaded. */
+  /** Stores the description of a file that was just uploaded. Null if the file was deleted meanwhile. */
   async describe(owner: string, document: AudioDocument & { sound: Sound }): Promise<AudioEntry | null> {
     this.#describing.add(document.id);
     try {
@@ -137,7 +138,7 @@ export class AudioLibrary {
     }
     const file = this.#byOwner.get(owner)?.files.get(document.id);
     if (file) return { file, document };
-    // Deleted meanwhile.
+    // The file was deleted during the write.
     await this.#deps.documents.remove(document.id);
     return null;
   }
@@ -148,21 +149,22 @@ export class AudioLibrary {
     return sound ? { file, document: { ...document, sound } } : null;
   }
 
+  /** Parses a file and stores the result. */
   async #inspect(file: FileDocument): Promise<AudioDocument> {
     const { id, name, size, owner } = file;
     await this.#deps.assertUndamaged(file);
     const reader = await openBytes(this.#deps.blobs, file).catch(() => null);
-    const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
-    if (!reader) return nothing;
+    const withoutSound: AudioDocument = { id, description: null, originalName: name, sound: null };
+    if (!reader) return withoutSound;
     try {
       const stored = { size: size ?? 0, read: reader.read.bind(reader) };
       const sound = await this.soundOf(owner, stored).catch((error: unknown) => {
-        // It stays what it is: looking again would cost as much again.
+        // Stored as no audio: another attempt would exceed the limits too.
         if (error instanceof LadingError && error.code === 'unsupported_media_type') return null;
         throw error;
       });
-      const document = { ...nothing, sound };
-      // A running upload of the file has newer data.
+      const document = { ...withoutSound, sound };
+      // The upload of the file may have stored newer data, or may be about to.
       const known = this.#describing.has(id) || (await this.#deps.documents.find(id)) !== null;
       if (!known) await this.#deps.documents.put(document);
       if (!this.#byOwner.get(owner)?.files.has(id)) await this.#deps.documents.remove(id);
@@ -173,12 +175,12 @@ export class AudioLibrary {
   }
 }
 
-/** Sorts by the time of the beginning. */
+/** Key that sorts files by the time at which their upload began. */
 function keyOf({ id, createdAt }: FileDocument): string {
   return `${String(createdAt).padStart(15, '0')}.${id}`;
 }
 
-/** What was damaged before it was looked at is not known to be audio; it is looked at again the next time. */
+/** Omits a damaged file from a page. It is parsed again for the next list. */
 function nullIfDamaged(error: unknown): null {
   if (error instanceof LadingError && error.code === 'file_damaged') return null;
   throw error;

@@ -1,9 +1,9 @@
-/** What the metadata library leaves out. */
+/** Reads values that the metadata library does not report. */
 import type { Source } from './source.ts';
 
 const HEAD_BYTES = 16 * 1024;
 
-/** Bits of a sample in Matroska (RFC 9559, BitDepth) among the first elements; undefined where they are not said. */
+/** Bits per sample of a Matroska file (RFC 9559, BitDepth), from its first elements; undefined if absent. */
 export async function matroskaBits(source: Source): Promise<number | undefined> {
   const head = await source.read(0, HEAD_BYTES);
   const at = head.indexOf(Buffer.from([0x62, 0x64, 0x81]));
@@ -14,8 +14,8 @@ const WAVPACK_HEADER_BYTES = 32;
 const CHANNEL_INFO = 0x0d;
 
 /**
- * Channels of WavPack. A block has one or two, and the first of several that belong together says how many there are in all. Undefined
- * where it does not.
+ * Number of channels of a WavPack file. A block has one or two channels; the first of several related blocks contains the total number.
+ * Undefined if it is absent.
  */
 export async function wavpackChannels(source: Source): Promise<number | undefined> {
   const head = await source.read(0, HEAD_BYTES);

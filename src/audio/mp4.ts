@@ -1,10 +1,11 @@
 /**
- * The MP4 family (ISO/IEC 14496-12): M4A, 3GP, 3G2, QuickTime. The description of a track often has two channels where its decoder's
- * configuration has one, and lies of the rate of HE-AAC, so the configuration counts.
+ * The MP4 family (ISO/IEC 14496-12): M4A, 3GP, 3G2, QuickTime. Sample descriptions often contain a wrong number of channels, and a wrong
+ * sample rate for HE-AAC, so the configuration of the decoder takes precedence.
  */
 import { AAC_RATES, AC3_CHANNELS } from './frames.ts';
 import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
+/** A box of the file. */
 export interface Box {
   type: string;
   /** Range of its content. */
@@ -47,7 +48,7 @@ const OBJECT_TYPES: Readonly<Record<number, string>> = {
   221: 'vorbis',
 };
 
-/** @returns null for a film, and when there is no sound */
+/** @returns null if the file has a video track or no audio track */
 export async function mp4Sound(source: Source): Promise<(ParsedSound & { fragmented: boolean }) | null> {
   const brand = (await source.readExactly(8, 4)).toString('latin1');
   const moov = await find(source, { type: '', start: 0, end: source.size }, 'moov');
@@ -68,7 +69,7 @@ export async function mp4Sound(source: Source): Promise<(ParsedSound & { fragmen
   return { ...track, mediaType, fragmented };
 }
 
-/** The boxes in one. @throws Broken */
+/** Iterates over the boxes in a box. @throws MalformedFileError, LimitExceededError */
 export async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> {
   let position = start;
   while (position + 8 <= end) {
@@ -84,7 +85,7 @@ export async function* boxes(source: Source, { start, end }: Box): AsyncGenerato
   }
 }
 
-/** The first box on this path. */
+/** Finds the first box on a path. */
 export async function find(source: Source, within: Box, ...path: string[]): Promise<Box | null> {
   const [type, ...rest] = path;
   if (type === undefined) return within;
@@ -97,7 +98,7 @@ async function handlerOf(source: Source, track: Box): Promise<string> {
   return box === null ? '' : (await source.read(box.start + 8, 4)).toString('latin1');
 }
 
-/** The beginning of `mvhd` and `mdhd`, which is the same in both. */
+/** Reads time scale and duration of `mvhd` or `mdhd`, which begin alike. */
 export async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
   const bytes = await source.readExactly(start, 32);
   if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: toNumber(bytes.readBigUInt64BE(24)) };
@@ -117,7 +118,7 @@ async function trackOf(source: Source, track: Box, movieScale: number): Promise<
   return { mediaType: '', durationSeconds, ...entry };
 }
 
-/** From the first frame (ISO/IEC 11172-3 §2.4.2.3), for encoders describe one channel as two. Null where no frame is found. */
+/** Reads the number of channels from the first MP3 frame (ISO/IEC 11172-3 §2.4.2.3), because encoders describe mono as stereo. */
 async function mp3Channels(source: Source, track: Box): Promise<number | null> {
   const table = await find(source, track, 'mdia', 'minf', 'stbl');
   if (table === null) return null;
@@ -135,7 +136,7 @@ async function mp3Channels(source: Source, track: Box): Promise<number | null> {
   return null;
 }
 
-/** What the edit list leaves to be heard: encoders put silence before the beginning. Null where it does not tell. */
+/** Duration by the edit list, which removes the silence that encoders insert at the beginning; null without an edit list. */
 async function editedSeconds(source: Source, track: Box, movieScale: number): Promise<number | null> {
   const list = await find(source, track, 'edts', 'elst');
   if (list === null || movieScale === 0) return null;
@@ -153,7 +154,7 @@ async function editedSeconds(source: Source, track: Box, movieScale: number): Pr
 
 type Entry = Pick<ParsedSound, 'sampleRate' | 'channels' | 'codec'>;
 
-/** The first description of samples (`AudioSampleEntry`), in its three versions. */
+/** Reads the first sample description (`AudioSampleEntry`) in any of its three versions. */
 async function entryOf(source: Source, table: Box): Promise<Entry> {
   const start = table.start + 8;
   const bytes = await source.readExactly(start, 36);
@@ -181,13 +182,13 @@ async function entryOf(source: Source, table: Box): Promise<Entry> {
   return entry;
 }
 
-/** QuickTime's flags of linear PCM. */
+/** The codec of linear PCM, from the flags of QuickTime. */
 function linearPcm(bits: number, flags: number): string | null {
   if (bits === 0 || bits > 64) return null;
   return `pcm_${(flags & 1) === 0 ? 's' : 'f'}${bits}${(flags & 2) === 0 ? 'le' : 'be'}`;
 }
 
-/** What the decoder is told counts more than the description. */
+/** Overrides the sample description with the configuration of the decoder. */
 async function applyConfiguration(source: Source, entry: Box, found: Entry): Promise<void> {
   if (entry.type === 'Opus') found.sampleRate = 48_000;
   if (entry.type === 'samr' || entry.type === 'sawb') {
@@ -197,7 +198,7 @@ async function applyConfiguration(source: Source, entry: Box, found: Entry): Pro
   for await (const box of boxes(source, entry)) {
     if (box.type === 'wave') await applyConfiguration(source, { ...box, type: entry.type }, found);
     if (box.type === 'esds') await applyDescriptors(await source.read(box.start + 4, 256), found);
-    // QuickTime: the bytes of a sample stand in the other order.
+    // QuickTime: samples are little-endian.
     if (box.type === 'enda' && (await source.readExactly(box.start, 2)).readUInt16BE(0) !== 0)
       found.codec = found.codec?.replace(/be$/, 'le') ?? null;
     if (box.type === 'dac3')
@@ -212,12 +213,12 @@ async function applyConfiguration(source: Source, entry: Box, found: Entry): Pro
   }
 }
 
-/** @param bits end with the mode of the channels and whether there is one for low frequencies (ETSI TS 102 366, annex F) */
+/** @param bits end with the channel mode and the flag of the low-frequency channel (ETSI TS 102 366, annex F) */
 function ac3Channels(bits: number): number {
   return (AC3_CHANNELS[(bits >> 1) & 7] ?? 0) + (bits & 1);
 }
 
-/** Descriptors (ISO/IEC 14496-1 §7.2.6): a tag, a length of at most four times seven bits, the content. */
+/** Reads descriptors (ISO/IEC 14496-1 §7.2.6). Each has a tag, a length in up to four groups of seven bits, and its content. */
 function applyDescriptors(bytes: Buffer, found: Entry): void {
   let at = 0;
   while (at + 2 <= bytes.length) {
@@ -244,7 +245,7 @@ function applyDescriptors(bytes: Buffer, found: Entry): void {
   }
 }
 
-/** AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). */
+/** Reads an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). */
 function applyAacConfiguration(bytes: Buffer, found: Entry): void {
   let at = 0;
   const take = (bits: number): number => {
@@ -264,7 +265,7 @@ function applyAacConfiguration(bytes: Buffer, found: Entry): void {
   const type = objectType();
   const rate = rateOf();
   const configuration = take(4);
-  // HE-AAC says the rate after doubling; its second version makes two channels of one.
+  // HE-AAC also contains the doubled output rate. HE-AAC v2 decodes one channel to two.
   const doubled = type === 5 || type === 29 ? rateOf() : null;
   found.sampleRate = doubled ?? rate ?? found.sampleRate;
   if (configuration > 0) found.channels = configuration === 7 ? 8 : configuration;

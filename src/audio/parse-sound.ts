@@ -1,4 +1,4 @@
-/** What is to be heard in a stored file: by its content, never by its name. Only a bounded part of it is read, by ranges. */
+/** Determines format, duration and codec of a sound file from its content. Reads a bounded part of the file. */
 import { fileTypeFromTokenizer } from 'file-type';
 import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'music-metadata';
 import type { Sound } from '../records/audio.ts';
@@ -13,25 +13,26 @@ import { LimitExceededError, MAX_BYTES, RangeTokenizer, type StoredBytes } from 
 import { type ParsedSound, Source, soundOf } from './source.ts';
 import { waveSound } from './wave.ts';
 
-/** Containers of films, which may hold sound alone. */
+/** Video containers, which may contain audio only. */
 const CONTAINERS: ReadonlySet<string> = new Set(['video/webm', 'video/ogg', 'video/matroska']);
 const OGG_HEAD_BYTES = 1024 ** 2;
 const OGG_TAIL_BYTES = 128 * 1024;
 
 /**
- * Null when it is no audio file, or a broken one. Runs in the thread of `workers/sound.ts`: its time and memory depend on the file.
- * @throws what the disk fails with, an Error with a `code`
+ * Parses a file. Null if it is not an audio file, or malformed. Runs in the thread of `workers/sound.ts`, because time and memory depend on
+ * the content.
+ * @throws Error with a `code` if the file cannot be read
  */
 export async function parseSound(stored: StoredBytes): Promise<Sound | null> {
-  const own = await parseKnownFormat(stored).catch(nullIfUnparsable);
-  if (own !== undefined) return own;
+  const parsed = await parseKnownFormat(stored).catch(nullIfUnparsable);
+  if (parsed !== undefined) return parsed;
   const found = await fileTypeFromTokenizer(new RangeTokenizer(stored)).catch(nullIfUnparsable);
   if (!found) return null;
-  const container = CONTAINERS.has(found.mime);
-  if (!container && !found.mime.startsWith('audio/')) return null;
+  const isContainer = CONTAINERS.has(found.mime);
+  if (!isContainer && !found.mime.startsWith('audio/')) return null;
   const format = await formatOf(stored, found.mime).catch(nullIfUnparsable);
   if (!format) return null;
-  if (container && (format.hasVideo !== false || format.hasAudio !== true)) return null;
+  if (isContainer && (format.hasVideo !== false || format.hasAudio !== true)) return null;
   const source = new Source(stored);
   const pcm = found.mime === 'video/matroska' && format.codec?.startsWith('PCM') === true;
   const bitsPerSample = format.bitsPerSample ?? (pcm ? await matroskaBits(source).catch(nullIfUnparsable) : null);
@@ -43,14 +44,14 @@ export async function parseSound(stored: StoredBytes): Promise<Sound | null> {
   return soundOf({
     mediaType: found.mime.replace(/^video\//, 'audio/'),
     durationSeconds: format.duration ?? null,
-    // Opus is always decoded at this rate; the header says that of the original (RFC 7845 §5.1).
+    // Opus is always decoded at this rate. The header contains the rate of the original input (RFC 7845 §5.1).
     sampleRate: codec === 'opus' ? 48_000 : (format.sampleRate ?? null),
     channels: all ?? format.numberOfChannels ?? null,
     codec,
   });
 }
 
-/** Undefined for what the metadata library reads. */
+/** Parses the formats that have a parser here. Undefined for all others, which the metadata library parses. */
 async function parseKnownFormat(stored: StoredBytes): Promise<Sound | null | undefined> {
   const source = new Source(stored);
   const start = await skipTag(source);
@@ -73,7 +74,7 @@ async function parseKnownFormat(stored: StoredBytes): Promise<Sound | null | und
   return sound && soundOf(sound);
 }
 
-/** ID3v2 tags are put in front of anything (ID3v2.4 §3.1). */
+/** Position after an ID3v2 tag, which may precede any format (ID3v2.4 §3.1). */
 async function skipTag(source: Source): Promise<number> {
   const head = await source.read(0, 10);
   if (head.length < 10 || head.toString('latin1', 0, 3) !== 'ID3') return 0;
@@ -82,7 +83,7 @@ async function skipTag(source: Source): Promise<number> {
   return 10 + footer + (((a & 127) << 21) | ((b & 127) << 14) | ((c & 127) << 7) | (d & 127));
 }
 
-/** Two heads of frames one after the other: one alone may be chance. */
+/** True if two frame headers follow one another. A single match may be a coincidence. */
 async function isAdts(source: Source, start: number, head: Buffer): Promise<boolean> {
   const first = adtsFrame(head);
   if (first === null) return false;
@@ -90,7 +91,7 @@ async function isAdts(source: Source, start: number, head: Buffer): Promise<bool
   return second.length < 7 || adtsFrame(second)?.rate === first.rate;
 }
 
-/** Fragmented files: only the library can tell their duration. */
+/** Parses an MP4 file. The duration of fragmented files comes from the metadata library, or from the sum of all samples. */
 async function mp4(source: Source, stored: StoredBytes): Promise<ParsedSound | null> {
   const found = await mp4Sound(source);
   if (!found?.fragmented || found.durationSeconds !== null) return found;
@@ -99,13 +100,13 @@ async function mp4(source: Source, stored: StoredBytes): Promise<ParsedSound | n
   return { ...found, durationSeconds };
 }
 
-/** Parsers fail on broken files in ways of their own; what the disk fails with goes on. */
+/** Handles the errors of parsers, which differ for malformed files. Rethrows errors of the storage. */
 function nullIfUnparsable(error: unknown): null {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') throw error;
   return null;
 }
 
-/** @returns null for an audio file that is broken */
+/** Parses a file with the metadata library. Null if it is malformed. */
 async function formatOf(stored: StoredBytes, mime: string): Promise<IFormat | null> {
   const isOgg = /\/ogg\b/.test(mime);
   if (isOgg && stored.size > MAX_BYTES) return formatOfLongOgg(stored);
@@ -116,7 +117,7 @@ async function formatOf(stored: StoredBytes, mime: string): Promise<IFormat | nu
     if (isOgg && format.duration === undefined) return await withOggDuration(stored, format);
     return format.sampleRate === undefined && format.codec === undefined ? null : format;
   } catch (error) {
-    // Sound for sure, of which no more is to be known.
+    // The file is audio, but its metadata lies beyond the read limit.
     if (error instanceof LimitExceededError) return UNKNOWN_FORMAT;
     if (error instanceof UnsupportedFileTypeError) return null;
     throw error;
@@ -125,12 +126,13 @@ async function formatOf(stored: StoredBytes, mime: string): Promise<IFormat | nu
 
 const UNKNOWN_FORMAT = { hasAudio: true } as IFormat;
 
-/** Ogg says at its end alone how long it is (RFC 3533 §6), and between there and the beginning there is nothing to know. */
+/** Parses the beginning and the end of a long Ogg file. The last page contains the duration (RFC 3533 §6). */
 async function formatOfLongOgg({ size, read }: StoredBytes): Promise<IFormat | null> {
   const format = await formatOf({ size: OGG_HEAD_BYTES, read }, 'audio/ogg');
   return format && (await withOggDuration({ size, read }, format));
 }
 
+/** Adds the duration from the last page. */
 async function withOggDuration({ size, read }: StoredBytes, format: IFormat): Promise<IFormat> {
   const tail = Buffer.alloc(Math.min(size, OGG_TAIL_BYTES));
   const length = await read(tail, size - tail.length);
@@ -138,6 +140,6 @@ async function withOggDuration({ size, read }: StoredBytes, format: IFormat): Pr
   if (page === -1) return format;
   const rate = format.codec?.startsWith('Opus') ? 48_000 : format.sampleRate;
   const samples = Number(tail.readBigInt64LE(page + 6));
-  const { duration: _ofTheHead, ...rest } = format;
+  const { duration: _, ...rest } = format;
   return rate && samples > 0 ? { ...rest, duration: samples / rate } : rest;
 }

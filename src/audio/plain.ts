@@ -1,7 +1,7 @@
-/** Formats with a plain header before their samples: AU, AIFF and AIFF-C, CAF. */
+/** Formats with a simple header before the samples: AU, AIFF, AIFF-C and CAF. */
 import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
-/** AU: encoding → codec and bits of a sample. */
+/** AU: codec and bits per sample, by encoding. */
 const AU_ENCODINGS: Readonly<Record<number, [codec: string, bits: number]>> = {
   1: ['pcm_mulaw', 8],
   2: ['pcm_s8', 8],
@@ -17,20 +17,20 @@ const AU_ENCODINGS: Readonly<Record<number, [codec: string, bits: number]>> = {
   27: ['pcm_alaw', 8],
 };
 
-/** The whole header is six numbers of 32 bits. */
+/** Parses an AU file. The header has six 32-bit numbers. */
 export async function auSound(source: Source): Promise<ParsedSound> {
   const head = await source.readExactly(0, 24);
   const [start, size, encoding] = [head.readUInt32BE(4), head.readUInt32BE(8), head.readUInt32BE(12)];
   const [rate, channels] = [head.readUInt32BE(16), head.readUInt32BE(20)];
   const [codec, bits] = AU_ENCODINGS[encoding] ?? [null, 0];
   if (start < 24 || rate === 0 || channels === 0 || channels > 0xffff) throw new MalformedFileError();
-  // 0xFFFFFFFF: not known when the header was written.
+  // 0xFFFFFFFF: the size was unknown when the header was written.
   const bytes = Math.max(0, Math.min(size, source.size - start));
   const durationSeconds = bits === 0 ? null : bytes / ((channels * bits) / 8) / rate;
   return { mediaType: 'audio/basic', durationSeconds, sampleRate: rate, channels, codec };
 }
 
-/** AIFF-C: compression type → codec. Of `NONE` and `twos` the bits tell. */
+/** AIFF-C: codec by compression type. For `NONE`, `twos` and `sowt` it depends on the bits per sample. */
 const AIFC_CODECS: Readonly<Record<string, string>> = {
   fl32: 'pcm_f32be',
   FL32: 'pcm_f32be',
@@ -46,9 +46,10 @@ const AIFC_CODECS: Readonly<Record<string, string>> = {
   ima4: 'adpcm_ima_qt',
   'GSM ': 'gsm',
 };
-/** Sample frames in what AIFF-C counts as one. */
+/** Sample frames in an IMA packet, which AIFF-C counts as one frame. */
 const IMA_PACKET = 64;
 
+/** Parses an AIFF or AIFF-C file. */
 export async function aiffSound(source: Source): Promise<ParsedSound> {
   let position = 12;
   while (true) {
@@ -69,15 +70,15 @@ function aiffOf(common: Buffer): ParsedSound {
   if (channels === 0 || !(rate > 0)) throw new MalformedFileError();
   const type = common.length >= 22 ? common.toString('latin1', 18, 22) : 'NONE';
   const packet = type === 'ima4' ? IMA_PACKET : 1;
-  const whole = Math.ceil(bits / 8) * 8;
+  const paddedBits = Math.ceil(bits / 8) * 8;
   let codec = AIFC_CODECS[type] ?? null;
-  if (type === 'NONE' || type === 'twos') codec = whole === 8 ? 'pcm_s8' : `pcm_s${whole}be`;
-  if (type === 'sowt') codec = whole === 8 ? 'pcm_s8' : `pcm_s${whole}le`;
+  if (type === 'NONE' || type === 'twos') codec = paddedBits === 8 ? 'pcm_s8' : `pcm_s${paddedBits}be`;
+  if (type === 'sowt') codec = paddedBits === 8 ? 'pcm_s8' : `pcm_s${paddedBits}le`;
   const sampleRate = Math.round(rate);
   return { mediaType: 'audio/aiff', durationSeconds: (frames * packet) / rate, sampleRate, channels, codec };
 }
 
-/** A number of 80 bits (IEEE 754 extended). */
+/** Reads an 80-bit number (IEEE 754 extended precision). */
 function readExtended(bytes: Buffer): number {
   const exponent = (bytes.readUInt16BE(0) & 0x7fff) - 16383 - 63;
   return Number(bytes.readBigUInt64BE(2)) * 2 ** exponent;
@@ -109,7 +110,7 @@ interface CafFormat {
   channels: number;
 }
 
-/** Apple Core Audio Format Specification 1.0. A table of packets may come before or after the data. */
+/** Parses a CAF file (Apple Core Audio Format Specification 1.0). The packet table may precede or follow the data. */
 export async function cafSound(source: Source): Promise<ParsedSound> {
   let position = 8;
   let format: CafFormat | null = null;
@@ -121,7 +122,7 @@ export async function cafSound(source: Source): Promise<ParsedSound> {
     const type = head.toString('latin1', 0, 4);
     const content = position + 12;
     const declared = toNumber(head.readBigInt64BE(4));
-    // -1: the data go on to the end of the file.
+    // -1: the chunk extends to the end of the file.
     const size = declared < 0 ? source.size - content : declared;
     if (type === 'desc') format = cafFormat(await source.readExactly(content, 32));
     else if (type === 'data') dataBytes = Math.max(0, Math.min(size, source.size - content) - 4);
@@ -156,7 +157,7 @@ function cafFormat(bytes: Buffer): CafFormat {
   return { rate, codec, packetBytes: bytes.readUInt32BE(16), packetFrames: bytes.readUInt32BE(20), channels };
 }
 
-/** Frames to be heard, by the table of packets. */
+/** Number of valid frames, from the packet table; null if unknown. */
 function cafFrames(table: Buffer, format: CafFormat | null): number | null {
   const [packets, valid] = [toNumber(table.readBigInt64BE(0)), toNumber(table.readBigInt64BE(8))];
   if (valid > 0) return valid;

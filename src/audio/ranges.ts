@@ -1,27 +1,28 @@
-/** Stored bytes for parsers of media files, which jump about in them: a few at a time, and not more than a bound in all. */
+/** Random access to stored bytes for parsers of media files, with a limit on the bytes that are read. */
 import { AbstractTokenizer, EndOfStreamError, type IFileInfo, type IReadChunkOptions } from 'strtok3';
 import type { Reader } from '../contracts/blobs.ts';
 
-/** A file that is stored: its bytes by ranges. */
+/** The bytes of a stored file. */
 export interface StoredBytes extends Pick<Reader, 'read'> {
-  /** Bytes. */
+  /** In bytes. */
   size: number;
 }
 
-/** What one parser may read of a file, and hold of it at once. A cover picture may take most of it. */
+/** Maximum number of bytes that a parser reads from one file. A cover picture may take most of it. */
 export const MAX_BYTES = 8 * 1024 ** 2;
 const BLOCK_BYTES = 64 * 1024;
 
-/** The bound was reached: what comes later in the file stays unknown. */
+/** A parser reached the limit of bytes or steps. */
 export class LimitExceededError extends Error {}
 
+/** A tokenizer of the metadata library that reads blocks of 64 KiB. */
 export class RangeTokenizer extends AbstractTokenizer {
   override fileInfo: IFileInfo;
   readonly #stored: StoredBytes;
   readonly #block = new Uint8Array(BLOCK_BYTES);
   #blockStart = 0;
   #blockLength = 0;
-  #left = MAX_BYTES;
+  #bytesLeft = MAX_BYTES;
 
   constructor(stored: StoredBytes) {
     super({ maxBufferSize: MAX_BYTES });
@@ -68,10 +69,10 @@ export class RangeTokenizer extends AbstractTokenizer {
   }
 
   async #load(start: number): Promise<void> {
-    if (this.#left <= 0) throw new LimitExceededError();
+    if (this.#bytesLeft <= 0) throw new LimitExceededError();
     const length = Math.min(BLOCK_BYTES, this.#stored.size - start);
     this.#blockLength = await this.#stored.read(this.#block.subarray(0, length), start);
     this.#blockStart = start;
-    this.#left -= this.#blockLength;
+    this.#bytesLeft -= this.#blockLength;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is to be heard in a stored file. Anybody may have made it up, so it is parsed in a thread with a bound of time and memory, which
- * is ended when a file exceeds one. Files wait in a queue for each owner, and the owners take turns.
+ * Parses stored files as sound. A file may be crafted to attack its parser, so it is parsed in a thread with limits on time and memory, and the
+ * thread is terminated when a file exceeds them. Each owner has a queue, and the queues take turns.
  */
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -9,21 +9,23 @@ import { LadingError } from '../errors.ts';
 import type { Sound } from '../records/audio.ts';
 import type { StoredBytes } from './ranges.ts';
 
+/** Limits on parsing. */
 export interface SoundLimits {
-  /** For one file, its reading included. */
+  /** Time for one file, reads included. */
   milliseconds: number;
-  /** Maximum heap of one thread. */
+  /** Maximum heap of one thread, in MiB. */
   megabytes: number;
   threads: number;
-  /** Files of one owner that may wait, and of all. */
+  /** Maximum number of waiting files of one owner. */
   waitingEach: number;
+  /** Maximum number of waiting files of all owners. */
   waiting: number;
 }
 
 const LIMITS: SoundLimits = { milliseconds: 5_000, megabytes: 128, threads: 2, waitingEach: 64, waiting: 1024 };
-/** A thread without work ends after so long. */
+/** How long an idle thread is kept. */
 const IDLE_MS = 30_000;
-/** Node 20 can crash when a thread is ended while it loads its modules. */
+/** How long to wait for a thread to start before it is terminated: Node 20 can crash if a thread ends while it loads its modules. */
 const STARTUP_MS = 10_000;
 const READ_BYTES = 1024 ** 2;
 const WORKER_FILE = fileURLToPath(new URL('../../workers/sound.js', import.meta.url));
@@ -34,11 +36,13 @@ interface Task {
   settle(result: { sound: Sound | null } | { error: unknown }): void;
 }
 
+/** The queues and threads. */
 export class SoundReader {
   readonly #limits: SoundLimits;
-  /** By owner, in the order in which they have their turns. */
+  /** Waiting tasks by owner, in the order of their turns. */
   readonly #queues = new Map<string, Task[]>();
   readonly #threads = new Set<SoundThread>();
+  /** Owners of files that are being parsed. */
   readonly #busy = new Set<string>();
   #waiting = 0;
   #closed = false;
@@ -48,16 +52,16 @@ export class SoundReader {
   }
 
   /**
-   * Null when it is no audio file, or a broken one.
-   * @param owner whose file it is: one file of each is parsed at a time
-   * @throws LadingError `unsupported_media_type` for a file that exceeds the limits, `overloaded`, `shutting_down`; what the disk fails with
+   * Parses a file. Null if it is not an audio file, or malformed.
+   * @param owner owner of the file; only one file of each owner is parsed at a time
+   * @throws LadingError `unsupported_media_type` if the file exceeds the limits, `overloaded`, `shutting_down`; Error of the storage
    */
   read(owner: string, stored: StoredBytes): Promise<Sound | null> {
     if (this.#closed) return Promise.reject(shuttingDown());
     const queue = this.#queues.get(owner) ?? [];
     if (queue.length >= this.#limits.waitingEach || this.#waiting >= this.#limits.waiting) {
       return Promise.reject(
-        new LadingError('overloaded', 'Too many audio files are waiting to be examined; try again later.', {
+        new LadingError('overloaded', 'Too many audio files are waiting to be parsed. Try again later.', {
           retry_after: 5,
         }),
       );
@@ -71,6 +75,7 @@ export class SoundReader {
     });
   }
 
+  /** Ends the threads. Waiting and running tasks fail with `shutting_down`. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const queue of this.#queues.values()) for (const task of queue) task.settle({ error: shuttingDown() });
@@ -85,7 +90,7 @@ export class SoundReader {
       if (thread === null) return;
       const task = queue.shift();
       this.#queues.delete(owner);
-      // At the end: the others come first.
+      // Inserted again at the end, so that the owners take turns.
       if (queue.length > 0) this.#queues.set(owner, queue);
       if (!task) continue;
       this.#waiting -= 1;
@@ -97,7 +102,7 @@ export class SoundReader {
     }
   }
 
-  /** One without work. */
+  /** An idle thread, which is started if necessary; null if all are busy. */
   #thread(): SoundThread | null {
     for (const thread of this.#threads) if (thread.isFree) return thread;
     if (this.#threads.size >= this.#limits.threads || this.#closed) return null;
@@ -137,7 +142,7 @@ class SoundThread {
         void this.end(limitExceeded());
       });
     });
-    // Told by `exit`, too; out of memory is one of them.
+    // `exit` follows every error, such as out of memory, and is handled above.
     this.#worker.on('error', () => {});
   }
 
@@ -155,11 +160,11 @@ class SoundThread {
     await this.#ready;
     if (this.#task !== task) return done;
     this.#setTimer(setTimeout(() => void this.end(limitExceeded()), this.#limits.milliseconds));
-    this.#post({ kind: 'look', size: task.stored.size });
+    this.#post({ kind: 'parse', size: task.stored.size });
     return done;
   }
 
-  /** Ends the thread and its task. */
+  /** Terminates the thread. Its task fails with `error`. */
   async end(error: LadingError): Promise<void> {
     const first = !this.#ended;
     this.#ended = true;
@@ -187,7 +192,7 @@ class SoundThread {
     } catch (error) {
       if (this.#task !== task) return;
       this.#finish({ error });
-      // Nobody knows what its parser does now.
+      // The parser waits for this read, so the thread cannot be reused.
       void this.end(shuttingDown());
     }
   }
@@ -214,10 +219,10 @@ class SoundThread {
 function limitExceeded(): LadingError {
   return new LadingError(
     'unsupported_media_type',
-    'Reading this file takes more time or memory than an audio file may need. Encode it again, or upload it as another type.',
+    'Parsing this file takes more time or memory than allowed. Encode it again, or upload it as a different type.',
   );
 }
 
 function shuttingDown(): LadingError {
-  return new LadingError('shutting_down', 'The server is stopping; try again when it is back.', { retry_after: 5 });
+  return new LadingError('shutting_down', 'The server is shutting down. Try again later.', { retry_after: 5 });
 }

@@ -1,15 +1,15 @@
-/** A stored file as parsers of its structure read it: small pieces at any position, with a bound of bytes and of steps. */
+/** Random access to a file for the parsers here, with limits on bytes and on reads. Also their results. */
 import type { Sound } from '../records/audio.ts';
 import { LimitExceededError, RangeTokenizer, type StoredBytes } from './ranges.ts';
 
-/** Chunks, boxes or frames of one file. */
+/** Maximum number of reads of one file. */
 const MAX_STEPS = 250_000;
 
-/** A header that says nothing sensible, or ends too early. */
+/** The structure of the file is invalid or truncated. */
 export class MalformedFileError extends Error {}
 
 export class Source {
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   readonly size: number;
   readonly #tokenizer: RangeTokenizer;
   #steps = 0;
@@ -20,8 +20,8 @@ export class Source {
   }
 
   /**
-   * So many bytes, or fewer at the end of the file.
-   * @throws TooMuch when the file has been read for too long
+   * Reads `length` bytes, or fewer at the end of the file.
+   * @throws LimitExceededError
    */
   async read(position: number, length: number): Promise<Buffer> {
     this.#steps += 1;
@@ -32,7 +32,7 @@ export class Source {
     return bytes.subarray(0, got);
   }
 
-  /** @throws Broken when the file ends before */
+  /** Reads `length` bytes. @throws MalformedFileError at the end of the file, LimitExceededError */
   async readExactly(position: number, length: number): Promise<Buffer> {
     const bytes = await this.read(position, length);
     if (bytes.length < length) throw new MalformedFileError();
@@ -40,7 +40,7 @@ export class Source {
   }
 }
 
-/** What a parser found; durations of less than nothing and the like are left out. */
+/** The result of a parser. Numbers are not validated yet; null means unknown. */
 export interface ParsedSound {
   mediaType: string;
   durationSeconds: number | null;
@@ -49,7 +49,7 @@ export interface ParsedSound {
   codec: string | null;
 }
 
-/** Replaces values that are not finite numbers by null. */
+/** Validates the result of a parser: invalid numbers become null. */
 export function soundOf({ mediaType, durationSeconds, sampleRate, channels, codec }: ParsedSound): Sound {
   return {
     mediaType,
@@ -68,7 +68,7 @@ function positiveInteger(value: number | null): number | null {
   return value !== null && Number.isSafeInteger(value) && value > 0 ? value : null;
 }
 
-/** A number of 64 bits that a file can have; anything larger than numbers are exact is Infinity. */
+/** Converts a 64-bit number. Values outside the safe integers become Infinity, as do values below -1. */
 export function toNumber(value: bigint): number {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= -1n ? Number(value) : Number.POSITIVE_INFINITY;
 }

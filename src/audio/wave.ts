@@ -1,14 +1,14 @@
 /**
- * WAV in all its forms: RIFF, and RF64 and BW64 beyond 4 GiB (EBU Tech 3306, ITU-R BS.2088). A recorder that cannot go back to the header
- * leaves 0 or 0xFFFFFFFF as the size of the data: then they go on to the end of the file, as they do where the file is cut off.
+ * WAV files: RIFF, and RF64 and BW64 beyond 4 GiB (EBU Tech 3306, ITU-R BS.2088). A recorder that cannot seek back to the header leaves 0 or
+ * 0xFFFFFFFF as the size of the data. The data then extends to the end of the file, as it does in a truncated file.
  */
 import { MalformedFileError, type ParsedSound, type Source, toNumber } from './source.ts';
 
 const UNKNOWN_SIZE = 0xffffffff;
 const EXTENSIBLE = 0xfffe;
-/** What the header says of compressed samples a second and in all is true if both are about alike. */
+/** The number of samples in the header is trusted if its duration differs from the estimate by less than this factor. */
 const MAX_RATIO = 4;
-/** The end of the identifiers that stand for a format tag (KSDATAFORMAT_SUBTYPE). */
+/** The end of the GUIDs that represent a format tag (KSDATAFORMAT_SUBTYPE). */
 const TAG_GUID = '000000001000800000aa00389b71';
 
 const CODECS: Readonly<Record<number, string>> = {
@@ -51,11 +51,11 @@ interface Format {
   bytesPerSecond: number;
   blockBytes: number;
   bits: number;
-  /** Samples in a block of ADPCM. */
+  /** Samples in an ADPCM block. */
   blockSamples: number;
 }
 
-/** Null: of a format that has no name here. */
+/** The codec of a format tag; null if it is unknown. */
 export function codecOfTag(tag: number, bits: number): string | null {
   if (tag === 1) return bits <= 8 ? 'pcm_u8' : bits <= 64 ? `pcm_s${Math.ceil(bits / 8) * 8}le` : null;
   if (tag === 3) return bits === 32 || bits === 64 ? `pcm_f${bits}le` : null;
@@ -63,8 +63,9 @@ export function codecOfTag(tag: number, bits: number): string | null {
 }
 
 /**
- * @param start where `RIFF`, `RF64` or `BW64` stands
- * @throws Broken
+ * Parses a WAV file.
+ * @param start position of `RIFF`, `RF64` or `BW64`
+ * @throws MalformedFileError, LimitExceededError
  */
 export async function waveSound(source: Source, start: number): Promise<ParsedSound> {
   let position = start + 12;
@@ -118,7 +119,7 @@ function soundOfData(format: Format, bytes: number, samples: number | null): Par
   return { mediaType: 'audio/wav', durationSeconds, sampleRate: rate, channels, codec };
 }
 
-/** The number of samples is exact, where a recorder could go back to write it. */
+/** Prefers the exact number of samples to the estimate, unless the recorder could not update it. */
 function compressedSeconds(estimated: number | null, samples: number | null, rate: number): number | null {
   if (samples === null || samples === 0) return estimated;
   const exact = samples / rate;

@@ -1,8 +1,8 @@
-/** What is known of audio files, as it is stored. */
+/** Documents of audio files, as they are stored. */
 
-/** What is to be heard in a file; null where it does not tell. */
+/** Properties of the sound in a file; null if unknown. */
 export interface Sound {
-  /** By the content. */
+  /** Media type, determined from the content. */
   mediaType: string;
   durationSeconds: number | null;
   /** Samples per second. */
@@ -11,12 +11,12 @@ export interface Sound {
   codec: string | null;
 }
 
-/** What is known of an audio file besides its `FileDocument`, which has the same id. */
+/** The description of an audio file. Its `FileDocument` has the same id. */
 export interface AudioDocument {
   id: string;
   description: string | null;
-  /** What the sender called it. */
+  /** File name as sent. */
   originalName: string;
-  /** Null: it was looked at, and is no audio. */
+  /** Null: the content is not audio. */
   sound: Sound | null;
 }
