@@ -1,25 +1,25 @@
 /**
- * The fastest checksums this machine has, picked once per thread. Values are those of `src/protocol`: nobody may compute them
- * differently, only sooner.
+ * The fastest implementations of the checksums on this machine, selected once per thread. Their values equal those of the portable
+ * implementations in `src/protocol`.
  */
 import { createRequire } from 'node:module';
 import * as zlib from 'node:zlib';
 import { crc32 as portableCrc32 } from '../src/protocol/crc32.ts';
 import { loadSum256 } from './sum256.ts';
 
-/** CRC-32 (IETF) of `bytes`; `seed` is the CRC-32 of what comes before them. */
+/** CRC-32 (IETF) of `bytes`; `seed` is the CRC-32 of the preceding bytes. */
 export type Crc32 = (bytes: Uint8Array, seed: number) => number;
 
 /** Sum of `bytes` modulo 256. */
 export type Sum256 = (bytes: Uint8Array) => number;
 
-/** Bytes are summed in slices that stay in a core's cache between one checksum and the other. */
+/** Size of a slice, small enough to stay in the cache of a core between the two checksums. */
 const SLICE = 256 * 1024;
 
 export const crc32: Crc32 = pickCrc32();
 export const sum256: Sum256 = loadSum256();
 
-/** Both checksums in one walk over the bytes: each slice is in the cache when the second one reads it. */
+/** Computes both checksums in one pass. Each slice is still in the cache when the second checksum reads it. */
 export function checksum(bytes: Uint8Array, seed = 0): { crc32: number; sum: number } {
   let crc = seed;
   let sum = 0;
@@ -31,7 +31,7 @@ export function checksum(bytes: Uint8Array, seed = 0): { crc32: number; sum: num
   return { crc32: crc, sum: sum & 0xff };
 }
 
-/** Every candidate that is present here, fastest first. Exported so that tests compare all of them. */
+/** The implementations that are available on this machine, fastest first. Exported so that tests compare all of them. */
 export function crc32Candidates(): { name: string; crc32: Crc32 }[] {
   const found: { name: string; crc32: Crc32 }[] = [];
   const native = loadNative();
@@ -39,7 +39,7 @@ export function crc32Candidates(): { name: string; crc32: Crc32 }[] {
   // Absent before Node 20.15 and in other runtimes.
   const builtIn: unknown = Reflect.get(zlib, 'crc32');
   if (typeof builtIn === 'function') {
-    // zlib takes no bytes for a question about the initial value, and answers 0.
+    // For an empty input zlib ignores the seed and returns 0.
     found.push({ name: 'zlib', crc32: (bytes, seed) => (bytes.length === 0 ? seed : zlib.crc32(bytes, seed)) });
   }
   found.push({ name: 'crc-32', crc32: portableCrc32 });

@@ -1,6 +1,6 @@
 /**
- * Long reads of stored bytes, in a thread of their own so that a digest over a terabyte never delays a chunk. Synchronous, in
- * bounded steps, stateless.
+ * Long reads of stored bytes in a separate thread, so that a digest over a terabyte does not delay chunks. Synchronous and stateless; reads
+ * one buffer at a time.
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -9,23 +9,24 @@ import type { HashAlgorithm } from '../src/protocol/http/digests.ts';
 import { crc32 } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
 
-/** The descriptors stay open until the outcome is back. */
+/** Computes a digest. The descriptors must stay open until the outcome arrives. */
 export interface DigestTask {
   kind: 'digest';
   algorithm: HashAlgorithm;
   prefix: Uint8Array;
-  /** What follows the prefix, one after the other. An extent is empty when `end < start`. */
+  /** Extents that follow the prefix, in order. An extent is empty if `end < start`. */
   parts: { fd: number; extent: Extent }[];
 }
 
+/** Compares stored bytes with their CRC-32. */
 export interface VerifyTask {
   kind: 'verify';
   fd: number;
-  /** `start`, `end`, `crc32` of each record, one after the other. */
+  /** Three numbers per record: `start`, `end` and `crc32`. */
   records: Float64Array;
   /**
-   * Also write the bytes that agree back to where they came from, so that the system takes them for new and stores them again:
-   * after a failed sync it believes that it had.
+   * Also writes correct bytes back to their position, so that the next sync stores them again. After a failed sync the kernel considers
+   * them stored.
    */
   rewrite: boolean;
 }
@@ -37,7 +38,7 @@ export type InspectOutcome =
   | { kind: 'verify'; bad: number[] }
   | { kind: 'failure'; failure: Failure };
 
-/** As the crypto library calls them. */
+/** Names of the algorithms in `node:crypto`. */
 const HASHES = { 'sha-512': 'sha512', 'sha-256': 'sha256', 'sha-1': 'sha1', md5: 'md5' } as const;
 const STEP = 1024 * 1024;
 let scratch: Uint8Array | null = null;
@@ -51,28 +52,28 @@ export default function run(task: InspectTask): InspectOutcome {
   }
 }
 
-/** Digest of `prefix` followed by the stored bytes of the parts. Throws when some of them are not there. */
+/** The digest of `prefix` and the stored bytes of the parts. @throws Error if the file ends before the end of an extent */
 export function digestRange(task: DigestTask): Uint8Array {
   const hash = createHash(HASHES[task.algorithm]);
   hash.update(task.prefix);
   for (const { fd, extent } of task.parts) {
-    const whole = eachStep(fd, extent, (bytes) => hash.update(bytes));
-    if (!whole) throw new Error('the stored file ends before the range to digest');
+    const isComplete = eachStep(fd, extent, (bytes) => hash.update(bytes));
+    if (!isComplete) throw new Error('the stored file ends before the range to digest');
   }
   return Uint8Array.from(hash.digest());
 }
 
-/** The indexes of the records whose bytes are missing or have another CRC-32. */
+/** The indexes of the records whose bytes are missing or have a different CRC-32. */
 export function verifyRecords(task: VerifyTask): number[] {
   const bad: number[] = [];
   for (let index = 0; index * 3 < task.records.length; index += 1) {
     const [start = 0, end = -1, expected = 0] = task.records.subarray(index * 3, index * 3 + 3);
     const extent = { start, end };
     let crc = 0;
-    const whole = eachStep(task.fd, extent, (bytes) => {
+    const isComplete = eachStep(task.fd, extent, (bytes) => {
       crc = crc32(bytes, crc);
     });
-    if (!whole || crc !== expected) bad.push(index);
+    if (!isComplete || crc !== expected) bad.push(index);
     else if (task.rewrite) rewrite(task.fd, extent);
   }
   return bad;
@@ -85,15 +86,15 @@ function rewrite(fd: number, extent: Extent): void {
   });
 }
 
-/** Calls back with the bytes of `extent` in steps; false when the file ends before them. */
+/** Passes the bytes of `extent` to `take` in steps. False if the file ends before the extent does. */
 function eachStep(fd: number, extent: Extent, take: (bytes: Uint8Array, position: number) => void): boolean {
   scratch ??= new Uint8Array(STEP);
   let position = extent.start;
   while (position <= extent.end) {
-    const got = fs.readSync(fd, scratch, 0, Math.min(STEP, extent.end - position + 1), position);
-    if (got === 0) return false;
-    take(scratch.subarray(0, got), position);
-    position += got;
+    const read = fs.readSync(fd, scratch, 0, Math.min(STEP, extent.end - position + 1), position);
+    if (read === 0) return false;
+    take(scratch.subarray(0, read), position);
+    position += read;
   }
   return true;
 }

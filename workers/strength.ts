@@ -1,4 +1,4 @@
-/** The thread that estimates passwords (`src/identity/credentials/password-strength.ts`). */
+/** Estimates the strength of passwords in a separate thread (`src/identity/credentials/password-strength.ts`). */
 import { loadEstimator, type Strength, type StrengthTask } from '../src/identity/credentials/password-strength.ts';
 
 const estimate = loadEstimator();

@@ -1,11 +1,10 @@
 /**
- * The sum of bytes modulo 256, the checksum of a chunk's header. Added byte lanes that wrap modulo 256 are all it takes, and SIMD
- * has exactly those: 9 to 14 GB/s a core including the copy into the module's memory, against 3 to 5 GB/s in plain
- * JavaScript. The module, in text form:
+ * The sum of bytes modulo 256, which is the checksum in the header of a chunk. SIMD adds byte lanes that wrap modulo 256: 9 to 14 GB/s per
+ * core including the copy into the memory of the module, compared with 3 to 5 GB/s in plain JavaScript. The module, in text form:
  *
  *     (module
  *       (memory (export "mem") 5)
- *       ;; Adds the 16-byte lanes of [p, end) into the 16 bytes at address 0. `end - p` is a multiple of 64, not 0.
+ *       ;; Adds the 16-byte lanes of [p, end) into the 16 bytes at address 0. `end - p` is a positive multiple of 64.
  *       (func (export "sum") (param $p i32) (param $end i32) (local $acc v128)
  *         (loop $next
  *           local.get $acc
@@ -19,7 +18,7 @@
  *         i32.const 0  local.get $acc  v128.store))
  */
 
-/** The little that is used of WebAssembly; the compiler's own library has it for browsers only. */
+/** The parts of WebAssembly that are used. The compiler declares them in its browser library only. */
 interface Instance {
   exports: Record<string, unknown>;
 }
@@ -53,16 +52,16 @@ const MODULE = Uint8Array.from([
 
 const LANES = 16;
 const STEP = 64;
-/** Where the bytes begin, and how many fit. */
+/** Address of the bytes in the memory, and the space for them. */
 const BASE = 64 * 1024;
-const ROOM = 4 * 64 * 1024;
+const SPACE = 4 * 64 * 1024;
 
-/** The SIMD sum where WebAssembly has SIMD, else the portable one. */
+/** The SIMD implementation if WebAssembly supports SIMD, else the portable one. */
 export function loadSum256(): (bytes: Uint8Array) => number {
   return loadSimdSum256() ?? portableSum256;
 }
 
-/** Null where the module does not compile. */
+/** The SIMD implementation; null if the module does not compile. */
 export function loadSimdSum256(): ((bytes: Uint8Array) => number) | null {
   try {
     return simdSum256(new WebAssembly.Instance(new WebAssembly.Module(MODULE)));
@@ -77,8 +76,8 @@ function simdSum256(instance: Instance): ((bytes: Uint8Array) => number) | null 
   const memory = new Uint8Array(mem.buffer);
   return (bytes) => {
     let sum = 0;
-    for (let at = 0; at < bytes.length; at += ROOM) {
-      const slice = bytes.length - at <= ROOM && at === 0 ? bytes : bytes.subarray(at, at + ROOM);
+    for (let at = 0; at < bytes.length; at += SPACE) {
+      const slice = bytes.length - at <= SPACE && at === 0 ? bytes : bytes.subarray(at, at + SPACE);
       memory.set(slice, BASE);
       const padded = Math.ceil(slice.length / STEP) * STEP;
       memory.fill(0, BASE + slice.length, BASE + padded);
@@ -90,8 +89,8 @@ function simdSum256(instance: Instance): ((bytes: Uint8Array) => number) | null 
 }
 
 /**
- * Four bytes at a time: the even and the odd bytes of a word are added as two 16-bit lanes each, folded before a lane can
- * overflow.
+ * The portable implementation. Adds four bytes at a time: the even and the odd bytes of a word are added as two 16-bit lanes each, which are
+ * folded before a lane can overflow.
  *
  *     word     b3 b2 b1 b0
  *     even     00 b2 00 b0     word & 00ff00ff
@@ -99,13 +98,13 @@ function simdSum256(instance: Instance): ((bytes: Uint8Array) => number) | null 
  */
 export function portableSum256(bytes: Uint8Array): number {
   const MASK = 0x00ff00ff;
-  /** 2 x 255 a word and lane: 128 words stay below 2^16. */
+  /** Each word adds at most 2 × 255 to a lane, so the sum of 128 words stays below 2^16. */
   const WORDS = 128;
   let sum = 0;
   let at = 0;
   const head = Math.min(bytes.length, (4 - (bytes.byteOffset & 3)) & 3);
   for (; at < head; at += 1) sum += bytes[at] ?? 0;
-  // A view of no words must begin at a word too.
+  // Even an empty view must begin at a multiple of four.
   const aligned = head < bytes.length ? bytes.byteOffset + head : 0;
   const words = new Uint32Array(bytes.buffer, aligned, (bytes.length - head) >>> 2);
   for (let from = 0; from < words.length; from += WORDS) {

@@ -34,7 +34,7 @@ export async function attributeToTarget<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The attached consequence; empty if there is none. */
+/** The consequence that is attached to an error; empty by default. */
 export function consequenceOf(error: Error): Consequence {
   return consequences.get(error) ?? {};
 }
