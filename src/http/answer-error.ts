@@ -1,4 +1,4 @@
-/** Answers a request whose handling failed. */
+/** Answers requests whose handling failed. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ServerDeps } from './deps.ts';
@@ -7,11 +7,12 @@ import type { RequestLog } from './observe/log.ts';
 import { refuse } from './problems/early-refusal.ts';
 import { asLadingError, internalError, problemReply, withError } from './problems/problems.ts';
 
-/** True when the connection or the HTTP/2 stream (which then has no socket) is closed: no client will read an answer. */
+/** True when the connection or the HTTP/2 stream is closed, so that no client will read an answer. A closed stream has no socket. */
 function isDisconnected(message: IncomingMessage): boolean {
   return message.aborted || message.socket?.destroyed === true;
 }
 
+/** Sends an error as a problem document, or in the form of the route; logs and audits it. Sends nothing if the client has left. */
 export function answerError(
   deps: Pick<ServerDeps, 'audit' | 'log'>,
   log: RequestLog,

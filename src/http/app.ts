@@ -1,4 +1,4 @@
-/** The Fastify instance: its listener, its router and the ids of its requests. */
+/** Creates the Fastify instance: its listener, its router and the ids of its requests. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance } from 'fastify';
@@ -20,10 +20,10 @@ import { overridesMethod } from './tus/override.ts';
 /** Limit of bodies that are read whole: forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
 
-/** As long as a path can be: the routes themselves report names and ids that are too long. */
+/** The longest possible path. The routes themselves report names and ids that are too long. */
 const PARAMETER_CHARACTERS = HEADER_BYTES;
 
-/** @param roots first segments of the paths of all routes, once they are known */
+/** @param roots the first path segment of every route; the caller fills it while it registers routes */
 export function createApp(
   deps: ServerDeps,
   metrics: Metrics,
@@ -38,12 +38,12 @@ export function createApp(
       return server;
     },
     loggerInstance: deps.log,
-    // One logger for all requests: a child for each is expensive, and our lines have the request id anyway.
+    // A child logger for each request is expensive, and the lines contain the request id anyway.
     childLoggerFactory: (logger) => logger,
     logController: log,
     genReqId: requestId,
     bodyLimit: BODY_BYTES,
-    // While closing, requests on connections that are still open get our own answer and not Fastify's.
+    // While the server stops, requests on open connections get the answer of `unavailable` instead of Fastify's.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => answerParseError(error, socket, (...answer) => log.unparsed(...answer)),
     routerOptions: {
@@ -55,14 +55,14 @@ export function createApp(
   return fastify(options);
 }
 
-/** Normalizes requests of proxies and old clients. */
+/** Normalizes the media type, the target and the method of a request before it is routed. */
 function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: RequestListener): RequestListener {
   const next = overridesMethod(handler);
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
     const url = metadataPath(originForm(request), prefix);
-    // A proxy removes the prefix. Clients without a proxy send it too, because all links contain it. A route of the same name wins.
+    // A proxy removes the prefix. Clients that bypass the proxy send it, because links contain it. A route with the same name wins.
     const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
     request.url = below ? url.slice(prefix.length) : url;
     markUnreadable(request);

@@ -1,4 +1,4 @@
-/** What the composition gives the HTTP server. Each route file names the part of it that it needs. */
+/** The dependencies of the HTTP server. Each route file declares the part that it needs. */
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
@@ -35,7 +35,7 @@ export interface ServerDeps {
   events: Events;
   calls: Calls;
   secondFactor: SecondFactor;
-  /** Outside providers through which people may sign in. */
+  /** Providers through which people may sign in. */
   federation: readonly FederatedProvider[];
   /** Keys that sign and verify tokens. */
   keys: JwtKeys;
@@ -44,6 +44,6 @@ export interface ServerDeps {
   state(): ServerState;
   /** State of the data directory. */
   storage(): 'ok' | 'full' | 'unwritable' | 'lost';
-  /** Measurements of other rooms for `/metrics`, by name; those that end in `_total` only grow. */
+  /** Values for `/metrics` by name. Those whose names end in `_total` only grow. */
   gauges(): Record<MetricName, number>;
 }

@@ -1,4 +1,4 @@
-/** Limits what one address may hold: connections, requests, and answers that it does not read. */
+/** Limits the connections, requests and unread answers of one address. */
 import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { FastifyInstance } from 'fastify';
@@ -16,7 +16,7 @@ import { limitLargeAnswers } from './send/large-responses.ts';
 
 type CrowdConfig = Pick<Config, 'trustProxy' | 'addressConnections'>;
 
-/** What the guards of connections need from the server. */
+/** What the limits of connections need from the server. */
 export interface GuardDeps {
   config: CrowdConfig & Pick<Config, 'idleSeconds'>;
   clock: Clock;
@@ -39,7 +39,7 @@ function crowdOf(config: CrowdConfig): { most: number; isProxy(address: string):
   return { most: config.addressConnections || half, isProxy: (address) => proxies.trusts(address) };
 }
 
-/** Limits what clients may do with the connections of `server`. */
+/** Limits the connections of one address, unread answers and reset HTTP/2 requests. */
 export function guardConnections(server: Server, deps: GuardDeps, metrics: Metrics): void {
   const { config, clock, log } = deps;
   const crowd = crowdOf(config);
@@ -58,7 +58,7 @@ export function guardConnections(server: Server, deps: GuardDeps, metrics: Metri
     isProxy: crowd.isProxy,
     cut: (count) => {
       metrics.cut(count);
-      log.info({ count }, 'answers were cut because nothing of them was taken');
+      log.info({ count }, 'answers were cut because their clients did not read them');
     },
   });
   unread.watch(server);

@@ -1,4 +1,4 @@
-/** Registers every route, in scopes by what a request to it needs. */
+/** Registers every route, in scopes that check the state of the server and the sign-in. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../errors.ts';
 import type { Tokens } from '../identity/access-tokens.ts';
@@ -52,20 +52,20 @@ import { verifyRoute } from './signin/verify-token.ts';
 import { wellKnownRoutes } from './signin/well-known.ts';
 import { tusRoutes } from './tus/routes.ts';
 
-/** What the server is given, and what it builds from that for its routes. */
+/** The dependencies of all routes: those of the server, and those that the server builds from them. */
 export interface RouteDeps extends ServerDeps {
   clients: Clients;
   access: Access;
   tokens: Tokens;
   throttle: Throttle;
-  /** Throttle of sign-ups, apart from that of sign-ins. */
+  /** Throttles sign-ups separately from sign-ins. */
   signUps: Throttle;
   metrics: Metrics;
   streams: StreamLimits;
   players: Players;
 }
 
-/** Registers every route, by what a request to it needs: nothing, a server that works, or a sign-in. */
+/** Registers every route in one of three scopes: always open, open while the server is ready, and signed in. */
 export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
   app.register(async (open) => {
     healthRoutes(open, deps);
@@ -91,7 +91,7 @@ export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
     working.register(async (signedIn) => {
       const { access, secondFactor } = deps;
       signedIn.register(bearerAuth, { access, limits, secondFactor });
-      // No body is parsed unless a route asks for it: a chunk is a stream, and other bodies are ignored.
+      // A chunk is a stream, and other bodies are ignored unless a route adds a parser.
       unparsedBodies(signedIn);
       signedIn.register(async (api) => signedInRoutes(api, deps));
     });
@@ -125,7 +125,7 @@ function signedInRoutes(api: FastifyInstance, deps: RouteDeps): void {
   transferRoutes(api, deps);
 }
 
-/** The refusal of a request while the server starts or stops. */
+/** The error while the server starts or stops; undefined when it is ready. */
 function unavailable(now: ServerState): LadingError | undefined {
   if (now === 'ready') return undefined;
   if (now === 'starting')

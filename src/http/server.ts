@@ -1,4 +1,4 @@
-/** The HTTP server: everything registered in the order in which a request meets it. */
+/** Builds the HTTP server. Hooks are registered in the order in which they handle a request. */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { Tokens } from '../identity/access-tokens.ts';
 import { Access } from '../identity/authenticate.ts';
@@ -37,7 +37,7 @@ import { TUS_PATHS } from './tus/common.ts';
 /** What the groups of routes declare about their paths. */
 const PATHS: readonly PathRules[] = [FILE_PATHS, TUS_PATHS, UPLOAD_PATHS, SHARE_PATHS, CALL_PATHS, ...TOKEN_PATHS];
 
-/** Builds the server with all its routes; nothing listens yet. */
+/** Builds the server with all its routes. The server does not listen yet. */
 export function buildServer(deps: ServerDeps): FastifyInstance {
   const metrics = new Metrics(deps.gauges);
   const log = new RequestLog(deps.log, metrics);
@@ -76,7 +76,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   return app;
 }
 
-/** Gives each request its id, refuses what is not sound HTTP, and reads what handlers leave of a body. */
+/** Sends each request's id, refuses malformed requests, and discards the part of a body that the handler did not read. */
 function checkRequests(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);

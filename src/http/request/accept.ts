@@ -1,7 +1,7 @@
 /** Content negotiation: the type that a client prefers (RFC 9110 §12.5.1). */
 
 interface Match {
-  /** 2: named, 1: by its type, 0: by a wildcard, -1: not named. */
+  /** How specific the matching range is. 2: `type/subtype`, 1: `type/*`, 0: a full wildcard, -1: no range matches. */
   depth: number;
   q: number;
 }
@@ -43,9 +43,9 @@ function matchOf(accept: string, type: string, subtype: string): Match {
 }
 
 /**
- * The coding of the answer (RFC 9110 §12.5.3): the one with the highest weight, and of equals the first in `offered`.
+ * Chooses the content coding of the answer (RFC 9110 §12.5.3): the one with the highest weight, or the first of several with this weight.
  * @param offered names of codings, the best first
- * @returns null for no coding, `identity`
+ * @returns null for no coding (`identity`)
  */
 export function acceptedCoding(accept: string | string[] | undefined, offered: readonly string[]): string | null {
   if (accept === undefined) return null;

@@ -1,6 +1,7 @@
 /**
  * The two cookies of a person who signed in with a browser. Scripts cannot read them. The browser sends the refresh token only to the
- * sign-in routes, and never from another site; it also sends the access token when a link leads here, so that links to files work.
+ * sign-in routes and never from another site. It sends the access token also when a person follows a link from another site, so that
+ * links to files work.
  */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -8,7 +9,7 @@ import { wantsSecureCookies } from './csrf.ts';
 
 export const ACCESS_COOKIE = 'access_token';
 export const REFRESH_COOKIE = 'refresh_token';
-/** The right to play one file; see `api/players.ts`. */
+/** Permission to play one file; see `api/players.ts`. */
 export const PLAYER_COOKIE = 'player';
 
 const ATTRIBUTES = {
@@ -29,12 +30,13 @@ export function cookieOf(field: string | undefined, name: CookieName): string | 
   return field === undefined ? null : (fastifyCookie.parse(field)[name] ?? null);
 }
 
+/** Sets both cookies. Their attributes depend on whether a page of another site may send them. */
 export function setCookies(
   request: FastifyRequest,
   reply: FastifyReply,
   values: Record<CookieName, CookieValue>,
 ): void {
-  // A page of another site needs SameSite=None; the check of `Origin` protects instead.
+  // A page of another site needs SameSite=None. The check of `Origin` protects these cookies instead.
   const across = isAcross(request);
   const secure = across || wantsSecureCookies(request);
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
@@ -55,12 +57,13 @@ export function setCookies(
 /** True for a page of another site whose origin is allowed. */
 function isAcross({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
   if (origin === undefined || from === 'same-origin' || !site.isAllowed(origin)) return false;
-  // An origin with another port may be of the same site. Without TLS its browser may not keep Secure cookies and does not need them.
+  // An origin with another port may be the same site. Without TLS, browsers do not store Secure cookies, and the same site needs none.
   const isNear = from === 'same-site' || (site.isPlain && new URL(origin).hostname === hostname.toLowerCase());
   return site.secure || !isNear;
 }
 
+/** Makes the browser delete both cookies. */
 export function clearCookies(request: FastifyRequest, reply: FastifyReply): void {
-  const gone = { value: '', maxAge: 0 };
-  setCookies(request, reply, { [ACCESS_COOKIE]: gone, [REFRESH_COOKIE]: gone });
+  const expired = { value: '', maxAge: 0 };
+  setCookies(request, reply, { [ACCESS_COOKIE]: expired, [REFRESH_COOKIE]: expired });
 }

@@ -1,10 +1,10 @@
 /**
- * Pages of other origins (CORS). The origin and the route choose one of two policies:
+ * CORS, for pages of other origins. The origin determines one of two policies:
  *
- *     origin of LADING_ALLOWED_ORIGINS     every route, cookies count
- *     any other                            routes that transfer files, without cookies: the page needs a token
+ *     origin in LADING_ALLOWED_ORIGINS     every route, with cookies
+ *     any other origin                     routes that transfer files, without cookies: the page needs a token
  *
- * `*` in the list opens every route in the second way.
+ * `*` in the list opens every route to all origins, without cookies.
  */
 import type { IncomingMessage } from 'node:http';
 import { type FastifyCorsOptions, type FastifyCorsOptionsDelegateCallback, fastifyCors } from '@fastify/cors';
@@ -69,13 +69,13 @@ export function allowOrigins(app: FastifyInstance, allowed: readonly string[], r
     return;
   }
   const policyOf = ({ headers, raw }: FastifyRequest): FastifyCorsOptions => {
-    // The route answers a preflight, or `notFound`, which knows the methods.
+    // The plugin must not answer preflights: the route does, or `notFound`, which knows the methods.
     const always = { preflight: false, exposedHeaders: EXPOSED };
     const { origin } = headers;
     if (origin !== undefined && known.has(origin)) return { ...always, origin, credentials: true };
     return { ...always, origin: isOpen(raw) ? '*' : false };
   };
-  // Called rather than registered: a registered plugin would add its hook after all later ones.
+  // The plugin is called, not registered: a registered plugin would add its hook after those that are registered below.
   const delegator: FastifyCorsOptionsDelegateCallback = (request, done) => done(null, policyOf(request));
   fastifyCors(app, { hook: 'onRequest', delegator }, () => {});
 }

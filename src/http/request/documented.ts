@@ -1,6 +1,6 @@
 /**
- * What the OpenAPI document contains beyond the schemas that validate and serialize: header fields and errors. It is read only when the
- * document is built. As `schema.headers` the fields would be validated again on every request, with worse messages than the parsers'.
+ * Header fields and errors for the OpenAPI document, beside the schemas that validate and serialize. They are read only when the document
+ * is built. If they were in `schema.headers`, every request would be validated twice, with worse messages than those of the parsers.
  */
 import type { TSchema } from 'typebox';
 import type { ErrorCode } from '../../errors.ts';
@@ -26,7 +26,7 @@ export interface Documented {
   content?: Readonly<Record<string, { schema: TSchema }>>;
   /** True if the body is optional. */
   optionalBody?: boolean;
-  /** True where a method that may change something writes nothing to the disk; the others may find no room there. */
+  /** True if the route writes nothing to the disk although its method is not safe. Other such routes may fail with `insufficient_storage`. */
   storesNothing?: true;
 }
 
@@ -41,24 +41,24 @@ const fields = <const Names extends string>(all: Record<Names, Field>): Record<N
 
 const UPLOAD_FIELDS = fields({
   'Tus-Resumable': { description: 'Version of tus.', example: '1.0.0' },
-  'Upload-Length': { description: 'Bytes of the whole upload.', example: '100', pattern: '^[0-9]+$' },
+  'Upload-Length': { description: 'Size of the whole upload in bytes.', example: '100', pattern: '^[0-9]+$' },
   'Upload-Offset': {
-    description: 'Offset of the first byte of the request, or of the next byte.',
+    description: 'Offset of the first byte of this request, or of the byte that the server needs next.',
     example: '70',
     pattern: '^[0-9]+$',
   },
   'Upload-Defer-Length': { description: '1: the length will be sent later.', example: '1', pattern: '^1$' },
   'Upload-Metadata': {
-    description: 'Keys and Base64 values, filename and filetype among them.',
+    description: 'Keys with Base64 values. The server reads filename and filetype.',
     example: 'filename YQ==',
   },
-  'Upload-Complete': { description: '?1: the file ends with this request; ?0: more is to come.', example: '?1' },
+  'Upload-Complete': { description: '?1: the file ends with this request; ?0: more requests follow.', example: '?1' },
   'Upload-Draft-Interop-Version': {
-    description: 'Version of resumable uploads. If it is sent, the server sends 104 responses.',
+    description: 'Version of the draft. A client that sends it receives 104 responses.',
     example: '8',
   },
   'Upload-Concat': {
-    description: 'partial: a partial upload. final; and URLs of partial uploads: the file that they make.',
+    description: 'partial for a partial upload; final with the URLs of partial uploads for the file that they form.',
     example: 'final;/files/a.b /files/c.d',
   },
 });
@@ -73,7 +73,7 @@ export const REQUEST_FIELDS = fields({
   'Content-Disposition': { description: 'Name of the file, in filename.', example: 'attachment; filename="a.bin"' },
   'Content-Range': {
     description:
-      "Range of the chunk, as in its header, and the file's size or *. bytes */SIZE declares the size only (RFC 9110 §14.4).",
+      'Range of the chunk, as in its header, and the size of the file or *. bytes */SIZE only declares the size (RFC 9110 §14.4).',
     example: 'bytes 0-4/10',
   },
   'X-Chunk-CRC32': {
@@ -82,11 +82,11 @@ export const REQUEST_FIELDS = fields({
     pattern: '^[0-9A-Fa-f]{8}$',
   },
   'Content-Digest': {
-    description: 'sha-256 or sha-512 of the whole body of this request, chunk header included (RFC 9530).',
+    description: 'sha-256 or sha-512 of the whole body of this request, including the chunk header (RFC 9530).',
     example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
   },
   'Repr-Digest': {
-    description: 'sha-256 or sha-512 of the whole file, checked before it becomes complete (RFC 9530).',
+    description: 'sha-256 or sha-512 of the whole file, checked before the file becomes complete (RFC 9530).',
     example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
   },
   Range: {
@@ -94,30 +94,30 @@ export const REQUEST_FIELDS = fields({
     example: 'bytes=0-1023',
   },
   'If-Range': {
-    description: 'ETag or Last-Modified of the bytes that you have. Range applies only if the file is unchanged.',
+    description: 'ETag or Last-Modified of the bytes that the client has. Range applies only if the file is unchanged.',
     example: '"f1-5-3610a686"',
   },
   'If-Match': { description: 'Entity tags or *: 412 unless the file has one of them.', example: '"f1-5-3610a686"' },
   'If-None-Match': { description: 'Entity tags or *: 304 if the file has one of them.', example: '"f1-5-3610a686"' },
   'If-Modified-Since': {
-    description: 'HTTP date: 304 if the file is not newer. Without If-None-Match only.',
+    description: 'HTTP date: 304 if the file is not newer. Ignored with If-None-Match.',
     example: 'Wed, 21 Oct 2026 07:28:00 GMT',
   },
   'If-Unmodified-Since': {
-    description: 'HTTP date: 412 if the file is newer. Without If-Match only.',
+    description: 'HTTP date: 412 if the file is newer. Ignored with If-Match.',
     example: 'Wed, 21 Oct 2026 07:28:00 GMT',
   },
   'Last-Event-ID': {
-    description: 'Id of the last event received. The events since then are sent first.',
+    description: 'Id of the last event that the client received. The server first sends the events since then.',
     example: '6f0c2a9be1d4-17',
   },
   'Want-Repr-Digest': {
     description:
-      'Asks for Repr-Digest by algorithm and preference (RFC 9530); for a small file it is computed if necessary.',
+      'Requests Repr-Digest, by algorithm and preference (RFC 9530). It is computed for small files if necessary.',
     example: 'sha-256=10, sha-512=3',
   },
   'Want-Content-Digest': {
-    description: 'Asks for Content-Digest by algorithm and preference (RFC 9530); sent with small bodies.',
+    description: 'Requests Content-Digest, by algorithm and preference (RFC 9530). It is sent with small bodies only.',
     example: 'sha-256=10',
   },
 });
@@ -129,7 +129,7 @@ export const REPLY_FIELDS = fields({
     example: 'max-size=1000000, min-size=0, max-age=86400',
   },
   'Upload-Expires': {
-    description: 'When the upload expires if nothing more arrives.',
+    description: 'When the upload expires if no more bytes arrive.',
     example: 'Wed, 21 Oct 2026 07:28:00 GMT',
   },
   'X-Request-Id': {
@@ -138,35 +138,40 @@ export const REPLY_FIELDS = fields({
   },
   'Accept-Ranges': { description: 'Byte ranges are supported.', example: 'bytes' },
   Allow: { description: 'Methods of this resource.', example: 'GET, HEAD, OPTIONS' },
-  'Cache-Control': { description: 'What caches may do.', example: 'no-store' },
+  'Cache-Control': { description: 'Rules for caches (RFC 9111).', example: 'no-store' },
   'Content-Digest': {
-    description: 'Digest of this content, where it was wanted of a small one (RFC 9530).',
+    description: 'Digest of this content, if the client requested one and the content is small (RFC 9530).',
     example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
   },
-  'Content-Disposition': { description: 'Under which name to save the file.', example: 'attachment; filename="a.bin"' },
-  'Content-Length': { description: 'Bytes of the content, where they are known.', example: '5', pattern: '^[0-9]+$' },
+  'Content-Disposition': { description: 'Name under which to save the file.', example: 'attachment; filename="a.bin"' },
+  'Content-Length': {
+    description: 'Length of the content in bytes, if it is known.',
+    example: '5',
+    pattern: '^[0-9]+$',
+  },
   'Content-Range': {
-    description: 'Which bytes these are and of how many, unless there are several parts; of a 416 bytes */SIZE.',
+    description: 'Range of the content and size of the file, unless there are several parts. In a 416: bytes */SIZE.',
     example: 'bytes 0-4/10',
   },
   ETag: { description: 'Strong entity tag of the file once it is readable.', example: '"f1-5-3610a686"' },
   'Last-Modified': { description: 'When the file became complete.', example: 'Wed, 21 Oct 2026 07:28:00 GMT' },
   Link: {
-    description: 'Where the next page is (RFC 8288); absent at the end.',
+    description: 'URL of the next page (RFC 8288); absent on the last page.',
     example: '</v1/audio/?limit=100&cursor=c1>; rel="next"',
   },
-  Location: { description: 'The client that was made.', example: '/api/clients/c1' },
+  Location: { description: 'URL of the object that was created.', example: '/api/clients/c1' },
   'Repr-Digest': {
-    description: 'Digest of the whole file: the one it was uploaded with, or one that was wanted (RFC 9530).',
+    description:
+      'Digest of the whole file: the one that was sent with the upload, or one that the client requested (RFC 9530).',
     example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
   },
-  'Retry-After': { description: 'Seconds to wait before the next try.', example: '5', pattern: '^[0-9]+$' },
+  'Retry-After': { description: 'Seconds to wait before the next attempt.', example: '5', pattern: '^[0-9]+$' },
   'Set-Cookie': {
     description:
-      'The cookies access_token and refresh_token, one field each; already expired when the session has ended.',
+      'The cookies access_token and refresh_token, one field each. They are expired if the session has ended.',
     example: 'access_token=…; Max-Age=1800; Path=/; HttpOnly; Secure; SameSite=Lax',
   },
-  'WWW-Authenticate': { description: 'How to sign in (RFC 6750).', example: 'Bearer error="invalid_token"' },
+  'WWW-Authenticate': { description: 'How to authenticate (RFC 6750).', example: 'Bearer error="invalid_token"' },
 });
 export type ReplyField = keyof typeof REPLY_FIELDS;
 
@@ -174,8 +179,8 @@ export type ReplyField = keyof typeof REPLY_FIELDS;
 export const RATE_FIELDS = fields({
   RateLimit: {
     description:
-      'Requests (r) that the address, the token and the principal have left, and seconds (t) until they get more ' +
-      '(draft-ietf-httpapi-ratelimit-headers-10). Replies to chunks, status, downloads and metrics have it once half are used.',
+      'Requests (r) that the address, the token and the principal may still send, and seconds (t) until they may send more ' +
+      '(draft-ietf-httpapi-ratelimit-headers-10). Replies to chunks, status, downloads and metrics contain it once half of the limit is used.',
     example: '"address";r=1199998;t=1, "token";r=299998;t=1, "principal";r=599998;t=1',
   },
   'RateLimit-Policy': {
@@ -188,7 +193,7 @@ export const RATE_FIELDS = fields({
 export const WORKING = ['overloaded', 'shutting_down'] as const satisfies readonly ErrorCode[];
 /** Errors of every route that needs a sign-in. */
 export const SIGNED_IN = ['unauthorized', 'rate_limited', ...WORKING] as const satisfies readonly ErrorCode[];
-/** Errors of routes that read a small body, for bodies that they cannot accept. */
+/** Errors of routes that read a small body, if they cannot accept it. */
 export const SMALL_BODY = [
   'length_mismatch',
   'chunk_too_large',

@@ -18,7 +18,7 @@ function patternOf(url: string): RegExp {
   return new RegExp(`^${parts.join('')}$`);
 }
 
-/** Call it before any route is registered. */
+/** Sets the handler of requests without a route. Call it before any route is registered. */
 export function notFound(app: FastifyInstance): void {
   const known = new Map<string, Known>();
   app.addHook('onRoute', ({ url, method }) => {

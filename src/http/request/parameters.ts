@@ -1,4 +1,4 @@
-/** Parts of schemas that several routes share. */
+/** Schemas of path parameters that several routes share. */
 import Type from 'typebox';
 
 /** The address of an upload, for tus and for resumable uploads. */
@@ -6,7 +6,7 @@ export const addressParameter = Type.Object({
   address: Type.String({ description: 'Address of the upload, from Location.' }),
 });
 
-/** The rest of the path is the file's name. */
+/** The name of a file, which is the rest of the path. */
 export const nameParameter = Type.Object({
   '*': Type.String({ description: "The file's name, percent-encoded; %2F makes a /." }),
 });

@@ -1,6 +1,6 @@
 /**
- * Strict parsing of queries: percent-encoded UTF-8, every parameter once. The router calls the parser where
- * it must not throw, so an error travels to the validator as the query itself.
+ * Parses queries strictly: percent-encoded UTF-8, every parameter once. The parser must not throw, because the router calls it. So it
+ * returns an error in place of the query, which the validator reports.
  */
 
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';

@@ -1,6 +1,6 @@
 /**
- * Refuses requests with unknown parameters or keys, by name. A typing error would otherwise silently leave a limit unset. Protocols that
- * allow additional fields declare `additionalProperties: true`.
+ * Refuses requests with unknown parameters or keys and names them. Otherwise a misspelled name could silently leave a limit unset.
+ * Protocols that allow additional fields declare `additionalProperties: true`.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
@@ -37,7 +37,7 @@ function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): 
 }
 
 /**
- * Closes the query of every documented route and every body that has a schema. An optional body that is missing becomes an empty object.
+ * Closes the schemas of all queries of documented routes and of all bodies. A missing body that is optional becomes an empty object.
  * Call it before any route is registered.
  */
 export function strictRequests(app: FastifyInstance): void {
@@ -52,8 +52,8 @@ export function strictRequests(app: FastifyInstance): void {
 }
 
 /**
- * Checks a field beside the file of an upload form. Other programs add fields of their own, which are ignored. A field whose name equals
- * or nearly equals a query parameter was probably meant as that parameter.
+ * Checks a field of an upload form besides its file. Unknown fields are ignored, because some programs add their own. A field whose name
+ * equals or resembles a query parameter was probably meant as that parameter.
  * @param known fields that the form may have
  * @param query the known parameters, and those of the request
  * @throws LadingError `validation_failed`
@@ -70,20 +70,23 @@ export function checkFormField(
   if (name === meant && query.given[name] !== undefined && String(query.given[name]) === value) return;
   throw new LadingError(
     'validation_failed',
-    `The form has a field \`${name}\`, which is ignored; send \`${meant}\` as a query parameter.`,
+    `The form field \`${name}\` has no effect. Send \`${meant}\` as a query parameter.`,
   );
 }
 
-/** @param kind what the names are: `key`, `query parameter` */
+/**
+ * The error that lists unknown names, with suggestions, and the known ones.
+ * @param kind `key`, `query parameter` or `form field`
+ */
 export function unknownNames(kind: string, unknown: readonly string[], known: readonly string[]): LadingError {
-  const said = unknown.slice(0, MAX_NAMED).map((name) => {
+  const sentences = unknown.slice(0, MAX_NAMED).map((name) => {
     const near = nearest(name.slice(name.lastIndexOf('.') + 1), known);
     // A name may contain anything; JSON escapes keep terminals and logs safe.
     const shown = JSON.stringify(name.slice(0, MAX_NAME)).slice(1, -1);
     return `The request has an unknown ${kind} \`${shown}\`${near === null ? '.' : `; did you mean \`${near}\`?`}`;
   });
   const list = known.length === 0 ? `This request has no ${kind}s.` : `Known: ${known.join(', ')}.`;
-  return new LadingError('validation_failed', `${said.join(' ')} ${list}`);
+  return new LadingError('validation_failed', `${sentences.join(' ')} ${list}`);
 }
 
 interface Found {
@@ -115,9 +118,9 @@ export function unknownKeys(schema: TSchema, value: unknown, path = ''): Found |
   );
 }
 
-function firstOf(looks: (() => Found | null)[]): Found | null {
-  for (const look of looks) {
-    const found = look();
+function firstOf(searches: (() => Found | null)[]): Found | null {
+  for (const search of searches) {
+    const found = search();
     if (found) return found;
   }
   return null;

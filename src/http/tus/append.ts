@@ -1,4 +1,4 @@
-/** PATCH: the next bytes of an upload. */
+/** PATCH: appends bytes to an upload. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
@@ -17,6 +17,7 @@ export interface AppendDeps {
   access: Access;
 }
 
+/** Answers a PATCH with 204 and the new offset. */
 export async function append(deps: AppendDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { headers } = request;
   const address = requestedAddress(request);

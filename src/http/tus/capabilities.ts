@@ -1,4 +1,4 @@
-/** OPTIONS: the capabilities of the server, and CORS preflight. It needs no sign-in. */
+/** OPTIONS: returns the capabilities of the server and answers CORS preflights, without a sign-in. */
 import type { FastifyReply } from 'fastify';
 import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/http/tus.ts';
 import type { Config } from '../../settings/config.ts';

@@ -1,4 +1,4 @@
-/** Helpers that all requests of tus share. */
+/** Functions that all requests of tus share. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
@@ -22,7 +22,7 @@ export function commonFields(reply: FastifyReply): void {
   reply.header('tus-resumable', TUS_VERSION);
 }
 
-/** @throws LadingError `precondition_failed` */
+/** @throws LadingError `precondition_failed` for another version, or none */
 export function checkVersion(request: FastifyRequest): void {
   // "If the version specified by the Client is not supported by the Server, it MUST respond with the 412 … the Server MUST NOT
   // process the request."
@@ -31,8 +31,8 @@ export function checkVersion(request: FastifyRequest): void {
 }
 
 /**
- * Errors with the statuses that tus clients understand: most of them restart an upload after a 4xx that they do not know, and
- * continue after a 5xx.
+ * Writes an error with the status that tus clients understand. Most clients restart an upload after an unknown 4xx, and continue after a
+ * 5xx.
  */
 export function tusRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
@@ -48,8 +48,8 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
 }
 
 /**
- * Errors of HEAD. The most common client reads every status except 423 as "the upload does not exist" and starts it again, even for 503.
- * After 423 it repeats the request. So while the server starts, stops or is overloaded, uploads look locked.
+ * Writes an error of HEAD. The most common client takes every status except 423 to mean that the upload does not exist, and starts it
+ * again, even after 503. After 423 it repeats the request. So uploads look locked while the server starts, stops or is overloaded.
  */
 export function offsetRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = tusRefusal(error, requestId, credentials);
@@ -57,13 +57,13 @@ export function offsetRefusal(error: LadingError, requestId: string | null, cred
 }
 
 /**
- * The checksum of the bytes of a request: `Upload-Checksum`, as a header or trailer field; undefined without one.
+ * Returns a function that reads `Upload-Checksum`, a header or trailer field, at the end of the body; undefined if the request has none.
  * @throws LadingError `invalid_request`
  */
 export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) | undefined {
-  const said = headers['upload-checksum'];
-  if (said !== undefined) {
-    const checksum = parseChecksum(String(said));
+  const field = headers['upload-checksum'];
+  if (field !== undefined) {
+    const checksum = parseChecksum(String(field));
     return () => checksum;
   }
   // "If the Trailer header announces Upload-Checksum … the trailer is treated as if it were sent in front."
@@ -75,9 +75,10 @@ export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) |
 export function checkType(request: FastifyRequest): void {
   // "All PATCH requests MUST use Content-Type: application/offset+octet-stream, otherwise the server SHOULD return a 415."
   if (isMediaType(request.headers['content-type'], TUS_TYPE)) return;
-  throw new LadingError('unsupported_media_type', `Send the bytes of an upload as ${TUS_TYPE}.`);
+  throw new LadingError('unsupported_media_type', `Send the bytes of an upload with Content-Type: ${TUS_TYPE}.`);
 }
 
+/** Sets the fields with the state of an upload. */
 export function stateFields(reply: FastifyReply, { offset, expiresAt, kind, complete }: ResourceState): void {
   // "The Upload-Offset header MUST NOT be included … until the concatenation has been finished."
   if (kind !== 'join' || complete) reply.header('upload-offset', String(offset));

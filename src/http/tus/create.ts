@@ -1,6 +1,6 @@
 /**
- * POST: creates an upload, optionally with its first bytes (extensions creation, creation-with-upload, creation-defer-length), a
- * partial upload, or a file made of partial uploads (concatenation).
+ * POST: creates an upload, optionally with its first bytes (extensions creation, creation-with-upload, creation-defer-length). It can be a
+ * partial upload, or a file that consists of partial uploads (concatenation).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
@@ -35,6 +35,7 @@ export interface CreateDeps {
   access: Access;
 }
 
+/** Answers a POST with 201 and the address of the upload in `Location`. */
 export async function create(deps: CreateDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { engine, config } = deps;
   const { headers } = request;
@@ -42,20 +43,20 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
   // "If the length of the upload exceeds the maximum … the Server MUST respond with the 413."
   if (intent.size !== null && intent.size > config.maxFileBytes) throw fileTooLarge(intent.size, config.maxFileBytes);
   const contentLength = parseBytes('Content-Length', headers['content-length']);
-  const comes = contentLength !== 0 || headers['transfer-encoding'] !== undefined;
-  const brings = intent.join === undefined && isMediaType(headers['content-type'], TUS_TYPE) && comes;
-  const proof = brings ? proofOf(request) : undefined;
-  if (brings && intent.size !== null && (contentLength ?? 0) > intent.size)
+  const hasContent = contentLength !== 0 || headers['transfer-encoding'] !== undefined;
+  const hasBytes = intent.join === undefined && isMediaType(headers['content-type'], TUS_TYPE) && hasContent;
+  const proof = hasBytes ? proofOf(request) : undefined;
+  if (hasBytes && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
   const isAuthorized = uploadAuthorization(deps, request);
   const address = await engine.createResumable(intent);
   const append = { offset: 0, size: null, contentLength, isAuthorized, proof };
-  if (brings) {
+  if (hasBytes) {
     try {
       requestBody(request, reply);
       await engine.append(request.raw, address, append);
     } catch (error) {
-      // No client knows its address.
+      // The client did not receive the address, so nobody can continue the upload.
       await engine.removeResumable(address).catch(() => {});
       throw error;
     }
@@ -71,12 +72,15 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
 
 function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
   const { headers, principal } = request;
-  const said = headers['upload-concat'];
-  const concat = said === undefined ? null : parseConcat(String(said));
+  const field = headers['upload-concat'];
+  const concat = field === undefined ? null : parseConcat(String(field));
   const size = concat?.kind === 'final' ? null : parseSize(headers);
   // "The Client MUST NOT include the Upload-Length header in the final upload creation."
   if (concat?.kind === 'final' && headers['upload-length'] !== undefined)
-    throw new LadingError('invalid_request', 'A final upload has the length of its parts. Do not send Upload-Length.');
+    throw new LadingError(
+      'invalid_request',
+      'A final upload has the length of its parts. Send it without Upload-Length.',
+    );
   const metadata = [headers['upload-metadata']].flat()[0];
   const pairs = parseMetadata(metadata);
   const type = textOf(pairs, 'filetype', 'type');
@@ -86,7 +90,7 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
     name: checkName(nameOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
     place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
     size,
-    // Clients send the media type that their system reports.
+    // Clients send whatever media type their system reports, even an invalid one.
     contentType: type === null ? null : mediaTypeOr(type, 'application/octet-stream'),
     metadata: metadata ?? null,
     precondition: preconditionOf(request),

@@ -1,4 +1,4 @@
-/** HEAD: the offset of an upload. The client wants to continue, so a request that is still receiving ends first, and the offset is exact. */
+/** HEAD: returns the offset of an upload. A request that still sends to the upload ends first, so that the offset is exact. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { ownUpload, requestedAddress } from '../access/upload-capability.ts';
@@ -9,6 +9,7 @@ export interface OffsetDeps {
   engine: Engine;
 }
 
+/** Answers a HEAD with the offset, the length and the metadata of the upload. */
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = requestedAddress(request);
   await ownUpload(deps, request, address, 'tus');
@@ -18,7 +19,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   stateFields(reply, state);
   // "If the size of the upload is known, the Server MUST include the Upload-Length header in the response"; else "As long as the length
   // of the upload is not known, the Server MUST set Upload-Defer-Length: 1 in all responses to HEAD requests."
-  // A final upload has no length before every part has declared its own.
+  // The length of a final upload is unknown until every part has declared its own.
   if (state.size !== null) reply.header('upload-length', String(state.size));
   else if (state.kind !== 'join') reply.header('upload-defer-length', '1');
   // "If an upload contains additional metadata, responses to HEAD requests MUST include the Upload-Metadata header and its value as

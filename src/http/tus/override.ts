@@ -1,4 +1,4 @@
-/** X-HTTP-Method-Override, for clients and proxies that support only GET and POST. */
+/** Supports X-HTTP-Method-Override, for clients and proxies that can only send GET and POST. */
 import type { RequestListener } from 'node:http';
 import { TUS_PATHS } from './common.ts';
 

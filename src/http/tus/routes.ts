@@ -1,4 +1,4 @@
-/** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and other tus clients. Each verb has its file in `http/tus`. */
+/** The routes of tus 1.0.0 at /files/, for Uppy, tus-js-client, tus-py-client and other clients. Each method has a file in `http/tus`. */
 import type { FastifyInstance } from 'fastify';
 import type { SecondFactor } from '../../identity/second-factor.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
@@ -27,14 +27,14 @@ export interface TusDeps extends DownloadDeps, CreateDeps {
 
 const tags = ['tus'];
 const params = addressParameter;
-/** Clients of tus may add parameters to an address. */
+/** Clients of tus may add query parameters to an address. */
 const querystring = ForeignQuery;
-const done = (description: string) => ({ type: 'null', description });
+const noContent = (description: string) => ({ type: 'null', description });
 const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
 const TUS_BYTES = { 'application/offset+octet-stream': { schema: Binary } };
 const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
 const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
-/** Another upload may use the same name: with other bytes for the same range, or one that this upload cannot end. */
+/** Errors of requests with bytes. `chunk_conflict` and `already_exists`: another upload uses the name. */
 const BYTES = [
   'already_exists',
   'chunk_conflict',
@@ -43,7 +43,7 @@ const BYTES = [
   'unsupported_media_type',
 ] as const;
 
-/** Inside a scope whose requests are refused while the server starts or stops. */
+/** Registers the routes of tus, inside a scope whose requests are refused while the server starts or stops. */
 export function tusRoutes(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   app.register(async (scope) => {
     scope.addHook('onRequest', (_request, reply, next) => {
@@ -61,8 +61,8 @@ export function tusRoutes(app: FastifyInstance, deps: TusDeps, limits: RateLimit
 }
 
 /**
- * GET on the address of a complete file returns the file, as in other tus servers. This is not part of tus: it needs no version, and
- * the address alone does not permit reading.
+ * GET on the address of a complete upload returns its file, as on other tus servers. This is not part of tus: the request needs no
+ * version, and the address alone does not permit reading.
  */
 function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
@@ -108,11 +108,11 @@ function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
 }
 
 function createRoutes(app: FastifyInstance, deps: TusDeps): void {
-  const creates = {
+  const schema = {
     tags,
     summary: 'Creates a tus upload, optionally with its first bytes.',
     querystring,
-    response: { 201: done('Created; Location has the address of the upload.') },
+    response: { 201: noContent('The upload was created. Location has its address.') },
     documented: {
       content: TUS_BYTES,
       optionalBody: true,
@@ -129,19 +129,19 @@ function createRoutes(app: FastifyInstance, deps: TusDeps): void {
       errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
     },
   };
-  app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.post('/files/', { schema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
     create(deps, request, reply),
   );
   app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
 }
 
 function offsetRoute(app: FastifyInstance, deps: TusDeps): void {
-  const heads = {
+  const schema = {
     tags,
     summary: 'Returns the offset of a tus upload.',
     params,
     querystring,
-    response: { 200: done('Upload-Offset has the offset.') },
+    response: { 200: noContent('Upload-Offset has the offset.') },
     documented: {
       request: ['Tus-Resumable'] as const,
       replies: {
@@ -159,18 +159,18 @@ function offsetRoute(app: FastifyInstance, deps: TusDeps): void {
   };
   app.head(
     '/files/:address',
-    { schema: heads, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
+    { schema, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
     (request, reply) => offset(deps, request, reply),
   );
 }
 
 function appendRoute(app: FastifyInstance, deps: TusDeps): void {
-  const patches = {
+  const schema = {
     tags,
     summary: 'Appends any number of bytes to a tus upload.',
     params,
     querystring,
-    response: { 204: done('Stored; Upload-Offset has the new offset.') },
+    response: { 204: noContent('The bytes are stored. Upload-Offset has the new offset.') },
     documented: {
       content: TUS_BYTES,
       request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
@@ -187,23 +187,23 @@ function appendRoute(app: FastifyInstance, deps: TusDeps): void {
       ] as const,
     },
   };
-  app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.patch('/files/:address', { schema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
     append(deps, request, reply),
   );
 }
 
 function terminateRoute(app: FastifyInstance, deps: TusDeps): void {
-  const deletes = {
+  const schema = {
     tags,
     summary: 'Discards a tus upload. For a complete file, removes only the address.',
     params,
     querystring,
-    response: { 204: done('Ended.') },
+    response: { 204: noContent('The upload was discarded, or its address was removed.') },
     documented: {
       request: ['Tus-Resumable', ...PRECONDITIONS] as const,
       replies: { 204: ['Tus-Resumable'] as const },
       errors: COMMON,
     },
   };
-  app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
+  app.delete('/files/:address', { schema, config }, (request, reply) => terminate(deps, request, reply));
 }

@@ -9,6 +9,7 @@ export interface TerminateDeps {
   engine: Engine;
 }
 
+/** Answers a DELETE with 204. */
 export async function terminate(deps: TerminateDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = requestedAddress(request);
   await ownUpload(deps, request, address, 'tus');
