@@ -1,8 +1,8 @@
 /**
- * What a request says of its content, judged before any of the content is read. This is the one place for it, for every route:
+ * Checks the fields that describe the content of a request, for every route, before the content is read:
  *
- *     Content-Encoding other than identity    415, RFC 9110 §8.4: nothing here decodes, so encoded bytes would be stored as the file
- *     Content-Range                           400, RFC 9110 §14.5: a part of a file must not be stored as the whole
+ *     Content-Encoding other than identity    415, RFC 9110 §8.4: the server does not decode, so it would store the encoded bytes
+ *     Content-Range                           400, RFC 9110 §14.5: a part of a file must not be stored as the whole file
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -18,8 +18,8 @@ declare module 'fastify' {
 }
 
 /**
- * Writes `Content-Type` in one form, before anybody looks at it: routing, parsers and doors then compare media types alike, however a client
- * writes them (RFC 9110 §5.6.6). What is no media type stays as it is, for the doors to refuse.
+ * Replaces `Content-Type` with its canonical form, so that routing, parsers and routes can compare media types, however a client writes
+ * them (RFC 9110 §5.6.6). Leaves an invalid media type unchanged; the routes refuse it.
  */
 export function canonicalContentType({ headers }: Pick<IncomingMessage, 'headers'>): void {
   const type = headers['content-type'];
@@ -28,7 +28,7 @@ export function canonicalContentType({ headers }: Pick<IncomingMessage, 'headers
 }
 
 /**
- * The refusal of encoded content, also for the headers of a part of a form; null when there is nothing to refuse.
+ * The error for encoded content, in a request or in a body part of a form; null if the content is not encoded.
  * @param coding the value of `Content-Encoding`: a list of codings, of which `identity` means none
  */
 export function checkContentCoding(coding: string | undefined): LadingError | null {
@@ -36,13 +36,13 @@ export function checkContentCoding(coding: string | undefined): LadingError | nu
   return coded
     ? new LadingError(
         'unsupported_media_type',
-        'Send the content as it is, without Content-Encoding: nothing is decoded.',
+        'The server does not decode content. Send it without Content-Encoding.',
         { header: 'Content-Encoding' },
       )
     : null;
 }
 
-/** Call it before any route is registered. The check comes after the sign-in and before the body is read. */
+/** Checks every request after the sign-in and before its body is read. Call it before any route is registered. */
 export function checksContent(app: FastifyInstance): void {
   app.addHook('preParsing', (request, _reply, _payload, next) => next(refusalOf(request)));
 }
@@ -53,6 +53,6 @@ function refusalOf({ method, headers, routeOptions, is404 }: FastifyRequest): La
   if (coded || headers['content-range'] === undefined || routeOptions.config.readsContentRange === true) return coded;
   return new LadingError(
     'invalid_request',
-    'Content-Range is not accepted here. Send the whole content, or a part of it as a chunk to /api/files/upload.',
+    'This route does not accept Content-Range. Send the whole content, or send parts as chunks to /api/files/upload.',
   );
 }

@@ -1,12 +1,12 @@
-/** Digests behind the content: either field of RFC 9530 may be a trailer, for a sender that hashes while it sends. */
+/** Digests in trailers: a client that hashes while it sends may send the fields of RFC 9530 after the content. */
 import type { FastifyRequest } from 'fastify';
 import type { TrailingDigests } from '../../engine/body/trailing-digests.ts';
 import { LadingError } from '../../errors.ts';
 import { type Digest, parseDigestField } from '../../protocol/http/digests.ts';
 
 /**
- * Reads one of them when the content has ended; undefined when `Trailer` does not announce it, and then nothing is read. What it returns
- * throws LadingError `invalid_request` for what is malformed, or announced and not there.
+ * Returns a function that reads one of the fields; undefined if `Trailer` does not announce it. Call the function at the end of the
+ * content. It throws LadingError `invalid_request` if the field is malformed or missing.
  */
 export function digestTrailer(
   { headers, raw }: FastifyRequest,
@@ -18,10 +18,13 @@ export function digestTrailer(
   return () => {
     const value = raw.trailers[name];
     if (value !== undefined) return parseDigestField(value, field);
-    throw new LadingError('invalid_request', `Trailer announced ${field}, and it did not come.`, { header: field });
+    throw new LadingError('invalid_request', `Trailer announces ${field}, but the request has no such trailer.`, {
+      header: field,
+    });
   };
 }
 
+/** Both fields, for the engine; undefined if the request announces no trailers. */
 export function digestTrailers(request: FastifyRequest): TrailingDigests | undefined {
   if (request.headers.trailer === undefined) return undefined;
   return {

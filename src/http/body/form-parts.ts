@@ -1,6 +1,6 @@
 /**
- * The parts of multipart/form-data as they come (RFC 7578), each with its header fields as they were sent: what they mean is read in
- * `disposition.ts`, for parsers of whole forms drop some of them and mangle names.
+ * Reads multipart/form-data (RFC 7578) part by part. Each part keeps its header fields as they were sent, because the usual form parsers
+ * drop some of them and mangle names; `disposition.ts` interprets them.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -9,10 +9,10 @@ import { isCutShort } from '../../engine/body/cut-short.ts';
 import { LadingError } from '../../errors.ts';
 import { formFieldOf } from '../../protocol/http/disposition.ts';
 
-/** Parts of one message, and header fields of one part, at most. */
+/** Limits of the parts of one message and of the header fields of one part. */
 const MAX_PARTS = 32;
 const MAX_HEADER_PAIRS = 32;
-/** Header section of a part, in bytes: room for a name of 1,024 bytes, percent-encoded twice over. */
+/** Limit of the header section of a part, in bytes: enough for a name of 1,024 bytes, percent-encoded twice. */
 const MAX_HEADER_BYTES = 16 * 1024;
 const BOUNDARY = /;\s*boundary=(?:"([^"]{1,200})"|([^;"\s]{1,200}))/i;
 
@@ -20,11 +20,11 @@ const BOUNDARY = /;\s*boundary=(?:"([^"]{1,200})"|([^;"\s]{1,200}))/i;
 export interface FormPart {
   /** Name of the field. */
   name: string;
-  /** It has a file name. */
+  /** True if the part has a file name. */
   isFile: boolean;
-  /** By lower-case name, each character a byte. */
+  /** Values by lower-case name. Each character stands for one byte. */
   headers: Readonly<Record<string, string>>;
-  /** Must be read or resumed before the next part comes. */
+  /** The caller must read or resume it before the next part arrives. */
   content: Readable;
 }
 
@@ -38,7 +38,7 @@ export class FormParts {
   #parts = 0;
   #wake: () => void = () => {};
 
-  /** Starts to read the message. */
+  /** Starts to read `message`. */
   constructor(message: IncomingMessage) {
     this.#message = message;
     const [, quoted, plain] = BOUNDARY.exec(message.headers['content-type'] ?? '') ?? [];
@@ -65,7 +65,7 @@ export class FormParts {
   }
 
   /**
-   * The next part, or null after the last one. One reader at a time.
+   * Returns the next part, or null after the last one. Call it again only when the promise has settled.
    * @throws LadingError `invalid_request` for a message that is malformed, cut short or has too many parts
    */
   async next(): Promise<FormPart | null> {
@@ -80,7 +80,7 @@ export class FormParts {
     }
   }
 
-  /** Reads no more. */
+  /** Stops reading the message. */
   stop(): void {
     if (this.#parser) this.#message.unpipe(this.#parser);
   }
@@ -114,6 +114,7 @@ export class FormParts {
   }
 }
 
+/** The error for a form that cannot be parsed. */
 export function malformedForm(cause: unknown): LadingError {
   return new LadingError(
     'invalid_request',

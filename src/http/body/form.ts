@@ -1,13 +1,16 @@
-/** Small forms. Those of `application/x-www-form-urlencoded` have the rules of RFC 6749 §3.1: no parameter twice, an empty one counts as absent. */
+/** Parsers for small forms, by the rules of RFC 6749 §3.1: a repeated parameter is an error, and an empty one counts as absent. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 
 export type Form = Record<string, string>;
 
-/** Longer than any id, secret, token and their encoding. */
+/** Limit of a form: more than an id, a secret and a token need with their encoding. */
 const FORM_BYTES = 16 * 1024;
 
-/** @throws LadingError `invalid_request` */
+/**
+ * Parses a urlencoded form.
+ * @throws LadingError `invalid_request` for a repeated parameter
+ */
 export function parseForm(body: string | Buffer): Form {
   return formOf(new URLSearchParams(body.toString()));
 }
@@ -22,7 +25,7 @@ function formOf(parameters: Iterable<[string, string]>): Form {
   return form;
 }
 
-/** For scopes whose routes take a form: it is read and nothing else. */
+/** Accepts only urlencoded forms in a scope. */
 export function formBodies(app: FastifyInstance, parse: (body: Buffer) => Form = parseForm): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(
@@ -38,14 +41,14 @@ export function formBodies(app: FastifyInstance, parse: (body: Buffer) => Form =
   );
 }
 
-/** For scopes whose routes take fields in any form: urlencoded, multipart/form-data or a JSON object. */
+/** Accepts fields as a urlencoded form, multipart/form-data or a JSON object in a scope. */
 export function anyForms(app: FastifyInstance): void {
   formBodies(app);
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
   multipartBodies(app);
 }
 
-/** For scopes whose routes take the fields of a form as multipart/form-data too. */
+/** Accepts multipart/form-data without files in a scope, in addition to other types. */
 export function multipartBodies(app: FastifyInstance, check: (form: Form) => Form = (form) => form): void {
   app.addContentTypeParser<Buffer>(
     'multipart/form-data',
@@ -55,7 +58,7 @@ export function multipartBodies(app: FastifyInstance, check: (form: Form) => For
   );
 }
 
-/** Media types of the bodies that `anyForms` takes. */
+/** The media types that `anyForms` accepts. */
 export const ANY_FORM = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'];
 
 /** @throws LadingError `invalid_request` */
@@ -65,6 +68,6 @@ async function partsOf(body: Buffer, type: string): Promise<[string, string][]> 
   });
   return [...form].map(([name, value]): [string, string] => {
     if (typeof value === 'string') return [name, value];
-    throw new LadingError('invalid_request', 'The form has a file in it; only fields are expected.');
+    throw new LadingError('invalid_request', 'The form contains a file. Send only fields.');
   });
 }

@@ -1,9 +1,9 @@
-/** For scopes whose routes take a JSON document. */
+/** The parser for routes that take a JSON document. */
 import type { FastifyInstance } from 'fastify';
 
 /**
- * JSON is read and nothing else; a `__proto__` in it is an error. Where the body may be absent, an empty one counts as absent: programs
- * name the type of a body that they do not send, too.
+ * Accepts only JSON in a scope; a key `__proto__` is an error. If the body is optional, an empty one counts as absent, because some programs
+ * send a Content-Type without a body.
  */
 export function jsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');

@@ -1,6 +1,5 @@
 /**
- * A chunk, or a whole file, as one part of multipart/form-data, streamed: the part's bytes go to the engine as they come, everything
- * else in the message is read past within bounds.
+ * Streams one part of multipart/form-data, a chunk or a whole file, to the engine. The rest of the message is read and limited in size.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -14,14 +13,15 @@ import { fileNameOf } from '../../protocol/http/disposition.ts';
 import { checkContentCoding } from './content.ts';
 import { type FormPart, FormParts, malformedForm } from './form-parts.ts';
 
-/** Everything but the part: boundaries, headers, other parts. */
+/** Limit of everything besides the part: boundaries, headers and other parts. */
 export const MAX_OTHER_BYTES = 1024 ** 2;
-/** Characters of a field's value at most. */
+/** Limit of the value of a field, in bytes. */
 const MAX_FIELD = 4096;
 
-/** @throws LadingError */
+/** Throws a LadingError for a field that the route must not ignore. */
 export type FieldCheck = (name: string, value: string) => void;
 
+/** One request whose form contains the part. Call `release` in any case. */
 export class MultipartPart {
   readonly #message: IncomingMessage;
   readonly #parts: FormParts;
@@ -30,11 +30,11 @@ export class MultipartPart {
   readonly #watch: Watch;
   readonly #partName: string;
   readonly #checkField: FieldCheck;
-  /** Fields of the form that came so far, the first of each name. */
+  /** Fields of the form that have arrived. If a name repeats, its first value counts. */
   readonly fields = new Map<string, string>();
-  /** What the sender calls the file, without any folders; null when it does not say. */
+  /** The name of the file in the form, without directories; null if the form gives none. */
   fileName: string | null = null;
-  /** Rejects when the message breaks a bound outside the part. */
+  /** Rejects when the rest of the message exceeds its limit or stalls. */
   readonly #refused: Promise<never>;
   #refuse: (error: LadingError) => void = () => {};
   #otherBytes = 0;
@@ -42,10 +42,10 @@ export class MultipartPart {
 
   /**
    * Starts to read the message.
-   * @param digest of the whole message's content (RFC 9530), as the client gave it
-   * @param watch has an eye on the client outside the part, which the engine watches itself
-   * @param partName of the part that is stored
-   * @param checkField throws for a field that must not be ignored
+   * @param digest the client's digest of the whole body (RFC 9530)
+   * @param watch watches for stalls outside the part; the engine watches the part itself
+   * @param partName name of the part that is stored
+   * @param checkField throws for a field that the route must not ignore
    */
   constructor(
     request: FastifyRequest,
@@ -63,7 +63,7 @@ export class MultipartPart {
       this.#refuse = reject;
     });
     this.#refused.catch(() => {});
-    // While nothing is read, a client that seems silent may have sent long ago.
+    // While the server does not read, the client is not to blame for the silence.
     const held = (): boolean => this.#inFile || this.#message.complete || this.#message.readableFlowing === false;
     this.#watch = watch({ isHeld: held, onCheck: () => {}, fail: this.#refuse });
     this.#message.on('data', this.#tap);
@@ -71,9 +71,9 @@ export class MultipartPart {
   }
 
   /**
-   * The content of the part.
-   * @param missing how a form without it is refused
-   * @throws LadingError `missing` when there is no such part, `invalid_name`, `unsupported_media_type` for an encoded one
+   * Returns the content of the part.
+   * @param missing the error for a form without the part
+   * @throws LadingError `missing`, `invalid_name`, or `unsupported_media_type` for an encoded part
    */
   async file(missing: 'validation_failed' | 'invalid_request' = 'validation_failed'): Promise<Readable> {
     const part = await this.#nextFile();
@@ -87,10 +87,10 @@ export class MultipartPart {
     return part.content;
   }
 
-  /** Reads the message to its end and compares it with its digest. For the moment before the bytes are committed. */
+  /** Reads the message to its end and compares it with its digest. Call it before the bytes are committed. */
   async finish(): Promise<void> {
     if (await this.#nextFile())
-      throw new LadingError('invalid_request', `The form has more than one part named "${this.#partName}".`);
+      throw new LadingError('invalid_request', `The form has more than one part named "${this.#partName}". Send one.`);
     await this.#toTheEnd();
     this.release();
     if (!this.#digest || !this.#hash) return;
@@ -98,11 +98,12 @@ export class MultipartPart {
     if (actual.equals(this.#digest.value)) return;
     throw new LadingError(
       'checksum_mismatch',
-      `Checksum validation failed. The ${this.#digest.algorithm} of the message is not what Content-Digest says. Send the chunk again.`,
+      `Checksum validation failed. The ${this.#digest.algorithm} of the body does not match Content-Digest. Send the request again.`,
       { expected: Buffer.from(this.#digest.value).toString('base64'), actual: actual.toString('base64') },
     );
   }
 
+  /** Stops reading and watching the message. */
   release(): void {
     this.#message.off('data', this.#tap);
     this.#watch.stop();
@@ -114,15 +115,15 @@ export class MultipartPart {
     if (this.#inFile) return;
     this.#watch.received(piece.length);
     this.#otherBytes += piece.length;
-    // The piece in which the part begins or ends counts too, hence the bound is generous.
+    // The buffers in which the part begins and ends count, too, so the limit is generous.
     if (this.#otherBytes > MAX_OTHER_BYTES) {
       this.#refuse(
-        new LadingError('invalid_request', `The form has too much in it besides the part named "${this.#partName}".`),
+        new LadingError('invalid_request', `The form is too large apart from the part named "${this.#partName}".`),
       );
     }
   };
 
-  /** What follows the last boundary belongs to the message (RFC 2046 calls it the epilogue) although the parser stops there. */
+  /** Reads the epilogue (RFC 2046 §5.1.1), which belongs to the message although the parser stops at the last boundary. */
   async #toTheEnd(): Promise<void> {
     const message = this.#message;
     if (isCutShort(message)) throw malformedForm('closed');
@@ -135,7 +136,7 @@ export class MultipartPart {
     await Promise.race([ended, this.#refused]);
   }
 
-  /** The next part of the name, past any others; null at the end of the message. */
+  /** The next part with the right name; reads the others. Null at the end of the message. */
   async #nextFile(): Promise<FormPart | null> {
     for (;;) {
       const part = await Promise.race([this.#parts.next(), this.#refused]);
@@ -158,7 +159,7 @@ async function textOf(content: Readable): Promise<string> {
   try {
     for await (const piece of content as AsyncIterable<Buffer>) {
       length += piece.length;
-      if (length > MAX_FIELD) throw new LadingError('invalid_request', 'A field of the form is too long.');
+      if (length > MAX_FIELD) throw new LadingError('invalid_request', 'A field of the form has more than 4096 bytes.');
       pieces.push(piece);
     }
   } catch (error) {
@@ -168,8 +169,8 @@ async function textOf(content: Readable): Promise<string> {
 }
 
 /**
- * Encoded bytes must not become the file, whichever field says so (RFC 7578 §4.7 does away with the second one), and neither must a part of
- * another file.
+ * Refuses encoded bytes and parts of files, which must not be stored as the file. RFC 7578 §4.7 deprecates Content-Transfer-Encoding, but
+ * some clients send it.
  */
 function checkPart({ headers }: FormPart): void {
   const coded = checkContentCoding(headers['content-encoding']);
@@ -177,7 +178,7 @@ function checkPart({ headers }: FormPart): void {
   if (headers['content-range'] !== undefined)
     throw new LadingError(
       'invalid_request',
-      'Content-Range is not accepted in a form: it brings a whole file, or a chunk whose header says where it belongs.',
+      'A part of a form must not have Content-Range. The range of a chunk is in its header.',
     );
   const transfer = headers['content-transfer-encoding']?.trim().toLowerCase() ?? 'binary';
   if (['7bit', '8bit', 'binary'].includes(transfer)) return;
@@ -186,7 +187,7 @@ function checkPart({ headers }: FormPart): void {
   });
 }
 
-/** @param name of the part that is the file */
+/** The error for a form without the part. @param name of the part that is the file */
 export function lacksPart(code: 'validation_failed' | 'invalid_request', name: string): LadingError {
-  return new LadingError(code, `The form has no part named "${name}", which is expected.`);
+  return new LadingError(code, `The form has no part named "${name}". Send the file in this part.`);
 }

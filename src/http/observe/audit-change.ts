@@ -1,4 +1,4 @@
-/** What a request changed, for its audit entry. */
+/** Describes the change that a request made, for its audit entry. */
 import type { FastifyRequest } from 'fastify';
 import { describeChanges, type Values } from '../../identity/audit-changes.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The audit log of HTTP requests. A route declares `config: { audit: 'client_created' }`; the entry of a successful request is on stable
- * storage before its answer is sent. Refusals are recorded where errors are answered.
+ * Writes the audit log of HTTP requests. A route declares `config: { audit: 'client_created' }`. The entry of a successful request is on
+ * stable storage before the answer is sent. `answerError` records refusals.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { AnnouncedChange } from '../../contracts/file-events.ts';
@@ -11,11 +11,11 @@ import type { Principal } from '../../records/principal.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
 import { loggedPath } from './log.ts';
 
-/** What only the handler knows about an audited request. */
+/** The part of an audit entry that only the handler knows. */
 export interface Audited {
-  /** Who signed in, on routes that need no sign-in. */
+  /** The principal that signed in, on routes that need no sign-in. */
   principal?: Principal;
-  /** What was changed, if neither the path nor the reply names it. For a refused sign-in: the claimed account. */
+  /** The object that was changed, if neither the path nor the reply names it. For a refused sign-in: the claimed account. */
   target?: string;
   /** Tenant of the target, if it is not the principal's own. */
   tenant?: string;
@@ -40,12 +40,12 @@ declare module 'fastify' {
 
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
 const NO_CHANGE: ReadonlySet<AuditAction> = new Set(['sign_in']);
-/** Longest path in an entry, in characters: longer than any name with its owner, percent-encoded. */
+/** Limit of a path in an entry, in characters: more than a name and its owner need, percent-encoded. */
 const MAX_TARGET = 3 * 1024;
-/** The keys that hold the id of a created object in replies. */
+/** The keys of a reply that may hold the id of a created object. */
 const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
 
-/** Registers the hooks. Call it before any route is registered. Routes that are not audited have no overhead. */
+/** Registers the hooks of audited routes; others have no overhead. Call it before any route is registered. */
 export function auditHooks(app: FastifyInstance, audit: Audit): void {
   app.decorateRequest('audited', null);
   app.decorateRequest('announced', null);
@@ -59,7 +59,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
       ...before,
       async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
         const { principal = null } = request.audited ?? request;
-        // Some routes accept a token or a secret; only a secret is a sign-in. An unknown principal cannot sign out.
+        // Some routes accept a token or a secret, and only a secret is a sign-in. Without a known principal there is no sign-out either.
         const session = action === 'sign_in' || action === 'sign_out';
         const { announced } = request;
         if (reply.statusCode >= 400 || (session && request.audited === null)) {
@@ -80,7 +80,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
   });
 }
 
-/** Announces the change as the last step before the handler, so that subscribers learn of it even if the server is killed during it. */
+/** Announces the change just before the handler runs, so that subscribers learn of it even if the server is killed meanwhile. */
 function announceBefore(route: RouteOptions, audit: Audit, action: Exclude<AuditAction, 'refusal'>): void {
   route.preHandler = [
     ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
@@ -91,7 +91,7 @@ function announceBefore(route: RouteOptions, audit: Audit, action: Exclude<Audit
   ];
 }
 
-/** True for errors that refuse the caller or exceed a quota; an invalid request is not a refusal. */
+/** True for errors of authorization, rate limits and quotas. An invalid request is not a refusal. */
 function isRefusal(error: LadingError, opens: boolean): boolean {
   // Some routes answer an unknown secret with `not_found`.
   if (opens && error.code === 'not_found') return true;
@@ -99,7 +99,7 @@ function isRefusal(error: LadingError, opens: boolean): boolean {
   return REFUSALS.has(error.status) || error.code === 'quota_exceeded';
 }
 
-/** Records an error that is a refusal. */
+/** Records an error if it is a refusal. */
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
@@ -145,7 +145,7 @@ function queryOf({ query }: FastifyRequest, name: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** The id of the created object. Nothing else of a reply is read, because it may contain secrets. */
+/** The id of the created object. No other key of a reply is read, because the reply may contain secrets. */
 function idIn(payload: unknown): string | null {
   if (typeof payload !== 'string') return null;
   try {

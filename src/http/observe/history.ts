@@ -1,4 +1,4 @@
-/** Recent load of the server: a sample every ten seconds, kept for an hour in memory. */
+/** The recent load of the server: a sample every ten seconds for the last hour, in memory. */
 import type { Clock } from '../../contracts/clock.ts';
 import type { History, Sample } from '../../protocol/schemas/transfer.ts';
 import { iso } from '../../protocol/times.ts';
@@ -7,6 +7,7 @@ import type { Counts, Metrics } from './metrics.ts';
 const SECONDS = 10;
 const SAMPLES = 360;
 
+/** Takes the samples until it is closed. */
 export class ServerHistory {
   readonly #metrics: Metrics;
   readonly #clock: Clock;
@@ -27,14 +28,14 @@ export class ServerHistory {
     const before = this.#before;
     this.#before = now;
     const chunks = now.chunks - before.chunks;
-    const took = now.chunkSeconds - before.chunkSeconds;
+    const seconds = now.chunkSeconds - before.chunkSeconds;
     const perSecond = (count: number): number => Math.max(0, Math.round(count / SECONDS));
     this.#samples.push({
       time: iso(this.#clock.now()),
       received: perSecond(now.received - before.received),
       sent: perSecond(now.sent - before.sent),
       chunks,
-      chunk_ms: chunks === 0 ? null : (1000 * took) / chunks,
+      chunk_ms: chunks === 0 ? null : (1000 * seconds) / chunks,
       requests: now.requests - before.requests,
       refused: now.refused - before.refused,
     });

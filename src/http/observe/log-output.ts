@@ -1,6 +1,6 @@
 /**
- * Where log lines go: standard error or a file. A log that cannot be written never stops the server. Its lines are dropped and
- * counted; before the next line that can be written, a line reports how many are missing.
+ * Writes log lines to standard error or to a file. If the log cannot be written, the server continues: it drops and counts the lines, and
+ * reports their number before the next line that it can write.
  */
 import * as fs from 'node:fs';
 import type { DestinationStream } from 'pino';
@@ -8,14 +8,14 @@ import { NO_WAIT } from '../../settings/small-file.ts';
 import { missingLines } from './log.ts';
 
 const STANDARD_ERROR = 2;
-/** Bytes that may wait in memory for a slow reader. Further lines are dropped. */
+/** Limit of the bytes that wait in memory for a slow reader. Further lines are dropped. */
 const WAITING_BYTES = 1024 ** 2;
 const RETRY_MS = 20;
-/** How long the process waits at its end for a slow reader. */
+/** How long the process waits for a slow reader when it exits. */
 const LAST_LINES_MS = 500;
 /** Errors of a pipe or terminal whose reader is behind. */
 const BUSY: ReadonlySet<string> = new Set(['EAGAIN', 'EBUSY']);
-/** The group may read it, as usual for logs. */
+/** The group may read the file, as usual for logs. */
 const MODE = 0o640;
 
 export interface LogOutputOptions {
@@ -31,19 +31,20 @@ interface Waiting {
   missing: number | null;
 }
 
+/** The destination of the logger. */
 export class LogOutput implements DestinationStream {
   readonly #file: string | null;
   readonly #writeSync: (fd: number, bytes: Uint8Array) => number;
   #fd = STANDARD_ERROR;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** A part of the first waiting line is written. */
+  /** True if a part of the first waiting line is written. */
   #partlyWritten = false;
-  /** The last line in the log is incomplete. */
+  /** True if the last line in the log is incomplete. */
   #torn = false;
   #retry: NodeJS.Timeout | null = null;
   #dropped = 0;
-  /** Missing lines that no line has reported yet. */
+  /** Dropped lines that no line has reported yet. */
   #unreported = 0;
 
   /** @throws Error with a `code` when the file cannot be opened */

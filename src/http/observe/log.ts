@@ -1,4 +1,4 @@
-/** The log: one line of JSON a request, on standard error. No secrets: no query, no authorization, no body. */
+/** The log: one line of JSON per request. It contains no secrets: no query, no authorization, no body. */
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { ErrorCode } from '../../errors.ts';
@@ -6,11 +6,12 @@ import type { Metrics } from './metrics.ts';
 
 const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
 
-/** The line that reports lines that could not be written. */
+/** The line that reports how many lines could not be written. */
 export function missingLines(count: number): string {
   return `{"level":"warn"${timestamp()},"dropped":${count},"msg":"log lines were dropped: the log could not be written"}\n`;
 }
 
+/** Creates the logger. Fields with credentials are removed from its lines. */
 export function createLog(level: string, to: DestinationStream): Logger {
   return pino(
     {
@@ -38,8 +39,8 @@ export function createLog(level: string, to: DestinationStream): Logger {
 }
 
 /**
- * The path of a request without secrets, for logs: without those that the rules of its folder know, and without tokens that were sent in
- * place of an id.
+ * The path of a request for logs. It contains neither the secrets that the path rules remove, nor tokens that a client sent in place of an
+ * id.
  */
 export function loggedPath({ redactedPath }: FastifyRequest): string {
   return redactedPath
@@ -47,7 +48,7 @@ export function loggedPath({ redactedPath }: FastifyRequest): string {
     .replaceAll(/eyJ[\w-]{1,400}\.[\w-]+\.[\w-]+/g, '…');
 }
 
-/** Longest path in a line, in characters: longer than any name. */
+/** Limit of a path in a line, in characters: more than any name needs. */
 const MAX_PATH = 4096;
 
 declare module 'fastify' {
@@ -61,7 +62,7 @@ declare module 'fastify' {
   }
 }
 
-/** Replaces Fastify's two lines per request by one, and counts the requests. */
+/** Writes one line per request instead of Fastify's two, and counts the requests. */
 export class RequestLog extends LogController {
   readonly #log: Logger;
   readonly #metrics: Metrics;
@@ -84,7 +85,7 @@ export class RequestLog extends LogController {
     else this.#finished(request, reply, reply.statusCode, error ?? undefined);
   }
 
-  /** Logs a request whose answer is sent although the response has not ended. It may never end if the client leaves. */
+  /** Logs a request whose answer is sent before its response ends. The response never ends if the client leaves. */
   answered(request: FastifyRequest, reply: FastifyReply): void {
     this.#answered.add(request);
     this.#finished(request, reply, reply.statusCode, undefined);
@@ -97,7 +98,7 @@ export class RequestLog extends LogController {
     this.#finished(request, reply, 499, undefined);
   }
 
-  /** Logs a request that could not be parsed but was answered. It has neither id nor path. */
+  /** Logs the answer to a request that could not be parsed, which has neither id nor path. */
   unparsed(code: ErrorCode, status: number, address: string | undefined): void {
     this.#metrics.request('other', null, status);
     this.#log.info({ status, code, ...(address === undefined ? {} : { address }) }, 'request');

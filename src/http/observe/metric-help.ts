@@ -1,11 +1,11 @@
-/** Help texts of the metrics of other rooms. Names follow Prometheus: base units, counters end in `_total`. */
+/** Help texts of the metrics that other parts of the server provide. As usual for Prometheus, units are base units, and counters end in `_total`. */
 export const METRIC_HELP = {
   open_uploads: 'Uploads that are not complete and not parked.',
-  parked_uploads: 'Uploads that received nothing for a long time and no longer count as open.',
-  stored_bytes: 'Bytes of files and of uploads that are not complete, without journals and documents.',
-  damaged_files: 'Complete files that have lost bytes on the disk, among those that were checked.',
+  parked_uploads: 'Uploads that received no bytes for a long time and no longer count as open.',
+  stored_bytes: 'Bytes of files and of unfinished uploads, without journals and documents.',
+  damaged_files: 'Complete files whose stored bytes were found damaged.',
   disk_free_bytes: 'Free bytes of the file system of the data directory; NaN when unknown.',
-  receiving: 'Requests whose body is being received.',
+  receiving: 'Requests whose bodies are being received.',
   segments_large_in_use: 'Large buffers that hold received bytes.',
   segments_small_in_use: 'Small buffers that hold received bytes.',
   segments_waiting:

@@ -1,4 +1,4 @@
-/** The numbers behind `/metrics`. A request costs one addition in memory; the text is built when it is requested. */
+/** The counters of `/metrics`. A request costs one addition in memory; the text is built on request. */
 
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -24,10 +24,11 @@ export interface Counts {
   /** Total duration of all chunks. */
   chunkSeconds: number;
   requests: number;
-  /** Answered with 400 or above. */
+  /** Requests that were answered with 400 or above. */
   refused: number;
 }
 
+/** The metrics of one server. */
 export class Metrics {
   readonly registry = new Registry();
   readonly #chunkSeconds: Histogram;
@@ -44,7 +45,7 @@ export class Metrics {
   /** @param gauges measurements of other rooms; those whose names end in `_total` only grow */
   constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
-    // These are sums over types of gauges, but have names of counters.
+    // These are gauges with names of counters.
     for (const what of ['handles', 'requests', 'resources'])
       this.registry.removeSingleMetric(`lading_nodejs_active_${what}_total`);
     this.#chunkSeconds = new Histogram({
@@ -77,7 +78,7 @@ export class Metrics {
     }
   }
 
-  /** Totals since the start; callers compare two of them. */
+  /** The totals since the start. Callers compute rates from two of them. */
   counts(): Counts {
     let requests = 0;
     let refused = 0;
@@ -91,7 +92,10 @@ export class Metrics {
     return { received, sent, chunks: this.#chunks, chunkSeconds: this.#chunkSecondsSum, requests, refused };
   }
 
-  /** @param route pattern of the route; null if no route matched, and then the method may be any word */
+  /**
+   * Counts an answered request.
+   * @param route pattern of the route; null if no route matched, and then the method may be any word
+   */
   request(method: string, route: string | null, status: number): void {
     if (route === null) this.#count('other', 'none', status);
     else this.#count(method, route, status);
@@ -107,7 +111,7 @@ export class Metrics {
     count.byStatus.set(status, (count.byStatus.get(status) ?? 0) + 1);
   }
 
-  /** @param since `performance.now()` when the request arrived */
+  /** Counts an acknowledged chunk. @param since `performance.now()` when the request arrived */
   chunk(bytes: number, since: number): void {
     this.#chunks += 1;
     this.#chunkBytes += bytes;
@@ -122,7 +126,7 @@ export class Metrics {
     return this.#refusedConnections;
   }
 
-  /** Counts answers that were cut because the client did not read them. */
+  /** Counts answers that were cut off because the client did not read them. */
   cut(count: number): void {
     this.#unread += count;
   }

@@ -1,6 +1,6 @@
 /**
- * The OpenAPI document, made from the schemas that validate and serialise. This file adds what the framework cannot express:
- * names for wildcard path parameters, media types of errors, and one definition for each named schema.
+ * Builds the OpenAPI document from the schemas that validate and serialize. The framework lacks names of wildcard parameters, media types
+ * of errors and one definition for each named schema; this file adds them.
  */
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
@@ -16,7 +16,7 @@ import { completed, OPTIONAL_BODY, operationId, RATE_HEADERS, RATE_REFERENCES } 
 import { type Refusals, refusalsOf, SharedResponses } from './refusals.ts';
 import { byUse, TAGS } from './tags.ts';
 
-/** Successful replies with their fields; those that are only a schema are JSON. */
+/** The successful replies with their header fields. A bare schema becomes a JSON body. */
 function successes(response: unknown, replies: Documented['replies'] = {}): Json {
   if (!isObject(response)) return {};
   return Object.fromEntries(
@@ -30,7 +30,7 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
   );
 }
 
-/** What the document contains of a route beyond its schema. */
+/** Facts about a route that its schema does not contain. */
 interface RouteFacts {
   needs: Needs | undefined;
   method: string;
@@ -41,7 +41,7 @@ interface RouteFacts {
   refusal: Refusal;
 }
 
-/** A route's schema with its documented fields and errors. The wildcard at the end of a path is the file's name. */
+/** Completes the schema of a route with its header fields and errors, and names the wildcard at the end of a path. */
 function documented(
   given: FastifySchema,
   url: string,
@@ -68,7 +68,7 @@ function documented(
   if (extra.optionalBody) Object.assign(schema, { [OPTIONAL_BODY]: true });
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url, refusals };
-  const filename = { type: 'string', description: "The file's name, percent-encoded; %2F makes a / in it." };
+  const filename = { type: 'string', description: "The file's name, percent-encoded, with %2F for a slash." };
   const { '*': _wildcard, ...others } = propertiesOf(rest.params);
   const properties = { ...others, filename };
   const params = { type: 'object', properties, required: Object.keys(properties) };
@@ -94,7 +94,7 @@ function hoist(node: unknown, schemas: Json): unknown {
   return { $ref: `#/components/schemas/${title}` };
 }
 
-/** Register it before the routes that it describes. */
+/** The plugin. Register it before the routes that it describes. */
 export const openapi = fp(
   async (app) => {
     /** By operation id. */

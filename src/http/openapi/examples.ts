@@ -1,6 +1,6 @@
 /**
- * Builds an example for every body that has a schema, from examples of its properties. A schema's own example (`examples`,
- * `default`, `const`, `enum`) comes first, then the tables here by the schema's title or the property's name, then a value of the type.
+ * Builds an example for every body that has a schema, from the examples of its properties. It uses the first that exists: the schema's own
+ * `examples`, `const`, `enum` or `default`; the tables below, by the title of the schema or the name of the property; a value of the type.
  */
 import { isObject, type Json } from './json.ts';
 
@@ -153,7 +153,7 @@ const BY_TITLE: Readonly<Record<string, Json>> = {
 
 const DATE = '2026-11-02T08:30:00.000Z';
 
-/** Schemas may refer to one another; ours are not nested deeper. */
+/** Schemas may refer to one another. No schema of this server is nested deeper. */
 const MAX_DEPTH = 12;
 
 /**
@@ -219,7 +219,7 @@ function text(schema: Json, name: string): string {
 /** Media types of file contents, which need no example. */
 const OPAQUE = /octet-stream|^\*\/\*$|byteranges|event-stream/;
 
-/** The document with an example in every body that has none. */
+/** Adds an example to every body that has none, in place. Returns the node. */
 export function withExamples<Node>(node: Node, schemas: Json): Node {
   if (Array.isArray(node)) {
     for (const item of node) withExamples(item, schemas);

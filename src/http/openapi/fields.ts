@@ -1,8 +1,8 @@
-/** Header fields in the two forms that the document needs: as schemas by name, and as OpenAPI headers. */
+/** Converts header fields to the two forms of the document: schemas by name, and OpenAPI headers. */
 import { type Field, REPLY_FIELDS, type ReplyField } from '../request/documented.ts';
 import type { Json } from './json.ts';
 
-/** Fields of a header section as schemas by name. */
+/** The named fields as schemas by name. */
 export function fieldSchemas<Name extends string>(
   all: Record<Name, Field>,
   names: readonly Name[],
@@ -15,12 +15,12 @@ export function fieldSchemas<Name extends string>(
   );
 }
 
-/** Fields of a reply; every reply has `X-Request-Id`. */
+/** The fields of a reply, with `X-Request-Id`, which every reply has. */
 export function replyFields(names: readonly ReplyField[]): Record<string, Json> {
   return fieldSchemas(REPLY_FIELDS, [...new Set<ReplyField>([...names, 'X-Request-Id'])].sort());
 }
 
-/** Fields as OpenAPI headers, where the framework does not convert them. */
+/** The fields as OpenAPI headers, for places where the framework does not convert them. */
 export function asHeaders(schemas: Record<string, Json>): Json {
   const fields = Object.entries(schemas).map(([name, { description, ...schema }]) => [name, { description, schema }]);
   return Object.fromEntries(fields);

@@ -1,4 +1,4 @@
-/** Corrects the operations that the framework writes: HEAD, optional bodies, rate limits, errors. */
+/** Corrects the operations that the framework generates: HEAD, optional bodies, rate limits, errors. */
 import { RATE_FIELDS } from '../request/documented.ts';
 import { asHeaders, fieldSchemas } from './fields.ts';
 import { isObject, type Json } from './json.ts';
@@ -7,14 +7,14 @@ import type { Refusals, SharedResponses } from './refusals.ts';
 /** Marks an operation with an optional body; it is removed from the document. */
 export const OPTIONAL_BODY = 'x-optional-body';
 
-/** They are defined once: thousands of copies would make the document several times as long. */
+/** These fields are defined once. Thousands of copies would make the document several times as long. */
 const RATE_NAMES = ['RateLimit', 'RateLimit-Policy'] as const;
 export const RATE_HEADERS = asHeaders(fieldSchemas(RATE_FIELDS, RATE_NAMES));
 export const RATE_REFERENCES: Json = Object.fromEntries(
   RATE_NAMES.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
 );
 
-/** `getApiFilesStatusFilename` for GET /api/files/status/*: generated clients name their functions by it. */
+/** `getApiFilesStatusFilename` for GET /api/files/status/*. Generated clients use it as the name of a function. */
 export function operationId(method: string, url: string): string {
   const words = url.replace(/\*$/, 'filename').match(/[A-Za-z0-9]+/g) ?? [];
   const tail = url.endsWith('/') && words.length > 0 ? 'Root' : '';
@@ -31,7 +31,7 @@ export function completed(path: unknown, refusals: ReadonlyMap<string, Refusals>
     if (!isObject(operation)) return [method, operation];
     const { [OPTIONAL_BODY]: optional, ...rest } = operation;
     if (optional === true && isObject(rest.requestBody)) rest.requestBody = { ...rest.requestBody, required: false };
-    // GET and HEAD are one route of the framework: each gets an id of its own.
+    // The framework has one route for GET and HEAD, but each needs its own id.
     const id = String(rest.operationId);
     if (method === 'head') rest.operationId = id.replace(/^(?:get|head)/, 'head');
     const own = refusals.get(id);
@@ -40,7 +40,7 @@ export function completed(path: unknown, refusals: ReadonlyMap<string, Refusals>
   return Object.fromEntries(operations);
 }
 
-/** Adds references to the errors of an operation, and the fields of rate limits to its successful replies if it has limits. */
+/** Adds references to the errors of an operation, and the rate limit fields to its successful replies if it has limits. */
 function refused(operation: Json, method: string, refusals: Refusals | undefined, shared: SharedResponses): Json {
   const successes = isObject(operation.responses) ? operation.responses : {};
   if (!refusals) return operation;

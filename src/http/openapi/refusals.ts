@@ -11,7 +11,7 @@ import type { ReplyField } from '../request/documented.ts';
 import { asHeaders, replyFields } from './fields.ts';
 import type { Json } from './json.ts';
 
-/** Errors of any request, mostly before it is routed. */
+/** Errors of all operations. Most occur before the request is routed. */
 const EVERYWHERE: readonly ErrorCode[] = [
   'invalid_request',
   'request_timeout',
@@ -21,7 +21,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'not_implemented',
 ];
 
-/** Fields of an error reply, by its code. */
+/** The header field of an error, by its code. */
 const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
   unauthorized: 'WWW-Authenticate',
   insufficient_scope: 'WWW-Authenticate',
@@ -43,6 +43,7 @@ export interface Refusals {
 }
 
 /**
+ * Groups the errors of an operation by status.
  * @param errors errors of the operation, besides those of all operations
  * @param write writes an error, which may change the status of a code
  */
@@ -50,7 +51,7 @@ export function refusalsOf(errors: readonly ErrorCode[], write: Refusal, form: T
   const codes = new Map<number, ErrorCode[]>();
   for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
     const { status } = write(new LadingError(code, ''), null, false);
-    // Errors before routing have the common form.
+    // Errors that occur before routing have the common form.
     const statuses = new Set(EVERYWHERE.includes(code) ? [status, CATALOGUE[code].status] : [status]);
     // An unsupported content coding has the common form, even if the route changes this status for media types.
     if (code === 'unsupported_media_type') {
@@ -83,7 +84,7 @@ export class SharedResponses {
     this.#rates = rates;
   }
 
-  /** References by status. @param content false for HEAD, whose replies have no content */
+  /** Returns references to the responses by status. @param content false for HEAD, whose replies have no content */
   refer({ codes, form, pageStatus }: Refusals, content = true): Json {
     const references = [...codes].map(([status, some]) => {
       const page = status === pageStatus;
@@ -96,7 +97,7 @@ export class SharedResponses {
     return Object.fromEntries(references);
   }
 
-  /** By name, for `components.responses`. */
+  /** All responses by name, for `components.responses`. */
   toJSON(): Json {
     const sorted = [...this.#all].sort(([a], [b]) => (a < b ? -1 : 1));
     return Object.fromEntries(sorted.map(([name, shared]) => [name, this.#response(shared)]));
@@ -107,7 +108,7 @@ export class SharedResponses {
     const fields = asHeaders(replyFields(sorted.flatMap((code) => REFUSAL_FIELDS[code] ?? [])));
     // Errors in the header come before the rate limits are checked.
     const rates = status === CATALOGUE.headers_too_large.status ? {} : this.#rates;
-    // Node's parser refuses these before the route is known, so a route cannot write them in its own form.
+    // Node's parser refuses these requests before the route is known, so that they always have the common form.
     const media =
       form && status !== CATALOGUE.headers_too_large.status
         ? { 'application/json': { schema: form } }

@@ -3,12 +3,12 @@ export const TAGS: readonly { name: string; description: string }[] = [
   { name: 'Files', description: 'Upload files in chunks, read their status, download, list, verify and delete them.' },
   {
     name: 'Resumable uploads',
-    description: 'Whole files with PUT or POST, resumable by the IETF draft (draft 8 to 12).',
+    description: 'Whole files with PUT or POST, resumable by the IETF draft (versions 8 to 12).',
   },
   { name: 'tus', description: 'Resumable uploads by tus 1.0.' },
-  { name: 'Audio', description: 'Audio files: stored whole, recognized by their content, played by ranges.' },
+  { name: 'Audio', description: 'Audio files: recognized by their content, and played by ranges.' },
   { name: 'Sharing', description: 'Links for people without an account, and grants to other accounts.' },
-  { name: 'Events', description: 'Changes as they happen, as server-sent events.' },
+  { name: 'Events', description: 'Changes of files and accounts, as server-sent events.' },
   { name: 'Delivery', description: 'Targets that receive complete files and events: FTP, FTPS, webhooks.' },
   { name: 'Signing in', description: 'Tokens for devices, by id and secret.' },
   { name: 'Clients', description: 'Devices and programs, their OAuth 2.0 tokens, and the keys that verify them.' },
@@ -26,7 +26,7 @@ export const TAGS: readonly { name: string; description: string }[] = [
   { name: 'Health', description: 'Whether the process is alive and whether it accepts requests.' },
 ];
 
-/** The most important paths first; the others of a group follow in the order of registration. */
+/** The paths that come first. The others follow in the order of registration. */
 const FIRST = [
   '/api/files/upload',
   '/api/files/status/{filename}',
