@@ -1,4 +1,4 @@
-/** Whose files a request to read is about, where the role does not say it all: what others granted. */
+/** Authorizes requests that read files: by the role, or by grants of other owners. */
 import type { FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import type { FileListQuery } from '../../engine/read/file-list.ts';
@@ -18,15 +18,16 @@ export interface ReadingDeps {
 }
 
 export interface Reading {
-  /** As the engine knows it. */
+  /** Key of the owner. */
   owner: string;
-  /** False once the principal may no longer read it. Absent: valid as long as their token is. */
+  /** False once the principal may no longer read the file. Absent if only the token decides. */
   isAuthorized?: () => boolean;
 }
 
 /**
- * Lets a request read a file of this name: one's own, or with `owner=` one that the role may read or that was granted.
- * @throws LadingError `forbidden`, the same whether that owner or file exists or not
+ * Authorizes a request to read the file of a name. The principal owns the file, or the role or a grant permits reading it.
+ * @param asked the query parameter `owner`
+ * @throws LadingError `forbidden`, whether or not that owner and file exist
  */
 export function authorizeRead(
   deps: ReadingDeps,
@@ -44,16 +45,20 @@ export function authorizeRead(
   return { owner: grant.owner, isAuthorized: () => signedIn() && deps.identity.isGrantValid(grant) };
 }
 
-/** What a list of files is about: everything of an owner, or what of it was granted. */
+/** A list of files that a principal may see. */
 export interface Listing {
   owner: string;
-  /** Null: everything. */
+  /** The grants that limit the list; null for all files of the owner. */
   granted: GrantDocument[] | null;
-  /** False once the principal may no longer see it. */
+  /** False once the principal may no longer see the list. */
   isAuthorized(): boolean;
 }
 
-/** @throws LadingError `forbidden` */
+/**
+ * Authorizes a request to list files.
+ * @param asked the query parameter `owner`
+ * @throws LadingError `forbidden`
+ */
 export function authorizeList(deps: ReadingDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
   const signedIn = authorizationOf(deps, request);
@@ -79,15 +84,16 @@ function grantsOf(
   { principal }: FastifyRequest,
   asked = '',
 ): GrantDocument[] {
-  // Ids hold no slash: with one it would be another tenant, of which nothing can be granted.
+  // Ids contain no slash. An id with one would name another tenant, whose files cannot be granted.
   if (asked.includes('/')) return [];
   return identity.grants.between(principal, ownerKey(principal.tenant, asked));
 }
 
 /**
- * A page of the files whose names were granted, as `Engine.list` gives one of all.
+ * Returns a page of the granted files, like `Engine.list` for all files. It lists the grants one after the other, because they are
+ * disjoint and in order:
  *
- *     grants   a/ · a/x · b     →   a/…  then  b      disjoint and in order, so the pages of each follow each other
+ *     grants   a/ · a/x · b     →   a/…  then  b
  */
 export async function listGranted(
   engine: Engine,
@@ -103,7 +109,7 @@ export async function listGranted(
         : await oneFile(engine, name, { ...query, limit });
     files.push(...page.files);
     if (page.next_cursor !== null) return { files, next_cursor: page.next_cursor };
-    // Whether anything follows is known on the next page, which may be empty.
+    // Only the next page, which may be empty, shows whether more files follow.
     if (files.length === query.limit) return { files, next_cursor: files.at(-1)?.filename ?? null };
   }
   return { files, next_cursor: null };
@@ -125,13 +131,13 @@ interface Stretch {
   name: string;
 }
 
-/** What of the grants lies below the prefix, in the order of the names and without what others cover. */
+/** The parts of the grants below the prefix, by name, without those that others cover. */
 function stretches(grants: readonly GrantDocument[], prefix: string): Stretch[] {
   const all = grants.flatMap(({ target: { kind, name } }): Stretch[] => {
     if (name.startsWith(prefix)) return [{ kind, name }];
     return kind === 'prefix' && prefix.startsWith(name) ? [{ kind, name: prefix }] : [];
   });
-  // A prefix stands before everything that it covers, and before a file of the very same name.
+  // A prefix sorts before everything that it covers, and before a file of the same name.
   all.sort((a, b) => (a.name === b.name ? (a.kind === 'prefix' ? -1 : 1) : a.name < b.name ? -1 : 1));
   const kept: Stretch[] = [];
   for (const stretch of all) {

@@ -1,4 +1,4 @@
-/** Where it is decided, for all routes, whether somebody may share a file with others, and on what that rests. */
+/** Authorizes requests that share files with others, for all routes. */
 import type { FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
@@ -18,9 +18,9 @@ export interface SharingDeps {
   tokens: Tokens;
 }
 
-/** Whose file is shared, and who does it with what right. */
+/** The owner of a shared file and the principal that shares it. */
 export interface Sharing {
-  /** As the engine knows it. */
+  /** Key of the owner. */
   owner: string;
   /** Tenant of the owner. */
   tenant: string;
@@ -28,7 +28,7 @@ export interface Sharing {
 }
 
 /**
- * Whose files a request to share is about: one's own, or with `owner=` those that one may read by one's role.
+ * The owner whose files a request shares: the principal, or with `owner=` another owner whose files the role may read.
  * @throws LadingError `forbidden`
  */
 export function sharedOwner(
@@ -42,9 +42,9 @@ export function sharedOwner(
 }
 
 /**
- * Lets somebody share files of this owner, or refuses: the one place for it. What is shared outlives the request, so it rests on what the
- * request came with: an API token or a sign-in for less than its subject may takes along what was shared with it when it ends.
- * @throws LadingError `insufficient_scope` for a sign-in for less that cannot be told from others
+ * Authorizes a request to share files of an owner. Links and grants outlive the request, so they depend on its credential: when an API
+ * token or a session with reduced scopes ends, they end too.
+ * @throws LadingError `insufficient_scope` for a token with reduced scopes that belongs to no session
  */
 export function authorizeShare(
   deps: Pick<SharingDeps, 'quotas' | 'identity' | 'tokens'>,
@@ -55,7 +55,7 @@ export function authorizeShare(
 }
 
 /**
- * The complete file of a name, as it is now.
+ * The complete file that has a name now.
  * @throws LadingError `not_found`, `not_complete`
  */
 export async function completeFile(
@@ -66,7 +66,7 @@ export async function completeFile(
   const opened = await engine.open(owner, name);
   try {
     if (opened.state() === 'sealed') return { id: opened.id, name, size: opened.size ?? 0 };
-    throw new LadingError('not_complete', 'The file is still arriving; a complete one can be shared.');
+    throw new LadingError('not_complete', 'The file is not complete. Only complete files can be shared.');
   } finally {
     opened.release();
   }
@@ -84,5 +84,8 @@ function creatorOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'
   const creator: Creator = { id: claims.sub, kind: claims.kind };
   if (claims.scope === undefined) return creator;
   if (claims.sid !== undefined) return { ...creator, through: { kind: 'sign-in', id: claims.sid } };
-  throw new LadingError('insufficient_scope', 'Who signed in for less than they may cannot share anything that lasts.');
+  throw new LadingError(
+    'insufficient_scope',
+    'A token with reduced scopes cannot share files. Use a token with all scopes of the account.',
+  );
 }

@@ -1,4 +1,4 @@
-/** Who asks, and whether they may. Registered around every route but the open ones; runs before anything of a body is read. */
+/** Authenticates requests by bearer token or cookie, and checks what the route needs. Runs before the body is read. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { LadingError } from '../../errors.ts';
@@ -21,26 +21,27 @@ export interface BearerDeps {
   access: Access;
 }
 
-/** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
+/** What a route needs: a scope, a role (which no API token has), or only a sign-in. */
 export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks; set on every route that is not open. */
+    /** The principal of the request; set on every route that is not open. */
     principal: Principal;
   }
   interface FastifyContextConfig {
     needs?: Needs;
-    /** What may be asked for besides the token, by a setting. */
+    /** The operation for which a setting may require a second factor. */
     guarded?: Guarded;
   }
 }
 
+/** The error for a request without a token. */
 export function missingToken(): LadingError {
-  return new LadingError('unauthorized', 'Send Authorization: Bearer <token>; a token comes from POST /auth/token.');
+  return new LadingError('unauthorized', 'Send Authorization: Bearer <token>. POST /auth/token returns a token.');
 }
 
-/** The token of `Authorization: Bearer <token>` (RFC 6750 §2.1), or null. Tokens in the query are never looked at. */
+/** The token of `Authorization: Bearer <token>` (RFC 6750 §2.1), or null. Tokens in the query are not accepted. */
 export function bearerToken(authorization: string | undefined): string | null {
   if (authorization === undefined) return null;
   const space = authorization.indexOf(' ');
@@ -48,7 +49,10 @@ export function bearerToken(authorization: string | undefined): string | null {
   return authorization.slice(7).trim();
 }
 
-/** @throws LadingError `insufficient_scope` */
+/**
+ * Checks that a principal has the scope or the role that a route needs.
+ * @throws LadingError `insufficient_scope`
+ */
 export function requireNeeds(principal: Principal, needs: Needs): void {
   if (needs === 'sign-in') return;
   if (needs === 'role:ops' || needs === 'role:admin' || needs === 'role:root') {
@@ -56,14 +60,14 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
   } else requireScope(principal, needs);
 }
 
-/** Refusals say what is wrong in the member `error` too, in these words and no others, as programs with API tokens know them. */
+/** Adds the member `error` to refusals, with the exact texts that programs with API tokens expect. */
 function plainErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, request) => {
     if (!(error instanceof LadingError)) throw error;
     const { code, message, members } = error;
     if (code !== 'unauthorized' && code !== 'insufficient_scope') throw error;
-    const shown = Boolean(bearerToken(request.headers.authorization));
-    const unauthorized = shown ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
+    const hasToken = Boolean(bearerToken(request.headers.authorization));
+    const unauthorized = hasToken ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
     const words = code === 'unauthorized' ? unauthorized : 'Insufficient scopes';
     throw new LadingError(code, message, { ...members, error: words }, { cause: error });
   });
@@ -78,17 +82,18 @@ function isValid(access: Access, token: string): boolean {
   }
 }
 
+/** Options of `bearerAuth`. */
 export interface BearerOptions {
   access: Access;
   limits: RateLimits;
   secondFactor: SecondFactor;
-  /** Who asks when the request has no token, or none that is good; null: nobody knows. Without it that is always so. */
+  /** Finds the principal of a request without a valid token; null to refuse the request. By default every such request is refused. */
   fallback?: (request: FastifyRequest) => Promise<Principal | null>;
 }
 
 /**
  * The token of the request: from the header or, without one, from the browser's cookie. Null if the request has neither.
- * @throws LadingError `forbidden` when another site may have made the browser send the cookie
+ * @throws LadingError `forbidden` if another site may have made the browser send the cookie
  */
 export function credentialOf(request: FastifyRequest): string | null {
   const { authorization, cookie } = request.headers;
@@ -99,7 +104,7 @@ export function credentialOf(request: FastifyRequest): string | null {
 }
 
 /**
- * For answers that go on for long: false once the token that the request came with was revoked.
+ * Returns a function for long answers, which is false once the token of the request is revoked.
  * @throws LadingError `unauthorized`
  */
 export function authorizationOf({ access }: BearerDeps, request: FastifyRequest): () => boolean {
@@ -108,14 +113,14 @@ export function authorizationOf({ access }: BearerDeps, request: FastifyRequest)
   return access.authorizationOf(token);
 }
 
-/** Every route of the scope it is registered in wants a good token, and says what else it needs. */
+/** The plugin. Every route of its scope requires a valid token and must declare `config.needs`. */
 export const bearerAuth = fp<BearerOptions>(
   (scope: FastifyInstance, { access, limits, secondFactor, fallback }, done) => {
     scope.decorateRequest('principal');
     plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
-      // A route that forgot to say so would be open to everybody who can sign in.
-      if (config?.needs === undefined) throw new Error(`the route ${url} does not say what it needs`);
+      // A route without it would be open to everyone who can sign in.
+      if (config?.needs === undefined) throw new Error(`the route ${url} does not declare needs`);
     });
     scope.addHook('onRequest', (request, reply, next) => {
       try {
@@ -151,9 +156,9 @@ export const bearerAuth = fp<BearerOptions>(
   { name: 'lading-bearer-auth', fastify: '5.x' },
 );
 
-/** Who is charged for work that is slow on purpose: the authenticated principal, or the network of the request. */
+/** Who counts for work that is slow on purpose, such as password hashes: the principal, or the network of the request. */
 export function requesterOf({ principal, ip }: FastifyRequest): Requester {
-  // On open routes nobody was asked.
+  // Open routes have no principal.
   return (principal as Principal | undefined) === undefined
     ? unknownRequester(ip)
     : { from: principal.id, known: true };
@@ -166,7 +171,7 @@ export interface SignInDeps {
 }
 
 /**
- * A client by its id and secret, slowed down after failures.
+ * Authenticates a client by its id and secret. Failures slow down further attempts.
  * @throws LadingError `unauthorized`, the same for an unknown id and a wrong secret; `rate_limited`
  */
 export async function signIn(
@@ -182,14 +187,14 @@ export async function signIn(
   const right = await throttle.attempt(clientId, request.ip, (requester) =>
     clients.authenticate(clientId, secret, requester),
   );
-  // Its tenant may be gone.
+  // The tenant of the client may have been deleted.
   const principal = right && identity.subject('device', clientId);
   if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
   request.audited = { principal };
   return principal;
 }
 
-/** Id and secret of `Authorization: Basic` (RFC 7617), for programs that cannot ask for a token; null when it is something else. */
+/** The id and the secret of `Authorization: Basic` (RFC 7617), for programs that cannot request a token; null for another scheme. */
 export function basicCredentials(authorization: string | undefined): { id: string; secret: string } | null {
   const match = /^basic +([A-Za-z0-9+/_=-]+) *$/i.exec(authorization ?? '');
   const text = Buffer.from(match?.[1] ?? '', 'base64').toString('utf8');

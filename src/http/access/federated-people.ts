@@ -1,4 +1,4 @@
-/** Whose account it is here that somebody has at an outside provider. */
+/** Finds or creates the account of a person who signs in through a provider. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Audit } from '../../identity/audit.ts';
@@ -17,65 +17,66 @@ export interface FederatedPeopleDeps {
   audit: Audit;
 }
 
-/** Those who come back from a provider: of one account one at a time, so that two tabs of somebody new make one person. */
+/** Runs sign-ins of the same provider account one after the other, so that two tabs of a new person create one account. */
 export class AccountLocks {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Does the work when the one before of this account is over, whatever became of it. */
+  /** Runs `work` after the previous work for this account has settled. */
   run<T>({ account: { issuer, subject } }: FederatedPerson, work: () => Promise<T>): Promise<T> {
     const key = JSON.stringify([issuer, subject]);
     const mine = (this.#last.get(key) ?? Promise.resolve()).then(work, work);
     this.#last.set(key, mine);
-    const over = (): void => {
+    const forget = (): void => {
       if (this.#last.get(key) === mine) this.#last.delete(key);
     };
-    mine.then(over, over);
+    mine.then(forget, forget);
     return mine;
   }
 }
 
 /**
- * Whose account it is; made or added when it is nobody's yet.
+ * The person with an account at a provider. Links the account to the person who is signed in, or to a person with the same address, or
+ * creates a person.
  * @throws LadingError `forbidden`, `already_exists`
  */
 export async function personFor(
   deps: FederatedPeopleDeps,
   request: FastifyRequest,
   { tenant, linkTo }: PendingLogin,
-  who: FederatedPerson,
+  profile: FederatedPerson,
 ): Promise<PersonDocument> {
   const { people } = deps.identity;
-  const known = people.byFederatedAccount(tenant, who.account);
+  const known = people.byFederatedAccount(tenant, profile.account);
   if (linkTo !== null) {
     if (known && known.id !== linkTo) {
-      throw new LadingError('already_exists', 'This account at the provider belongs to another person here.');
+      throw new LadingError('already_exists', 'This account at the provider is linked to another account here.');
     }
-    return known ?? (await addAccount(deps, request, linkTo, who.account));
+    return known ?? (await addAccount(deps, request, linkTo, profile.account));
   }
   if (known) return known;
-  const email = who.email === null ? null : checkEmail(who.email);
+  const email = profile.email === null ? null : checkEmail(profile.email);
   const same = email === null ? null : people.byEmail(tenant, email);
   const closed = deps.config.registration === 'closed';
   if (same) {
-    // Where anybody may register, somebody else may have done so with this address, waiting for its owner to come by this way.
-    // An e-mail address alone must not give a provider control over a privileged account.
+    // If registration is open, an attacker may have registered this address to wait for its owner. And an e-mail address alone must not
+    // give a provider control over a privileged account.
     if (same.role === 'client' && (closed || same.passwordHash === null))
-      return addAccount(deps, request, same.id, who.account);
+      return addAccount(deps, request, same.id, profile.account);
     throw new LadingError(
       'already_exists',
-      'This address has an account here: sign in with its password, then link them.',
+      'An account with this address exists. Sign in with its password, then link the provider.',
     );
   }
-  if (closed) throw new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.');
+  if (closed) throw new LadingError('forbidden', 'Registration is closed. Ask an administrator for an account.');
   if (email === null) throw new LadingError('forbidden', 'The provider did not send a verified e-mail address.');
   const made = await people.create({
     tenant,
     role: 'client',
     email,
-    name: checkPersonalName(who.name === '' ? email : who.name.slice(0, 100), 'name'),
-    surname: who.surname === '' ? '' : checkPersonalName(who.surname.slice(0, 100), 'surname'),
+    name: checkPersonalName(profile.name === '' ? email : profile.name.slice(0, 100), 'name'),
+    surname: profile.surname === '' ? '' : checkPersonalName(profile.surname.slice(0, 100), 'surname'),
     password: null,
-    outside: [who.account],
+    outside: [profile.account],
   });
   await audited(deps, request, 'user_created', null, made);
   return made;
@@ -90,13 +91,12 @@ async function addAccount(
   const { identity } = deps;
   const person = identity.people.get(id);
   const changed = person && (await identity.people.update(id, { outside: [...person.outside, account] }));
-  if (!changed)
-    throw new LadingError('unauthorized', 'The account that was signed in no longer exists; sign in again.');
+  if (!changed) throw new LadingError('unauthorized', 'Your account no longer exists. Sign in again.');
   await audited(deps, request, 'user_updated', person, changed);
   return changed;
 }
 
-/** Besides the sign-in, which is an entry of its own. */
+/** Records the new or changed account. The sign-in itself has another entry. */
 function audited(
   { audit }: Pick<FederatedPeopleDeps, 'audit'>,
   request: FastifyRequest,

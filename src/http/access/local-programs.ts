@@ -1,6 +1,6 @@
 /**
- * Programs on the machine itself that make API tokens without signing in, where `LADING_COMPAT=talk` lets them. Their tokens belong to a
- * client of their own, which has the role `client`, so that none of them reaches what others have stored.
+ * With `LADING_COMPAT=talk`, programs on this machine create API tokens without a sign-in. Their tokens belong to one client with the role
+ * `client`, so that they cannot read the files of others.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -27,8 +27,8 @@ export const LOCAL_CLIENT = 'talk';
 const NAME = 'Programs on this machine (LADING_COMPAT=talk)';
 
 /**
- * Who such a program is; null for a request that must sign in.
- * @returns undefined where the setting does not allow it
+ * Returns a function that finds the principal of such a program; null for a request that must sign in.
+ * @returns undefined if the setting does not allow it
  */
 export function localPrograms(
   deps: LocalProgramsDeps,
@@ -38,7 +38,7 @@ export function localPrograms(
   let making: Promise<unknown> | null = null;
   const make = async ({ ip: address, id: requestId }: FastifyRequest): Promise<void> => {
     await identity.clients.create({ id: LOCAL_CLIENT, role: 'client', name: NAME });
-    log.warn({ client: LOCAL_CLIENT }, 'made the client that tokens of programs without a sign-in belong to');
+    log.warn({ client: LOCAL_CLIENT }, 'created the client for tokens of programs without a sign-in');
     const what = {
       action: 'client_created',
       outcome: 'ok',
@@ -60,24 +60,25 @@ export function localPrograms(
     if (principal?.role === 'client' && principal.tenant === DEFAULT_TENANT) return principal;
     throw new LadingError(
       'forbidden',
-      `Tokens without a sign-in belong to the client ${LOCAL_CLIENT}, which must be enabled and have the role client.`,
+      `Tokens without a sign-in belong to the client ${LOCAL_CLIENT}. Enable this client and give it the role client.`,
     );
   };
 }
 
 /**
- * True for a program on this machine that shows no credentials. A proxy on it, and a page in a browser on it, speak for others:
+ * True for a request without credentials from a program on this machine. Proxies and browsers on this machine act for others, so:
  *
- *     address      of the client is loopback, not merely of the proxy; what an untrusted proxy forwards is not the machine's own
- *     Host         names the machine itself; a name of the web that leads here (DNS rebinding) does not
- *     Origin       and Sec-Fetch-Site are absent, or of a page of this server
- *     HTTP/1.0     is spoken by proxies that nobody set up any further, which forward no address
+ *     address             of the client must be loopback; an untrusted proxy on the machine does not count
+ *     Host                must name the machine itself, not a public name that resolves to it (DNS rebinding)
+ *     Origin and
+ *     Sec-Fetch-Site      must be absent or name a page of this server
+ *     HTTP/1.0            is refused: proxies with their default settings speak it, and forward no address
  */
 function isLocalProgram(request: FastifyRequest): boolean {
   const { headers, ip, site, raw } = request;
   if (headers.authorization !== undefined || cookieOf(headers.cookie, ACCESS_COOKIE) !== null) return false;
   if (!isLoopback(ip) || !request.isClient || !site.isLocal || raw.httpVersion === '1.0') return false;
-  // Pages of an allowed origin are strangers here.
+  // Pages of an allowed origin do not belong to this server.
   if (headers.origin !== undefined && !site.isOwn(headers.origin)) return false;
   return !isForeign(request);
 }

@@ -1,6 +1,6 @@
 /**
- * Where a browser keeps the sign-ins at outside providers that it has begun: a cookie for each, named by its `state`. Two tabs have two of
- * them, and what becomes of one is nothing to the other.
+ * Stores pending logins in cookies of the browser, one cookie for each, named by its `state`. So sign-ins in two tabs do not affect each
+ * other.
  */
 import { createHash } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
@@ -15,10 +15,10 @@ import { wantsSecureCookies } from '../request/csrf.ts';
 /** A hash of the state follows. */
 const COOKIE = 'outside_sign_in_';
 const COOKIE_PATH = '/v1/auth';
-/** A further login replaces the oldest: the browser sends all of them, and servers accept 16 KiB of fields. */
+/** A further login replaces the oldest one: the browser sends all cookies, and servers accept 16 KiB of fields. */
 const MAX_BEGUN = 4;
 
-/** Has the browser keep a departure, and forget the oldest when they are too many. */
+/** Stores a pending login in a cookie. Deletes the oldest cookies above the limit. */
 export function keepPendingLogin(
   pendingLogins: PendingLogins,
   request: FastifyRequest,
@@ -35,7 +35,7 @@ export function keepPendingLogin(
   setCookie(request, reply, cookieNameOf(state), sealed, PENDING_LOGIN_SECONDS);
 }
 
-/** The departure with this state, which the browser forgets; null for one that is not there, or too old. */
+/** Returns the pending login with this state and deletes its cookie; null if it does not exist or has expired. */
 export function takePendingLogin(
   pendingLogins: PendingLogins,
   request: FastifyRequest,
@@ -57,7 +57,7 @@ function cookieNameOf(state: string): string {
   return `${COOKIE}${createHash('sha256').update(state).digest('hex').slice(0, 16)}`;
 }
 
-/** `lax`, for the provider's page sends the browser back here. */
+/** The cookie is `lax`, because the page of the provider redirects the browser to this server. */
 function setCookie(request: FastifyRequest, reply: FastifyReply, name: string, value: string, maxAge: number): void {
   const secure = wantsSecureCookies(request);
   const options = { path: request.site.path(COOKIE_PATH), httpOnly: true, sameSite: 'lax', secure, maxAge } as const;

@@ -1,4 +1,4 @@
-/** What is sent of a person, checked and in one form. */
+/** Checks and normalizes what requests say about a person. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
@@ -8,7 +8,10 @@ import type { NewPerson, OwnChange } from '../../protocol/schemas/identity/peopl
 import type { PersonDocument } from '../../records/subjects.ts';
 import { requesterOf } from './bearer.ts';
 
-/** @throws LadingError `validation_failed` */
+/**
+ * Checks the data of a new person.
+ * @throws LadingError `validation_failed`
+ */
 export async function newPersonOf(
   given: Omit<NewPerson, 'role'>,
   request: FastifyRequest,
@@ -24,7 +27,7 @@ export async function newPersonOf(
 }
 
 /**
- * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
+ * Checks a change of a person. The new password is checked against the new names.
  * @param email only if the caller may change it: the new address has not been verified
  * @throws LadingError `validation_failed`
  */
@@ -49,7 +52,7 @@ export async function changeOf(
   return { ...change, password };
 }
 
-/** Null is as absent: programs send their whole form, with null for what nobody filled in. */
+/** Null counts as absent, because some programs send null for fields that nobody filled in. */
 function isGiven(value: string | null | undefined): value is string {
   return value !== undefined && value !== null;
 }
@@ -57,5 +60,5 @@ function isGiven(value: string | null | undefined): value is string {
 /** @throws LadingError `validation_failed` */
 function sameTwice(password: string, again: string | null | undefined): void {
   if (!isGiven(again) || again === password) return;
-  throw new LadingError('validation_failed', 'The two passwords are not the same.');
+  throw new LadingError('validation_failed', 'The two passwords do not match.');
 }

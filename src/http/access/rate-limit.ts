@@ -1,9 +1,9 @@
 /**
- * Rate limits of addresses, of tokens and of principals, and the fields that tell of them (draft-ietf-httpapi-ratelimit-headers-10).
+ * Rate limits of addresses, tokens and principals, and the fields that report them (draft-ietf-httpapi-ratelimit-headers-10).
  *
- * A principal is a client or a person with all the tokens they have. A token has less, and its own bucket is asked first: a program
- * that runs wild is stopped before it has taken everything from the others of its owner. Frequent routes (chunks, status) say nothing in their replies while less than half of a minute's worth is used: the two
- * fields are a quarter of such a reply, and tell a sender what it need not know.
+ * A principal is a client or a person with all tokens. A token has a lower limit, which is checked first, so that a faulty program is
+ * stopped before it uses up the limit of its owner. Replies of frequent routes (chunks, status) omit the fields until half of the limit is
+ * used, because the fields would be a quarter of such a reply.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type BareItem, serializeList } from 'structured-headers';
@@ -24,21 +24,22 @@ declare module 'fastify' {
 }
 
 export interface RateLimits {
-  /** To be called with every request before anything is done for it. */
+  /** Call it with every request, before any work is done for it. */
   address(request: FastifyRequest, reply: FastifyReply): void;
-  /** To be called once the token is known to be good, so that guesses take no room. */
+  /** Call it when the token is known to be valid, so that guesses use no memory. */
   token(request: FastifyRequest, reply: FastifyReply, token: string): void;
-  /** To be called once it is known who asks. */
+  /** Call it when the principal is known. */
   principal(request: FastifyRequest, reply: FastifyReply, principal: Principal): void;
 }
 
-/** Requests a minute; 0 allows any. */
+/** Requests per minute; 0 for no limit. */
 export interface RateSettings {
   ratePrincipal: number;
   rateToken: number;
   rateAddress: number;
 }
 
+/** Creates the three limits. Each throws `rate_limited`, or `overloaded` for upload clients. */
 export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
   const addresses = new Rates('address', settings.rateAddress, clock);
   const principals = new Rates('principal', settings.ratePrincipal, clock);
@@ -77,6 +78,7 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
   };
 }
 
+/** Applies the limit of addresses to every request. */
 export function limitAddresses(app: FastifyInstance, limits: RateLimits): void {
   app.addHook('onRequest', (request, reply, next) => {
     try {
@@ -88,12 +90,12 @@ export function limitAddresses(app: FastifyInstance, limits: RateLimits): void {
   });
 }
 
-/** The end of a token is its secret or its signature, and no two have the same. */
+/** The end of a token: its secret or its signature, which is unique. */
 export function tokenKey(token: string): string {
   return token.slice(-43);
 }
 
-/** A member of the field `RateLimit`; names are ours and need no escapes. */
+/** A member of the field `RateLimit`. The names need no escapes. */
 function item(name: string, remaining: number, seconds: number): string {
   return `"${name}";r=${remaining};t=${seconds}`;
 }
@@ -111,8 +113,8 @@ function policyField(all: Rates[]): string {
 }
 
 /**
- * Clients of the resumable-upload protocols take most 4xx for "this upload is gone" and start over from nothing, above all as the
- * answer to the HEAD that asks how far they are.
+ * True for requests of clients that take most 4xx to mean that the upload no longer exists, and start it again: those of tus and of resumable
+ * uploads, above all their HEAD for the offset.
  */
 function keepsUploads({ method, headers }: FastifyRequest): boolean {
   return method === 'HEAD' || isTus(headers) || isResumable(headers);

@@ -1,4 +1,4 @@
-/** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
+/** Creates and ends the sessions of people, for sign-ins with a password and through a provider. Tokens are in the reply and in cookies. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -24,7 +24,7 @@ export interface SessionDeps {
   tokens: Tokens;
 }
 
-/** A person as others may see them: without anything that signs them in. */
+/** A person as replies show them, without credentials. */
 export function shownPerson(person: PersonDocument): Person {
   const { id, email, name, surname, role, tenant, createdAt, lastUsed, account, disabled } = person;
   const used = lastUsed === null ? null : iso(lastUsed);
@@ -36,9 +36,9 @@ export function shownPerson(person: PersonDocument): Person {
 }
 
 /**
- * Begins a sign-in of a person who has just shown who they are.
- * @param person as they were when they showed it
- * @throws LadingError `unauthorized` when they are gone by now, or have another password
+ * Begins a session of a person who has just authenticated.
+ * @param person as it was during the authentication
+ * @throws LadingError `unauthorized` if the person has been deleted or the password has changed since then
  */
 export async function beginSession(
   deps: Pick<SessionDeps, 'identity' | 'tokens' | 'clock'>,
@@ -52,9 +52,9 @@ export async function beginSession(
 }
 
 /**
- * A bare access token that is valid as long as its session, for accounts that sign in by a name: their programs keep it for long. It
- * says the name and the kind of the account.
- * @returns null when the person is gone by now, or has another password than they have just shown
+ * Begins a session with one access token that is valid as long as the session, for ops and client accounts, whose programs keep the token.
+ * The token contains the name and the kind of the account.
+ * @returns null if the person has been deleted or the password has changed since the authentication
  */
 export async function beginLongSession(
   deps: Pick<SessionDeps, 'identity' | 'tokens' | 'config'>,
@@ -82,26 +82,26 @@ async function beginSignIn(
     longMs,
     network: networkOf(request.ip),
   });
-  // What ends all sign-ins of a person may have come in between, and did not see this one.
+  // A change of the password ends all sessions, but may have missed this one.
   if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
   await sessions.end(renewable.session.id);
   return null;
 }
 
 /**
- * Ends the session that an access token is of, or the token alone if it is of none; durable when it resolves.
- * @returns who it was; null when the token is good no more, which is no error
+ * Ends the session of an access token, or revokes the token if it has no session. Durable when the promise resolves.
+ * @returns the principal; null if the token is no longer valid
  */
 export async function endSessionOf(
   { identity, tokens }: Pick<SessionDeps, 'identity' | 'tokens'>,
   token: string,
 ): Promise<Principal | null> {
-  const good = verifiedToken(tokens, token);
-  if (!good) return null;
-  const { sid } = good.claims;
-  if (sid === undefined) await tokens.revoke(good.claims);
+  const verified = verifiedToken(tokens, token);
+  if (!verified) return null;
+  const { sid } = verified.claims;
+  if (sid === undefined) await tokens.revoke(verified.claims);
   else await identity.sessions.end(sid);
-  return good.principal;
+  return verified.principal;
 }
 
 function verifiedToken(tokens: SessionDeps['tokens'], token: string): VerifiedToken | null {
@@ -113,7 +113,7 @@ function verifiedToken(tokens: SessionDeps['tokens'], token: string): VerifiedTo
 }
 
 /**
- * The next tokens of a sign-in.
+ * Returns the next tokens of a session.
  * @throws LadingError `unauthorized`
  */
 export async function renewSession(
@@ -123,16 +123,16 @@ export async function renewSession(
   refreshToken: string,
 ): Promise<SignedIn> {
   const { sessions } = deps.identity;
-  // A device's is for another door; it is not used up here.
+  // The refresh token of a device belongs to another route; do not use it up.
   const family = sessions.familyOf(refreshToken);
   if (family?.kind === 'device') throw wrongCredentials();
-  // Whose sign-in ends when the token comes for the second time.
+  // For the audit log: a refresh token that is used twice ends the session.
   const principal = family && deps.identity.subject('person', family.subject);
   if (principal) request.audited = { principal };
   return answer(deps, request, reply, await sessions.refresh(refreshToken));
 }
 
-/** How a person's password is tried: from a network of their sessions as by somebody known. */
+/** Options of the throttle for a password of a person. A network of earlier sessions of the person counts as known. */
 export function passwordAttempt(
   { sessions }: Identity,
   person: PersonDocument | null,
@@ -142,23 +142,24 @@ export function passwordAttempt(
   return { chosen: true, known };
 }
 
-/** Buckets of failures by e-mail address, of equal length and apart from those of clients. */
+/** The throttle key of an e-mail address. All keys have the same length and differ from those of clients. */
 export function personKey(tenant: string, email: string): string {
   const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
   return `person:${hash.digest('base64url')}`;
 }
 
-/** The bucket of a person, however they sign in. */
+/** The throttle key of a person, for any way to sign in. */
 export function keyOf({ tenant, email, account, id }: PersonDocument): string {
   if (account) return namedKey(tenant, account.kind, account.username);
   return personKey(tenant, email ?? id);
 }
 
-/** The same for those who sign in by a name. */
+/** The throttle key of an ops or client account, which signs in with a user name. */
 export function namedKey(tenant: string, kind: AccountKind, username: string): string {
   return personKey(`${tenant} ${kind}`, normalizeUsername(username));
 }
 
+/** The error for a failed sign-in of a person, the same for every reason. */
 export function wrongCredentials(): LadingError {
   return new LadingError('unauthorized', 'The e-mail address or the password is wrong.');
 }
@@ -173,7 +174,7 @@ async function answer(
   const principal: Principal | null = identity.subject('person', signIn.subject);
   const person = identity.people.get(signIn.subject);
   if (!principal || !person) {
-    // The person is gone, or their tenant.
+    // The person or the tenant has been deleted.
     await identity.sessions.end(signIn.id);
     throw wrongCredentials();
   }

@@ -1,25 +1,26 @@
-/** How access tokens are signed and verified: JWT (RFC 7519) by one algorithm, and no other. */
+/** Signs and verifies access tokens: JWT (RFC 7519) with exactly one algorithm. */
 import jwt from '@fastify/jwt';
 import type { FastifyInstance } from 'fastify';
 import { AUDIENCE, type Claims } from '../../identity/access-tokens.ts';
 import type { KeyRing } from '../../identity/credentials/signing-keys.ts';
 
-/** The issuer of a server that has no public URL. */
+/** The issuer of a server without a public URL. */
 export const ISSUER = 'lading';
 
-/** One secret for both, or keys that rotate. */
+/** One secret that signs and verifies, or keys that rotate. */
 export type JwtKeys = { algorithm: 'HS256'; secret: string } | KeyRing;
 
+/** The functions that sign and verify. */
 export interface Signatures {
   sign(claims: Claims): string;
   /**
-   * The claims; throws for a token of another algorithm, an unknown key, issuer or audience, or a wrong signature. Whether it has expired
-   * is for the caller to say: `exp` is a date, and dates are set.
+   * Returns the claims. Throws for another algorithm, an unknown key, issuer or audience, or a wrong signature. The caller checks the
+   * expiry, because `exp` is a date and the clock may be set.
    */
   verify(token: string): unknown;
 }
 
-/** To be called once, while the application is built. */
+/** Registers the JWT plugin. Call it once, while the server is built. */
 export function registerSignatures(app: FastifyInstance, keys: JwtKeys, issuer: string): Signatures {
   const { algorithm } = keys;
   const rules = {
@@ -55,7 +56,7 @@ export function registerSignatures(app: FastifyInstance, keys: JwtKeys, issuer: 
   };
 }
 
-/** What the token says that it was signed by; nothing of it is believed yet. */
+/** The key id that the token claims; it is not verified yet. */
 function kidOf(app: FastifyInstance, token: string): string {
   const decoded: { header?: { kid?: unknown } } | null = app.jwt.decode(token, { complete: true });
   const kid = decoded?.header?.kid;

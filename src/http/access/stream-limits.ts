@@ -1,12 +1,13 @@
-/** Limits the open event streams of all kinds. Each costs a socket and a timer. */
+/** Limits the number of open event streams. Each costs a socket and a timer. */
 
 import { LadingError } from '../../errors.ts';
 import type { Principal } from '../../records/principal.ts';
 
 const MOST = 4096;
-/** Per principal, so that one cannot take all. */
+/** Limit of one principal, so that it cannot use up the total. */
 const MAX_EACH = 64;
 
+/** Counts the streams of all principals. */
 export class StreamLimits {
   #open = 0;
   /** Open streams by principal. */
@@ -14,14 +15,13 @@ export class StreamLimits {
 
   /**
    * Counts a stream until the returned function is called.
-   * @param asker who is counted: an API token with its owner
-   * @throws LadingError `overloaded` when too many are open, in all or of the asker's
+   * @throws LadingError `overloaded` when too many are open, in total or of the principal
    */
   enter({ tenant, id }: Pick<Principal, 'tenant' | 'id'>): () => void {
     const key = `${tenant}/${id}`;
     const theirs = this.#each.get(key) ?? 0;
-    if (theirs >= MAX_EACH) throw tooMany('You have too many streams of events open');
-    if (this.#open >= MOST) throw tooMany('Too many streams of events are open');
+    if (theirs >= MAX_EACH) throw tooMany('You have too many open event streams');
+    if (this.#open >= MOST) throw tooMany('Too many event streams are open');
     this.#open += 1;
     this.#each.set(key, theirs + 1);
     return () => {
@@ -34,5 +34,7 @@ export class StreamLimits {
 }
 
 function tooMany(what: string): LadingError {
-  return new LadingError('overloaded', `${what}; end one, or ask without text/event-stream.`, { retry_after: 10 });
+  return new LadingError('overloaded', `${what}. Close one, or send the request without Accept: text/event-stream.`, {
+    retry_after: 10,
+  });
 }

@@ -1,4 +1,4 @@
-/** Whom API tokens act for, and what they are called: by ids of clients and people, and by labels that are nobody's id. */
+/** Finds the owners of API tokens: by the ids of clients and people, and by labels, which are not ids. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -8,14 +8,14 @@ import type { ApiTokenDocument } from '../../records/credentials.ts';
 import type { Principal } from '../../records/principal.ts';
 import { credentialOf } from './bearer.ts';
 
-/** What a token may do if its maker does not say. */
+/** The permissions of a token if the request names none. */
 export const READ_AND_WRITE = ['read', 'write'] as const;
-/** What it is called then. */
+/** The label of a token if the request names none. */
 export const DEFAULT_LABEL = 'default_user';
 
 /**
- * Whose tokens a request is about: by default one's own.
- * @throws LadingError `insufficient_scope`; `not_found` for one of another tenant or above oneself too
+ * The owner whose tokens a request manages; the principal itself by default.
+ * @throws LadingError `insufficient_scope`; `not_found` also for an owner in another tenant or with a higher role
  */
 export function ownerFor(identity: Identity, principal: Principal, asked: string | undefined): TokenOwner {
   const { id, kind } = principal;
@@ -26,11 +26,13 @@ export function ownerFor(identity: Identity, principal: Principal, asked: string
   return owner;
 }
 
+/** True if the principal may manage a token. */
 export function managesToken(identity: Identity, principal: Principal, document: ApiTokenDocument): boolean {
   const owner = currentOwnerOf(identity, document);
   return owner !== null && managesTokensOf(principal, owner);
 }
 
+/** The owner of a token as it is now; null if it has been deleted. */
 export function currentOwnerOf(identity: Identity, document: ApiTokenDocument): TokenOwner | null {
   return ownerOf(identity, document.ownerKind, document.owner);
 }
@@ -39,7 +41,7 @@ function anyOwner(identity: Identity, id: string): TokenOwner | null {
   return ownerOf(identity, 'device', id) ?? ownerOf(identity, 'person', id);
 }
 
-/** From the documents, for being asked about is no use of an account. */
+/** Reads the documents directly, because a lookup is not a use of the account. */
 function ownerOf(identity: Identity, kind: TokenOwner['kind'], id: string): TokenOwner | null {
   const found = kind === 'device' ? identity.clients.find(id) : identity.people.get(id);
   if (!found || !identity.tenants.has(found.tenant)) return null;
@@ -47,7 +49,7 @@ function ownerOf(identity: Identity, kind: TokenOwner['kind'], id: string): Toke
 }
 
 /**
- * Whom a new token acts for, and what it is called: a text that is nobody's id is a label of one's own tokens.
+ * The owner and the label of a new token. A text that is not an id becomes the label of a token of the principal.
  * @throws LadingError as `ownerFor`; `validation_failed`
  */
 export function namedOwner(
@@ -62,23 +64,26 @@ export function namedOwner(
   return { owner: ownerFor(identity, principal, undefined), label: checkLabel(label) };
 }
 
-/** @throws LadingError `validation_failed` */
+/**
+ * Returns a valid label.
+ * @throws LadingError `validation_failed`
+ */
 export function checkLabel(label: string): string {
   if (label.length <= MAX_LABEL && !/[\p{Cc}\p{Cs}]/u.test(label)) return label;
   throw new LadingError(
     'validation_failed',
-    `user_id must be at most ${MAX_LABEL} characters, none of them a control character.`,
+    `user_id must have at most ${MAX_LABEL} characters and no control characters.`,
   );
 }
 
-/** True for the id of somebody whom the principal may know of. In another tenant it is a text like any other. */
+/** True for the id of a client or person that the principal may see. An id of another tenant counts as a label. */
 function isSomebody(identity: Identity, principal: Principal, id: string): boolean {
   const found = anyOwner(identity, id);
   return found !== null && reachesTenant(principal, found.tenant);
 }
 
 /**
- * Those that a list is about, valid or not: all, or by id or label.
+ * The tokens of a list, valid or not: all, or those of an id or a label.
  * @throws LadingError as `ownerFor`
  */
 export function listedTokens(identity: Identity, principal: Principal, wanted: string | undefined): ApiTokenDocument[] {
@@ -96,21 +101,23 @@ export function listedTokens(identity: Identity, principal: Principal, wanted: s
   return [...new Set([...apiTokens.list(owner.tenant, owner.id), ...labelled])];
 }
 
-/** The API token that a request came with. */
+/** The API token of the request; null if it was signed in another way. */
 export function tokenOf(identity: Identity, request: FastifyRequest): ApiTokenDocument | null {
   if (request.principal.kind !== 'token') return null;
   return identity.apiTokens.findUnrevoked(credentialOf(request) ?? '');
 }
 
-/** What who asks is called: of an API token its label, if it has one. */
+/** The `user_id` of the principal: the label of an API token if it has one, or the id. */
 export function userIdOf(identity: Identity, request: FastifyRequest): string {
   return tokenOf(identity, request)?.label ?? request.principal.id;
 }
 
+/** The permissions of a token as its creator named them. */
 export function wordsOf({ words, scopes }: ApiTokenDocument): string[] {
   return words ?? scopes;
 }
 
+/** The error for an unknown owner. */
 export function noOwner(): LadingError {
   return new LadingError('not_found', 'There is no client and no person with this id.');
 }

@@ -1,6 +1,6 @@
 /**
- * Addresses of uploads and who may use them, whatever the protocol. An address cannot be guessed: by setting it is all the right that it
- * takes to go on with the upload, so that one outlives the sign-in that began it.
+ * Addresses of uploads and the right to use them, for tus and for resumable uploads. An address cannot be guessed. Unless a setting forbids
+ * it, the address alone permits continuing the upload, so that an upload can outlive the session that created it.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
@@ -48,7 +48,7 @@ export function redactAddresses(folder: string): (path: string) => string {
   return (path) => path.replace(address, '$1…');
 }
 
-/** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
+/** The `Location` of an upload below the folder of its protocol: a path, or by a setting an absolute URL. */
 export function locationOf(
   { config }: Pick<UploadCapabilityDeps, 'config'>,
   request: FastifyRequest,
@@ -59,16 +59,16 @@ export function locationOf(
   return config.uploadAbsolute === 'on' ? request.site.url(path) : request.site.path(path);
 }
 
-/** Who began it, for the time when only the address is left. */
+/** The creator to store with an upload, for requests that have only the address. */
 export function creatorOf({ identity }: Pick<UploadCapabilityDeps, 'identity'>, { id, kind }: Principal): Subject {
   if (kind !== 'token') return { id, kind };
   return { id, kind: identity.subject('device', id) ? 'device' : 'person' };
 }
 
-/** Requests that were let in by the address alone. */
+/** Requests that were authenticated by the address alone. */
 const byAddress = new WeakSet<FastifyRequest>();
 
-/** Who asks by an address alone, where that is enough; null otherwise. */
+/** The principal of a request that has only an address; null if that is not sufficient. */
 async function principalOfAddress(
   deps: Pick<UploadCapabilityDeps, 'config' | 'engine' | 'identity'>,
   request: FastifyRequest,
@@ -90,7 +90,10 @@ export function uploadAuth(
   app.register(bearerAuth, { access, limits, secondFactor, fallback: (request) => principalOfAddress(deps, request) });
 }
 
-/** @throws LadingError `not_found` when the upload is somebody else's, or another protocol's */
+/**
+ * Checks that an upload belongs to the principal and to the protocol.
+ * @throws LadingError `not_found`
+ */
 export async function ownUpload(
   deps: Pick<UploadCapabilityDeps, 'engine'>,
   request: FastifyRequest,
@@ -99,20 +102,23 @@ export async function ownUpload(
 ): Promise<void> {
   const state = await deps.engine.resumableState(address, true);
   const { tenant, id } = request.principal;
-  if (state.owner !== ownerKey(tenant, id) || !speaks(state, protocol))
+  if (state.owner !== ownerKey(tenant, id) || !belongsTo(state, protocol))
     throw new LadingError('not_found', 'There is no such upload, or it has ended.');
 }
 
 /**
- * One protocol must not say of another one's upload how long it is or that it is over. Of a complete one nothing can be said any more; one
- * whose end was told and that is not complete yet may be of either.
+ * True if an upload may belong to the protocol: a request must not change or complete an upload of the other protocol. Complete uploads
+ * cannot change, so either protocol may use them. The same applies to plain uploads with all bytes that are about to be sealed.
  */
-function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, protocol: 'tus' | 'resumable'): boolean {
+function belongsTo(
+  { kind, complete, endsWhenTold, offset, size }: ResourceState,
+  protocol: 'tus' | 'resumable',
+): boolean {
   if (protocol === 'tus') return !endsWhenTold;
   return complete || endsWhenTold || (kind === 'plain' && offset === size);
 }
 
-/** False once the sender may no longer upload. */
+/** Returns a function that is false once the sender may no longer upload. */
 export function uploadAuthorization(
   deps: Pick<UploadCapabilityDeps, 'identity' | 'access'>,
   request: FastifyRequest,
@@ -123,7 +129,7 @@ export function uploadAuthorization(
   return () => deps.identity.subject(kind, id) !== null;
 }
 
-/** The connection that a newer request took the upload from: nobody reads its answer, and it must bring nothing more. */
+/** Closes the connection of a superseded request: no client reads its answer, and it must not send more bytes. */
 export function endSuperseded(request: FastifyRequest, error: unknown): void {
   if (error instanceof LadingError && error.code === 'superseded') request.raw.destroy();
 }

@@ -1,4 +1,4 @@
-/** PATCH: the next bytes of an upload, and with Upload-Complete: ?1 the last ones. */
+/** PATCH: appends bytes to an upload. With `Upload-Complete: ?1` they are the last ones. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -37,6 +37,7 @@ export interface AppendDeps {
   access: Access;
 }
 
+/** Answers a PATCH with 204 while the upload continues, and with the status of the file at its end. */
 export async function append(deps: AppendDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { headers } = request;
   const { engine } = deps;
@@ -48,10 +49,10 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
   const ends = endsOf(request);
   const length = contentLength(request);
   await ownUpload(deps, request, address, 'resumable');
-  const said = lengthOf(headers);
+  const declared = lengthOf(headers);
   const implied = ends && length !== null ? offset + length : null;
-  if (said !== null && implied !== null && said > implied)
-    throw new LadingError('size_conflict', `Upload-Length is ${said}, but the content ends at ${implied}.`);
+  if (declared !== null && implied !== null && declared > implied)
+    throw new LadingError('size_conflict', `Upload-Length is ${declared}, but the content ends at ${implied}.`);
   const proof = proofOf(request);
   const reprDigest = digestTrailer(request, 'Repr-Digest');
   const isAuthorized = uploadAuthorization(deps, request);
@@ -61,7 +62,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     const precondition = preconditionOf(request);
     const intent = {
       offset,
-      size: said ?? implied,
+      size: declared ?? implied,
       contentLength: length,
       isAuthorized,
       proof,
@@ -80,7 +81,10 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
   }
 }
 
-/** @throws LadingError `invalid_request` */
+/**
+ * True if the upload ends with this request.
+ * @throws LadingError `invalid_request` without a valid field
+ */
 function endsOf({ headers }: FastifyRequest): boolean {
   const complete = completeOf(headers);
   if (complete !== null) return complete;

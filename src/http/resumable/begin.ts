@@ -1,8 +1,8 @@
 /**
- * PUT and POST with the content of a file: at its name, or where uploads start.
+ * PUT and POST: store the content of a file.
  *
- *     without Upload-Complete    one request: the file exists when the request ends, or nothing is stored
- *     with it                    an upload with an address, sent in 104 and in the answer; bytes count as they arrive
+ *     without Upload-Complete    one request that stores the whole file, or nothing
+ *     with Upload-Complete       an upload with an address, which the 104 and the answer contain; bytes count as they arrive
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -46,12 +46,13 @@ export interface BeginDeps {
 /** Errors after which the upload can continue. */
 const RESUMABLE_ERRORS = new Set(['length_mismatch', 'request_timeout', 'superseded']);
 
-/** Name or address for the content. */
+/** Where the content is stored. */
 export interface Destination {
   name: string;
   place: ResourceIntent['place'];
 }
 
+/** Answers a PUT or POST with 200 or 201. */
 export async function begin(
   deps: BeginDeps,
   request: FastifyRequest,
@@ -81,7 +82,7 @@ async function oneShot(
     overwrite: place === 'instead',
     beside: place === 'beside' ? (same: string) => same : undefined,
     contentType: typeOf(request),
-    // The content of this request is the whole file, so a digest of one is a digest of the other.
+    // The content of this request is the whole file, so either digest is the digest of the file.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
     trailingDigests: digestTrailers(request),
     minSize: contentLength(request) ?? 0,
@@ -146,7 +147,10 @@ async function resumable(
   }
 }
 
-/** "The 104 … MUST include Location." Only clients that named a version get it; all can read it in the answer. */
+/**
+ * Sets `Location` for the answer. Clients that named a version also get it in a 104: "The 104 … MUST include Location."
+ * @returns true if a 104 was sent
+ */
 function announceAddress(
   deps: BeginDeps,
   request: FastifyRequest,
@@ -171,11 +175,11 @@ async function afterFailure(
   announced: boolean,
 ): Promise<void> {
   if (!(error instanceof LadingError)) return;
-  // "…even if the target's response is an error": everything arrived, and the file was refused.
+  // "…even if the target's response is an error": all bytes arrived, and the file was refused.
   if (error.code === 'digest_mismatch') setUploadComplete(request, reply, true);
   endSuperseded(request, error);
-  // A client that knows the address may continue there. If it does not and its connection broke, it does not read this answer
-  // either. Bytes beyond the length make the upload invalid for good.
+  // Only a client that got the 104 knows the address and can continue: if the connection broke, no client reads this answer. Bytes
+  // beyond the declared length make the upload invalid.
   const canContinue = error.status >= 500 || RESUMABLE_ERRORS.has(error.code);
   const invalid = error.code === 'out_of_bounds';
   if (!canContinue && (invalid || !announced) && error.code !== 'digest_mismatch') {
@@ -188,14 +192,14 @@ async function afterFailure(
  * "A client MAY indicate the length by Upload-Length, or by Upload-Complete: ?1 and the length of the content; if both, they MUST agree."
  * @throws LadingError `size_conflict`
  */
-function sizeOf(said: number | null, complete: boolean, length: number | null): number | null {
+function sizeOf(declared: number | null, complete: boolean, length: number | null): number | null {
   const implied = complete ? length : null;
-  const most = length ?? 0;
-  if (said === null) return implied;
-  if ((implied === null || implied === said) && most <= said) return said;
-  throw new LadingError('size_conflict', `Upload-Length is ${said}, but the content has ${length} bytes.`, {
-    expected: said,
-    actual: most,
+  const actual = length ?? 0;
+  if (declared === null) return implied;
+  if ((implied === null || implied === declared) && actual <= declared) return declared;
+  throw new LadingError('size_conflict', `Upload-Length is ${declared}, but the content has ${length} bytes.`, {
+    expected: declared,
+    actual,
   });
 }
 
@@ -205,7 +209,7 @@ function typeOf({ headers }: FastifyRequest): string | null {
 }
 
 function digestOf({ headers }: FastifyRequest, field: 'repr-digest' | 'content-digest') {
-  const said = headers[field];
-  if (said === undefined) return null;
-  return parseDigestField(String(said), field === 'repr-digest' ? 'Repr-Digest' : 'Content-Digest');
+  const value = headers[field];
+  if (value === undefined) return null;
+  return parseDigestField(String(value), field === 'repr-digest' ? 'Repr-Digest' : 'Content-Digest');
 }

@@ -1,4 +1,4 @@
-/** DELETE: discards an upload; a request that is still sending to it ends first. */
+/** DELETE: discards an upload. A request that still sends to the upload ends first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { ownUpload, requestedAddress } from '../access/upload-capability.ts';
@@ -9,6 +9,7 @@ export interface CancelDeps {
   engine: Engine;
 }
 
+/** Answers a DELETE with 204. */
 export async function cancel(deps: CancelDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = requestedAddress(request);
   await ownUpload(deps, request, address, 'resumable');

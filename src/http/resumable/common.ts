@@ -1,4 +1,4 @@
-/** Helpers that all requests of resumable uploads share. */
+/** Functions that all requests of resumable uploads share. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -44,20 +44,20 @@ export const UPLOAD_PATHS: PathRules = {
   undecodable: () => new LadingError('not_found', 'There is no such upload.'),
 };
 
-/** Fields of every answer, including errors. An error does not answer for the file, so it declares the upload incomplete. */
+/** Sets the fields of every answer, including errors. They declare the upload incomplete until the file itself is the answer. */
 export function commonFields(request: FastifyRequest, reply: FastifyReply): void {
   const version = interopVersion(request.headers);
   if (version !== null) reply.header('upload-draft-interop-version', String(version));
-  const speaks = completeOf(request.headers) !== null || (request.params as { address?: string }).address !== undefined;
-  if (speaks) setUploadComplete(request, reply, false);
+  const { address } = request.params as { address?: string };
+  if (completeOf(request.headers) !== null || address !== undefined) setUploadComplete(request, reply, false);
 }
 
-/** "Upload-Complete: ?1 … when the response is that of the targeted resource." */
+/** Sets `Upload-Complete`: "?1 … when the response is that of the targeted resource." */
 export function setUploadComplete(request: FastifyRequest, reply: FastifyReply, complete: boolean): void {
   reply.header(...completeField(interopVersion(request.headers), complete));
 }
 
-/** Answers OPTIONS: a CORS preflight, or a question for the capabilities. */
+/** Answers OPTIONS: a CORS preflight, or a request for the capabilities. */
 export function capabilities(
   deps: Pick<ResumableDeps, 'config' | 'engine'>,
   reply: FastifyReply,
@@ -69,7 +69,7 @@ export function capabilities(
   return reply.header('upload-limit', firstLimitOf(deps)).code(204).send();
 }
 
-/** Fields with the state of an upload, which every answer about one has. */
+/** Sets the fields with the state of an upload. */
 export function stateFields(
   deps: Pick<ResumableDeps, 'config' | 'clock'>,
   reply: FastifyReply,
@@ -81,7 +81,7 @@ export function stateFields(
   reply.header('upload-limit', limitOf(deps, expiresAt));
 }
 
-/** @param expiresAt date when the upload expires; null if it is complete or does not expire */
+/** `Upload-Limit`. @param expiresAt date when the upload expires; null if it is complete or does not expire */
 export function limitOf({ config, clock }: Pick<ResumableDeps, 'config' | 'clock'>, expiresAt: number | null): string {
   return formatLimit(config.maxFileBytes, secondsOf(expiresAt === null ? null : expiresAt - clock.now()));
 }
@@ -99,7 +99,7 @@ function secondsOf(ms: number | null): number | null {
 export function checkType(request: FastifyRequest): void {
   const { headers } = request;
   if (!appendsInOwnType(interopVersion(headers)) || isMediaType(headers['content-type'], PARTIAL_TYPE)) return;
-  throw new LadingError('unsupported_media_type', `Send more bytes of an upload as ${PARTIAL_TYPE}.`);
+  throw new LadingError('unsupported_media_type', `Send the bytes of an upload with Content-Type: ${PARTIAL_TYPE}.`);
 }
 
 /** Declared length of this request's content; null if unknown. */
@@ -110,8 +110,8 @@ export function contentLength({ headers }: FastifyRequest): number | null {
 }
 
 /**
- * A request without framing fields has no content (RFC 9112 §6.3), but a client that sends one to store a file forgot the file: an empty
- * file needs `Content-Length: 0`.
+ * A request without framing fields has no content (RFC 9112 §6.3). A client that sends one to store a file probably forgot the file, so an
+ * empty file needs `Content-Length: 0`.
  * @throws LadingError `length_required`
  */
 export function wantFraming({ headers, raw }: FastifyRequest): void {
@@ -120,25 +120,25 @@ export function wantFraming({ headers, raw }: FastifyRequest): void {
   if (stream?.endAfterHeaders === false) return;
   throw new LadingError(
     'length_required',
-    'The request has no content, so nothing was stored. Send the file as the content (curl -T FILE), or for an empty file Content-Length: 0.',
+    'The request has no content, so nothing was stored. Send the file as the content (curl -T FILE). For an empty file, send Content-Length: 0.',
   );
 }
 
-/** `Content-Digest`: the bytes of this request must match it, or none of them counts; undefined without the field. */
+/** Returns a function that reads `Content-Digest`, from the header or the trailer; undefined without the field. No byte of the request counts if it does not match. */
 export function proofOf(request: FastifyRequest): (() => Proof | null) | undefined {
   const header = 'Content-Digest';
-  const said = request.headers['content-digest'];
-  const digest = said === undefined ? null : parseDigestField(String(said), header);
+  const field = request.headers['content-digest'];
+  const digest = field === undefined ? null : parseDigestField(String(field), header);
   if (digest) return () => ({ ...digest, header });
-  const behind = digestTrailer(request, header);
-  return behind && (() => proofFrom(behind(), header));
+  const trailer = digestTrailer(request, header);
+  return trailer && (() => proofFrom(trailer(), header));
 }
 
 function proofFrom(digest: Digest | null, header: string): Proof | null {
   return digest && { ...digest, header };
 }
 
-/** Sends progress to a client that named a version while its request arrives, at most once per second. */
+/** Returns a function that sends the offset in 104 responses, at most once per second; undefined if the client named no version. */
 export function progressOf(request: FastifyRequest, reply: FastifyReply): ((offset: number) => void) | undefined {
   const version = interopVersion(request.headers);
   if (version === null) return undefined;
@@ -151,8 +151,8 @@ export function progressOf(request: FastifyRequest, reply: FastifyReply): ((offs
 }
 
 /**
- * Answers that the upload is complete.
- * @param status 201 for a new file
+ * Answers with the status of the complete file.
+ * @param status 201 for a new file, 200 for a replacement
  */
 export async function completed(
   deps: Pick<ResumableDeps, 'engine'>,
@@ -174,7 +174,7 @@ export async function completed(
   return reply.code(status).send(file);
 }
 
-/** Errors with the problem types of the draft and the fields that a client needs to continue. */
+/** Writes an error with the problem types of the draft and the fields that a client needs to continue. */
 export function resumableRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
   const { code, members } = error;
@@ -189,13 +189,13 @@ export function resumableRefusal(error: LadingError, requestId: string | null, c
     return amended(reply, { status: 400, members: { type: `${TYPES}#inconsistent-upload-length` } });
   const digests = digestProblem(error);
   if (digests !== null) return amended(reply, { status: 400, members: { type: `${TYPES}#${digests}` } });
-  // A 4xx would end the upload; the server gave up waiting, and the client may continue.
+  // The client may continue, but would give up after a 4xx.
   if (code === 'request_timeout') return amended(reply, { status: 503 });
   if (code === 'unsupported_media_type') return amended(reply, { headers: { 'accept-patch': PARTIAL_TYPE } });
   return reply;
 }
 
-/** The problem types of draft-ietf-httpapi-digest-fields-problem-types; null if the error is not about a digest. */
+/** The problem type of draft-ietf-httpapi-digest-fields-problem-types; null if the error is not about a digest. */
 function digestProblem({ code, members }: LadingError): string | null {
   if (members.header === undefined || !members.header.endsWith('-Digest')) return null;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch') return 'digest-mismatched-values';

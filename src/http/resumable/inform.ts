@@ -1,11 +1,11 @@
-/** 104 (Upload Resumption Supported): an interim response, sent while the request still comes in. */
+/** Sends 104 (Upload Resumption Supported), an interim response, while the request still arrives. */
 import type { FastifyReply } from 'fastify';
 import type { InteropVersion } from '../../protocol/http/resumable.ts';
 
 /**
- * Node 20 has no API for it. On HTTP/1.1 it is written to the socket, which a response has only when it is its turn; on HTTP/2 it
- * is a header block. A client that does not know this status ignores it (RFC 9110 §15.2), but only those that named a version
- * get one.
+ * Sends a 104 with the fields. Node 20 has no API for it. On HTTP/1.1 this writes to the socket, which a response has only when its turn
+ * comes (pipelining); on HTTP/2 it sends a header block. Clients ignore unknown interim responses (RFC 9110 §15.2), but only clients that
+ * named a version get one.
  */
 export function inform({ raw }: FastifyReply, version: InteropVersion, fields: Record<string, string>): void {
   if (raw.headersSent || raw.destroyed) return;

@@ -1,4 +1,4 @@
-/** HEAD and GET: the offset of an upload. The client wants to continue, so a request that is still receiving ends first, and the offset is exact. */
+/** HEAD and GET: return the offset of an upload. A request that still sends to the upload ends first, so that the offset is exact. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -15,9 +15,10 @@ export interface OffsetDeps {
   clock: Clock;
 }
 
-/** Larger uploads are not hashed for this request. */
+/** Limit of the bytes that are hashed for `Want-Repr-Digest`. */
 const DIGESTED_BYTES = 256 * 1024 ** 2;
 
+/** Answers with 204 and the state of the upload in header fields. */
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { headers } = request;
   const address = requestedAddress(request);
@@ -29,7 +30,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   )
     throw new LadingError(
       'invalid_request',
-      'A request for the offset must not have Upload-Offset, Upload-Complete or Upload-Length.',
+      'Request the offset without Upload-Offset, Upload-Complete and Upload-Length.',
     );
   await ownUpload(deps, request, address, 'resumable');
   const state = await deps.engine.resumableState(address);

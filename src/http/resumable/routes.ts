@@ -1,6 +1,6 @@
 /**
- * Uploads in plain HTTP: PUT of a file's content, in one request or, if the client asks for it, resumable
- * (draft-ietf-httpbis-resumable-upload). Each verb has its file in `http/resumable`.
+ * The routes that store the content of a file with PUT or POST: in one request or, with `Upload-Complete`, as a resumable upload
+ * (draft-ietf-httpbis-resumable-upload). Each method has a file in `http/resumable`.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
@@ -35,10 +35,10 @@ interface Named {
 const CONTENT = '/api/files/content/*';
 const tags = ['Resumable uploads'];
 const params = addressParameter;
-/** Clients of the draft may add parameters to upload addresses. */
+/** Clients of the draft may add query parameters to an address. */
 const querystring = ForeignQuery;
 const config = { needs: 'files:write', frequent: true, refusal: resumableRefusal } as const;
-const nothing = (description: string) => ({ type: 'null', description });
+const noContent = (description: string) => ({ type: 'null', description });
 const RESUMABLE = ['Upload-Complete', 'Upload-Length', 'Upload-Draft-Interop-Version'] as const;
 const CREATION = [...RESUMABLE, 'Content-Digest', 'Repr-Digest', 'Want-Repr-Digest'] as const;
 const STATE = ['Upload-Complete', 'Upload-Offset', 'Upload-Length', 'Upload-Limit'] as const;
@@ -54,18 +54,18 @@ const BYTES = [
   'superseded',
 ] as const;
 
-/** Inside a scope whose requests are refused while the server starts or stops. */
+/** Registers the routes, inside a scope whose requests are refused while the server starts or stops. */
 export function resumableRoutes(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimits): void {
   app.register(async (scope) => {
     scope.addHook('onRequest', (request, reply, next) => {
       commonFields(request, reply);
       next();
     });
-    const asked = { schema: { hide: true }, config: { refusal: resumableRefusal } };
-    scope.options(CONTENT, asked, (_request, reply) => capabilities(deps, reply, 'PUT, POST, OPTIONS'));
+    const options = { schema: { hide: true }, config: { refusal: resumableRefusal } };
+    scope.options(CONTENT, options, (_request, reply) => capabilities(deps, reply, 'PUT, POST, OPTIONS'));
     for (const url of ['/api/uploads', UPLOADS])
-      scope.options(url, asked, (_request, reply) => capabilities(deps, reply, 'POST, OPTIONS'));
-    scope.options(`${UPLOADS}:address`, asked, (_request, reply) =>
+      scope.options(url, options, (_request, reply) => capabilities(deps, reply, 'POST, OPTIONS'));
+    scope.options(`${UPLOADS}:address`, options, (_request, reply) =>
       capabilities(deps, reply, 'HEAD, GET, PATCH, DELETE, OPTIONS'),
     );
     scope.register(async (signedIn) => verbs(signedIn, deps, limits));
@@ -86,7 +86,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const response = {
     200: FileStatus,
     201: Type.Union([FileStatus, Type.Null()], {
-      description: 'Stored. No body if the upload continues: Location has its address.',
+      description: 'The bytes are stored. If the upload continues, the reply has no body and Location has its address.',
     }),
   };
   const documented = {
@@ -94,7 +94,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     optionalBody: true,
     request: [...PRECONDITIONS, ...CREATION] as const,
     replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
-    // not_found: the upload was deleted during the request.
+    // `not_found`: the upload was deleted during the request.
     errors: [
       ...SIGNED_IN,
       ...BYTES,
@@ -107,16 +107,16 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     ] as const,
   };
   const schema = { tags, params: nameParameter, response, documented };
-  const replaces = 'Stores a file under this name and replaces an existing one. Resumable with Upload-Complete.';
+  const putSummary = 'Stores a file under this name and replaces an existing one. Resumable with Upload-Complete.';
   app.put<Named>(
     CONTENT,
-    { schema: { ...schema, summary: replaces }, validatorCompiler: bodyUnseen, config },
+    { schema: { ...schema, summary: putSummary }, validatorCompiler: bodyUnseen, config },
     (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'instead' }),
   );
-  const isNew = 'Stores a new file under this name. Resumable with Upload-Complete.';
+  const postSummary = 'Stores a new file under this name. Resumable with Upload-Complete.';
   app.post<Named>(
     CONTENT,
-    { schema: { ...schema, summary: isNew }, validatorCompiler: bodyUnseen, config },
+    { schema: { ...schema, summary: postSummary }, validatorCompiler: bodyUnseen, config },
     (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'new' }),
   );
   const named = {
@@ -136,12 +136,12 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
 
 function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const errors = [...SIGNED_IN, 'not_found'] as const;
-  const asks = {
+  const offsetSchema = {
     tags,
     summary: 'Returns the offset of a resumable upload.',
     params,
     querystring,
-    response: { 204: nothing('Upload-Offset and Upload-Complete have the state.') },
+    response: { 204: noContent('Upload-Offset and Upload-Complete have the state.') },
     documented: {
       request: ['Upload-Draft-Interop-Version', 'Want-Repr-Digest'] as const,
       replies: { 204: [...STATE, 'Cache-Control', 'Repr-Digest'] as const },
@@ -150,24 +150,24 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   };
   app.head(
     `${UPLOADS}:address`,
-    { schema: asks, config: { ...config, swagger: { exposeHeadRoute: true } } },
+    { schema: offsetSchema, config: { ...config, swagger: { exposeHeadRoute: true } } },
     (request, reply) => offset(deps, request, reply),
   );
-  app.get(`${UPLOADS}:address`, { schema: asks, config, exposeHeadRoute: false }, (request, reply) =>
+  app.get(`${UPLOADS}:address`, { schema: offsetSchema, config, exposeHeadRoute: false }, (request, reply) =>
     offset(deps, request, reply),
   );
-  const patches = {
+  const appendSchema = {
     tags,
     summary: 'Appends bytes to a resumable upload. Upload-Complete: ?1 marks the last ones.',
     params,
     querystring,
-    response: { 200: FileStatus, 204: nothing('Stored; the upload continues.') },
+    response: { 200: FileStatus, 204: noContent('The bytes are stored; the upload continues.') },
     documented: {
       content: ANY_BYTES,
       optionalBody: true,
       request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
       replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
-      // The name is claimed only when the upload ends.
+      // `already_exists`: the upload claims the name only at its end.
       errors: [
         ...errors,
         ...BYTES,
@@ -178,18 +178,18 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
       ] as const,
     },
   };
-  app.patch(`${UPLOADS}:address`, { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.patch(`${UPLOADS}:address`, { schema: appendSchema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
     append(deps, request, reply),
   );
-  const deletes = {
+  const cancelSchema = {
     tags,
     summary: 'Discards a resumable upload. For a complete file, removes only the address.',
     params,
     querystring,
-    response: { 204: nothing('Ended.') },
+    response: { 204: noContent('The upload was discarded, or its address was removed.') },
     documented: { request: PRECONDITIONS, errors: [...errors, 'precondition_failed'] as const },
   };
-  app.delete(`${UPLOADS}:address`, { schema: deletes, config }, (request, reply) => cancel(deps, request, reply));
+  app.delete(`${UPLOADS}:address`, { schema: cancelSchema, config }, (request, reply) => cancel(deps, request, reply));
 }
 
 /** The name in `Content-Disposition`, without invalid characters; a generated name if nothing is left. */
