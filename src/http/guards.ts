@@ -14,11 +14,11 @@ import type { Metrics } from './observe/metrics.ts';
 import { Proxies } from './proxy/proxies.ts';
 import { limitLargeAnswers } from './send/large-responses.ts';
 
-type CrowdConfig = Pick<Config, 'trustProxy' | 'addressConnections'>;
+type AddressConfig = Pick<Config, 'trustProxy' | 'addressConnections'>;
 
 /** What the limits of connections need from the server. */
 export interface GuardDeps {
-  config: CrowdConfig & Pick<Config, 'idleSeconds'>;
+  config: AddressConfig & Pick<Config, 'idleSeconds'>;
   clock: Clock;
   log: Logger;
 }
@@ -27,12 +27,13 @@ export interface GuardDeps {
 const UNLIMITED_DESCRIPTORS = 65_536;
 
 /** Limits the requests of one address and their unread answers. Call it before routes are registered. */
-export function guardRequests(app: FastifyInstance, config: CrowdConfig): void {
-  limitRequests(app, crowdOf(config));
+export function guardRequests(app: FastifyInstance, config: AddressConfig): void {
+  limitRequests(app, addressLimit(config));
   limitLargeAnswers(app);
 }
 
-function crowdOf(config: CrowdConfig): { most: number; isProxy(address: string): boolean } {
+/** The limit of one address. */
+function addressLimit(config: AddressConfig): { most: number; isProxy(address: string): boolean } {
   // One address gets half of the descriptors, so that others are served too.
   const half = Math.max(16, Math.floor((descriptorLimit() ?? UNLIMITED_DESCRIPTORS) / 2));
   const proxies = new Proxies(config.trustProxy);
@@ -42,11 +43,11 @@ function crowdOf(config: CrowdConfig): { most: number; isProxy(address: string):
 /** Limits the connections of one address, unread answers and reset HTTP/2 requests. */
 export function guardConnections(server: Server, deps: GuardDeps, metrics: Metrics): void {
   const { config, clock, log } = deps;
-  const crowd = crowdOf(config);
+  const limit = addressLimit(config);
   limitConnections(server, {
-    ...crowd,
+    ...limit,
     refused: (address) => {
-      if (metrics.refused() === 1) log.warn({ address, most: crowd.most }, 'an address has too many connections');
+      if (metrics.refused() === 1) log.warn({ address, most: limit.most }, 'an address has too many connections');
     },
   });
   const sockets = new SessionSockets(server);
@@ -55,7 +56,7 @@ export function guardConnections(server: Server, deps: GuardDeps, metrics: Metri
     endSession,
     idleMs: config.idleSeconds * 1000,
     now: () => clock.monotonic(),
-    isProxy: crowd.isProxy,
+    isProxy: limit.isProxy,
     cut: (count) => {
       metrics.cut(count);
       log.info({ count }, 'answers were cut because their clients did not read them');

@@ -1,6 +1,6 @@
 /**
- * How many connections one address may hold, and how many requests may be under way for it: HTTP/2 has many over one connection, and
- * a proxy those of many clients. A share of the descriptors stays free for everybody else.
+ * Limits the open connections and the running requests of one address, so that descriptors remain for others. Requests need their own
+ * limit, because HTTP/2 carries many over one connection.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -8,11 +8,13 @@ import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 
-export interface CrowdOptions {
+/** The limit of one address. */
+export interface AddressLimit {
+  /** Connections or requests. */
   most: number;
-  /** True for a proxy, which is not one client but many. */
+  /** True for a proxy, which has many clients and no limit. */
   isProxy(address: string): boolean;
-  /** A connection was closed because there were too many of this address. */
+  /** Called when a connection was closed because its address has too many. */
   refused(address: string): void;
 }
 
@@ -24,7 +26,7 @@ class Counts {
     this.#most = most;
   }
 
-  /** False when there are so many already. */
+  /** Counts one more; false if the limit is reached. */
   enter(key: string): boolean {
     const count = this.#counts.get(key) ?? 0;
     if (count >= this.#most) return false;
@@ -39,8 +41,8 @@ class Counts {
   }
 }
 
-/** Closes connections beyond the bound as soon as they are made. */
-export function limitConnections(server: Server, { most, isProxy, refused }: CrowdOptions): void {
+/** Closes connections above the limit as soon as they open. */
+export function limitConnections(server: Server, { most, isProxy, refused }: AddressLimit): void {
   const counts = new Counts(most);
   server.on('connection', (socket: Socket) => {
     const address = addressOfNode(socket.remoteAddress ?? '');
@@ -55,8 +57,8 @@ export function limitConnections(server: Server, { most, isProxy, refused }: Cro
   });
 }
 
-/** Refuses requests beyond the bound. To be called before routes are made. */
-export function limitRequests(app: FastifyInstance, { most, isProxy }: Pick<CrowdOptions, 'most' | 'isProxy'>): void {
+/** Refuses requests above the limit with `overloaded`. Call it before routes are registered. */
+export function limitRequests(app: FastifyInstance, { most, isProxy }: Pick<AddressLimit, 'most' | 'isProxy'>): void {
   const counts = new Counts(most);
   app.addHook('onRequest', (request, reply, next) => {
     if (isProxy(request.ip)) return next();
@@ -65,7 +67,7 @@ export function limitRequests(app: FastifyInstance, { most, isProxy }: Pick<Crow
       return next(
         new LadingError(
           'overloaded',
-          'Too many requests from your address are running; wait for some of them to finish.',
+          'Too many requests from your address are running. Wait until some of them finish.',
           {
             retry_after: 5,
           },

@@ -1,4 +1,4 @@
-/** The sockets: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1. */
+/** Creates the server that listens: HTTP/1.1, or HTTP/2 and HTTP/1.1 over TLS. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -9,21 +9,22 @@ import type { Metrics } from '../observe/metrics.ts';
 import { answerHalfOpen } from './half-open.ts';
 import { HEADER_BYTES, lastResponse, rememberExchange } from './parse-error.ts';
 
-/** Longest time from the first byte of a request, or from the opening of a connection, to the end of its header section. */
+/** Limit of the time until a header section is complete, from the first byte of the request or from the opening of the connection. */
 const HEADERS_MS = 60_000;
-/** Longer than the 60 s for which nginx and most load balancers keep an unused connection, so that they close it and not we. */
+/** Longer than the 60 s for which nginx and most load balancers keep an idle connection, so that they close it first. */
 const KEEP_ALIVE_MS = 72_000;
 const TIMEOUT_CHECK_MS = 5_000;
-/** How long a connection without a request may still send one after the stop began. */
+/** How long a connection without a request may still send one after the server begins to stop. */
 const CLOSE_GRACE_MS = 1_000;
-/** HTTP/2 streams of one connection at one time. */
+/** Limit of the concurrent HTTP/2 streams of one connection. */
 const STREAMS = 128;
 /**
- * Unread bytes that node may hold for one HTTP/2 connection, all its streams together: enough for 20 Mbit/s over 100 ms. Beyond that
- * the client waits until the engine has read.
+ * Limit of the unread bytes that node holds for all streams of one HTTP/2 connection: enough for 20 Mbit/s at 100 ms. Above it, the client
+ * waits until the engine reads.
  */
 const WINDOW_BYTES = 256 * 1024;
 
+/** What the listener needs from the server. */
 export interface ListenerDeps {
   tls: Config['tls'];
   idleSeconds: number;
@@ -31,7 +32,7 @@ export interface ListenerDeps {
   log: Logger;
 }
 
-/** For Fastify's `serverFactory`. No limit on the length of a request: a large chunk on a slow line takes its time. */
+/** For Fastify's `serverFactory`. The duration of a request has no limit, because a large chunk takes long on a slow line. */
 export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps, handle: RequestListener): Server {
   const handler = inTurn(handle);
   const headersTimeout = Math.min(HEADERS_MS, idleSeconds * 1000);
@@ -43,7 +44,7 @@ export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       maxHeaderSize: HEADER_BYTES,
-      // Checked by ourselves, so that this refusal too is a problem document.
+      // `checkMessage` checks it, so that the refusal is a problem document.
       requireHostHeader: false,
       noDelay: true,
     },
@@ -61,8 +62,8 @@ export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps,
 }
 
 /**
- * A request that was sent before the answer to the one before it waits for that answer, for it may depend on what the other does
- * (RFC 9112 §9.3.2). Node gives a response its socket when its turn comes. Meanwhile no more is read than what came along.
+ * Handles pipelined requests one after the other, because a request may depend on the effect of the previous one (RFC 9112 §9.3.2). Node
+ * assigns the socket to a response when its turn comes. Until then the server stops reading from the connection.
  */
 function inTurn(handler: RequestListener): RequestListener {
   const waiting = new WeakMap<Socket, number>();
@@ -74,7 +75,7 @@ function inTurn(handler: RequestListener): RequestListener {
       return;
     }
     waiting.set(socket, (waiting.get(socket) ?? 0) + 1);
-    // Not at once: at the end of each request that node parses it starts to read again.
+    // Pause later, because node resumes the socket at the end of each request that it parses.
     setImmediate(() => {
       if (waiting.get(socket)) socket.pause();
     });
@@ -87,7 +88,7 @@ function inTurn(handler: RequestListener): RequestListener {
   };
 }
 
-/** `close()` ends idle connections, but would wait for those that never sent a request. */
+/** Makes `close()` also end connections that never sent a request; node would wait for them. */
 function closeSilentWith(server: Server): void {
   const silent = new Set<Socket>();
   server.on('connection', (socket) => {
@@ -100,7 +101,7 @@ function closeSilentWith(server: Server): void {
   const close = server.close.bind(server);
   server.close = (done) => {
     close(done);
-    // A request may be on its way: it still gets its refusal.
+    // A request that is on its way still gets an answer.
     setTimeout(() => {
       for (const socket of silent) socket.destroy();
     }, CLOSE_GRACE_MS).unref();
@@ -123,9 +124,9 @@ function createSecureListener(
     maxHeaderListPairs: 256,
     settings: { maxConcurrentStreams: STREAMS, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: HEADER_BYTES },
   });
-  // The HTTP/1.1 side reads these properties; node has no options for it.
+  // Node reads these properties for HTTP/1.1 connections, and has no options for them.
   Object.assign(server, { requestTimeout: 0, headersTimeout, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
-  // Node's HTTP/2 requests and responses have the interface of the HTTP/1.1 ones, as far as Fastify and the routes use it.
+  // Node's HTTP/2 requests and responses have those parts of the HTTP/1.1 interface that Fastify and the routes use.
   const both = server as unknown as Server;
   both.on('request', handler);
   expectToContinue(both, handler);
@@ -141,31 +142,31 @@ function createSecureListener(
 }
 
 /**
- * New connections get this certificate; those that are open keep theirs.
- * @throws Error when the certificate and the key do not match or cannot be read; the old ones stay in use
+ * Replaces the certificate for new connections.
+ * @throws Error if the certificate and the key do not match or cannot be read; the old ones stay in use
  */
 export function replaceCertificate(server: Server, { cert, key }: NonNullable<Config['tls']>): void {
-  // Before anything is changed: `setSecureContext` would keep half of what it refuses.
+  // Check both first: when `setSecureContext` fails, it may have changed one of them.
   createSecureContext({ cert, key });
   (server as unknown as Http2SecureServer).setSecureContext({ cert, key });
 }
 
 /**
- * Node forgets the address of a closed socket that was never asked for it; the log wants to know who left. One that was reset already has
- * none: nobody is there to get an answer, and what it asks for would count for nobody.
+ * Reads the address of the client. Node caches it, so that the log can show it after the socket is closed. A connection that is already
+ * reset has no address; it is closed, because no limit could count its requests.
  */
 function rememberAddress(socket: Socket): void {
   if (socket.remoteAddress === undefined) socket.destroy();
 }
 
-/** Node answers `Expect: 100-continue` by itself unless it is asked not to; here the routes decide (see `wantBody`). */
+/** Lets the routes answer `Expect: 100-continue` (see `requestBody`) instead of node. */
 function expectToContinue(server: Server, handler: RequestListener): void {
   server.on('checkContinue', handler);
-  // RFC 9110 §10.1.1: an expectation that is not understood may be ignored.
+  // RFC 9110 §10.1.1: a server may ignore unknown expectations.
   server.on('checkExpectation', handler);
 }
 
-/** Node has `closeAllConnections` only for servers that speak nothing but HTTP/1.1. */
+/** Adds `closeAllConnections`, which node has only for HTTP/1.1 servers. */
 function closeAllOf(server: Http2SecureServer, both: Server): void {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -177,7 +178,7 @@ function closeAllOf(server: Http2SecureServer, both: Server): void {
   };
 }
 
-/** `close()` of an HTTP/2 server waits for its sessions, which clients keep open; each is told to end after its running streams. */
+/** Makes `close()` end each HTTP/2 session after its running streams; node would wait until the clients end them. */
 function closeSessionsWith(server: Http2SecureServer): void {
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {

@@ -1,9 +1,10 @@
 /**
- * What node's parser could not read. An answer is written by hand, for there is no request, and only where the client expects one:
+ * Answers input that node's parser cannot read. There is no request object, so the answer is written to the socket, and only where the
+ * client expects one:
  *
- *     nothing before it                          400, close
- *     after requests that are complete           their answers, then 400, close
- *     in the body of a request without answer    400, close
+ *     first on the connection                    400, close
+ *     after complete requests                    their answers, then 400, close
+ *     in the body of an unanswered request       400, close
  *     in the body of an answered request         close
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -16,9 +17,9 @@ import { carrierOf } from './carrier.ts';
 import { securityFields } from './security-fields.ts';
 import { unknownTransferCoding } from './transfer-coding.ts';
 
-/** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
+/** Limit of a header section: enough for a percent-encoded name of 1024 bytes, a token and the fields of proxies. */
 export const HEADER_BYTES = 32 * 1024;
-/** Closing at once would reset the connection, and the reset might overtake the answer. */
+/** Delay before the connection is closed. Closing at once would send a reset, which could overtake the answer. */
 const CLOSE_MS = 1_000;
 
 interface Exchange {
@@ -28,7 +29,7 @@ interface Exchange {
 
 /** The last request of each connection. */
 const last = new WeakMap<Socket, Exchange>();
-/** Connections of which nothing more is parsed; node reports the error again with all that still comes. */
+/** Connections after an error. Node reports the error again for all further input. */
 const broken = new WeakSet<Socket>();
 
 /** Call it with every HTTP/1 request, when its header section has arrived. */
@@ -61,17 +62,17 @@ function errorOf(error: ParseError): LadingError {
   return new LadingError('invalid_request', 'This is not a valid HTTP request.');
 }
 
-/** False for two lines of the field, and for one beside `Content-Length`: those are no transfer coding but an attack. */
+/** False for a repeated field and for one beside `Content-Length`, which indicate an attack rather than an unknown coding. */
 function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
   const packet = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
   const lines = packet.match(/\r\ntransfer-encoding:/gi) ?? [];
   return lines.length <= 1 && !reason.includes('Content-Length');
 }
 
-/** Called with each answer, for the log. The address is undefined when the client was gone before anybody asked. */
+/** Called with each answer, for the log. The address is undefined if the client left before the server read it. */
 export type OnAnswer = (code: ErrorCode, status: number, address: string | undefined) => void;
 
-/** For Fastify's `clientErrorHandler`. */
+/** Answers a parse error and closes the connection. For Fastify's `clientErrorHandler`. */
 export function answerParseError(error: ParseError, socket: Socket, answered: OnAnswer): void {
   if (broken.has(socket)) return;
   broken.add(socket);
@@ -88,7 +89,7 @@ export function answerParseError(error: ParseError, socket: Socket, answered: On
   // The error is in the request after this one.
   if (request.complete) {
     const next = (): void => {
-      // After an answer that closes the connection there is no other.
+      // An answer that closes the connection is the last one.
       if (response.shouldKeepAlive && response.getHeader('connection') !== 'close') answer(error, socket, answered);
     };
     if (response.writableFinished) next();
@@ -97,19 +98,19 @@ export function answerParseError(error: ParseError, socket: Socket, answered: On
   }
   if (response.headersSent) closeAfter(response, socket);
   else if (response.socket !== null) answer(error, socket, answered);
-  // Its turn has not come.
+  // Earlier requests are still being answered.
   else response.once('socket', () => answer(error, socket, answered));
 }
 
 /**
- * False before the end of a TLS handshake, and for HTTP/2. What is written then waits for the handshake; if an HTTP/2 session takes over the
- * connection meanwhile, its first write meets the waiting one, and node ends the process.
+ * False before the end of a TLS handshake, and for HTTP/2. A write would wait for the handshake. If an HTTP/2 session then takes over the
+ * connection, its first write collides with the waiting one, and node aborts the process.
  */
 function speaksHttp1(socket: Socket): boolean {
   return !(socket instanceof TLSSocket) || (socket.alpnProtocol !== null && socket.alpnProtocol !== 'h2');
 }
 
-/** An answer that has begun must not be followed by a second one, and one that is cut off must not look complete. */
+/** Closes the connection of an answer that has begun. No second answer may follow it, and a truncated one must not look complete. */
 function closeAfter(response: ServerResponse, socket: Socket): void {
   if (!response.writableEnded && isDraining(response)) response.end();
   if (!response.writableEnded) {
@@ -127,7 +128,7 @@ function close(socket: Socket): void {
 
 function answer(error: ParseError, socket: Socket, answered: OnAnswer): void {
   if (socket.destroyed || !socket.writable) return;
-  // Nobody knows which route it was for, so it is as the programs of all routes read it.
+  // The route is unknown, so the answer has the members that the clients of any route read.
   const refusal = withError(errorOf(error));
   const { status, headers, body } = problemReply(refusal, null, false);
   answered(refusal.code, status, carrierOf(socket).remoteAddress);

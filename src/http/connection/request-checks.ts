@@ -1,12 +1,12 @@
-/** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
+/** Checks requests before they are routed: the version, the host, repeated fields, the method and the path. */
 import { type IncomingMessage, METHODS } from 'node:http';
 import { LadingError } from '../../errors.ts';
 import { type PathRules, rulesOf } from '../request/path-rules.ts';
 import { isHost, pathOf } from '../request/target.ts';
 
 /**
- * Fields with one value, on which framing, rights or the bytes that are stored depend. Node drops every line but the first, a proxy in
- * front may have looked at the last, so a second line is refused (RFC 9110 §5.3).
+ * Fields that must occur once, because framing, authorization or the stored bytes depend on them. Node keeps the first line, but a proxy may
+ * have read the last one, so a repeated line is refused (RFC 9110 §5.3).
  */
 const SINGLE: ReadonlySet<string> = new Set([
   'host',
@@ -25,7 +25,7 @@ const MAX_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
 /**
  * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that repeats a field that must occur once, or that does not name its
  * host (RFC 9112 §2.3, §3.2 and §6.1; RFC 9113 §8.3.1). The connection closes after the answer, because what follows cannot be trusted.
- * @returns `invalid_request`, or null when nothing is wrong
+ * @returns `invalid_request`, or null for a valid request
  */
 export function checkMessage(message: IncomingMessage): LadingError | null {
   const wrong = 'stream' in message ? http2Fault(message) : http1Fault(message);
@@ -36,8 +36,8 @@ export function checkMessage(message: IncomingMessage): LadingError | null {
 const MAY_HAVE_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
- * True for a request that may bring content and does not say how much. It has none (RFC 9112 §6.3), but what follows may be the content
- * that its sender means: bytes of a file must not be read as requests.
+ * True for a request whose method may have content, but which declares no length. It has no content (RFC 9112 §6.3), but its client may
+ * send some anyway, and bytes of a file must not be parsed as requests.
  */
 export function isUnframed({ method = '', headers }: IncomingMessage): boolean {
   if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
@@ -54,10 +54,10 @@ function http1Fault({ httpVersion, headers }: IncomingMessage): string | null {
 
 function http2Fault({ headers }: IncomingMessage): string | null {
   const { ':authority': authority, host } = headers;
-  const said = authority ?? host;
-  if (said === undefined) return 'The request has neither :authority nor a Host field.';
-  if (typeof said !== 'string' || !isHost(said)) return 'The host of the request is not valid.';
-  if (host !== undefined && host.toLowerCase() !== said.toLowerCase()) return ':authority and Host are different.';
+  const declared = authority ?? host;
+  if (declared === undefined) return 'The request has neither :authority nor a Host field.';
+  if (typeof declared !== 'string' || !isHost(declared)) return 'The host of the request is not valid.';
+  if (host !== undefined && host.toLowerCase() !== declared.toLowerCase()) return ':authority and Host are different.';
   return null;
 }
 
@@ -75,8 +75,8 @@ function repeatedField(rawHeaders: readonly string[]): string | null {
 }
 
 /**
- * The target of a request as path and query. A target in absolute form (RFC 9112 §3.2.2) names the host, whatever `Host` says; but a
- * `Host` there must be, and a sound one (§3.2). Node's HTTP/2 refuses such a path.
+ * Converts the target of a request to path and query. The host in an absolute target replaces `Host` (RFC 9112 §3.2.2), but a valid `Host`
+ * is still required (§3.2). In HTTP/2, node refuses such a target.
  *
  *     GET http://files.example.org/health  →  /health
  */
@@ -85,7 +85,7 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers' | 'h
   const [found, authority = ''] = /^https?:\/\/([^/?#]*)/i.exec(url) ?? [];
   if (found === undefined) return url;
   const { host } = headers;
-  // Without `user@`, which is no part of a host; an empty one is refused like an empty Host.
+  // Drop `user@`, which is not part of the host. An empty host is refused later.
   if (host === undefined ? httpVersion === '1.0' : isHost(host)) {
     headers.host = authority.slice(authority.lastIndexOf('@') + 1);
   }
@@ -93,9 +93,9 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers' | 'h
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** 1024 bytes of a name, percent-encoded. */
+/** Limit of a path segment: 1024 bytes, percent-encoded. */
 const MAX_SEGMENT = 3 * 1024;
-/** The methods that the router knows. HTTP/1.1 requests have no others, for node's parser refuses them; HTTP/2 carries any. */
+/** The methods that the router knows. Node's parser refuses others in HTTP/1.1, but not in HTTP/2. */
 const ROUTED: ReadonlySet<string> = new Set(METHODS);
 /** Requests whose path is not percent-encoded UTF-8. */
 const unreadable = new WeakSet<IncomingMessage>();
@@ -103,8 +103,8 @@ const unreadable = new WeakSet<IncomingMessage>();
 const unknownMethods = new WeakSet<IncomingMessage>();
 
 /**
- * The router answers a path that it cannot decode and a method that it does not know without any hook, so such a request would be in no
- * log and no limit. It is routed by the path as it stands, as a GET, and `unreadableTarget` refuses it like all others.
+ * Rewrites a request with an undecodable path or an unknown method. The router would answer it without running any hook, so the request
+ * would escape the log and the limits. It is routed as a GET of the literal path, and `unreadableTarget` refuses it.
  */
 export function markUnreadable(message: IncomingMessage): void {
   const { url = '/', method = 'GET' } = message;
@@ -124,21 +124,20 @@ export function markUnreadable(message: IncomingMessage): void {
 
 /**
  * The error for an unknown method (RFC 9110 §9.1), a target that is not a path, or a path that is too long or cannot be decoded.
- * @param rules what protocols say of the paths below their folders
- * @returns null when there is nothing to refuse
+ * @returns null for a valid target
  */
 export function unreadableTarget(message: IncomingMessage, rules: readonly PathRules[]): LadingError | null {
   const { url = '/', method } = message;
-  if (unknownMethods.has(message)) return new LadingError('not_implemented', 'This server does not know the method.');
+  if (unknownMethods.has(message)) return new LadingError('not_implemented', 'The server does not know this method.');
   if (!url.startsWith('/') && method !== 'OPTIONS') {
-    return new LadingError('invalid_request', 'The target of the request is no path.');
+    return new LadingError('invalid_request', 'The target of the request is not a path.');
   }
   const rule = url.length > MAX_SEGMENT || unreadable.has(message) ? rulesOf(pathOf(url), rules) : undefined;
   if (url.length > MAX_SEGMENT && rule?.anyLength !== true) {
     const long = pathOf(url)
       .split('/')
       .some(({ length }) => length > MAX_SEGMENT);
-    if (long) return new LadingError('invalid_request', 'A part of the path is too long.');
+    if (long) return new LadingError('invalid_request', 'A segment of the path is too long.');
   }
   if (!unreadable.has(message)) return null;
   return rule?.undecodable?.() ?? new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');

@@ -1,15 +1,15 @@
 /**
- * Ends HTTP/2 sessions that start requests only to reset them (CVE-2023-44487). nghttp2 counts too, but keeps the connection
- * after it has sent GOAWAY.
+ * Ends HTTP/2 sessions that start requests only to reset them (CVE-2023-44487). nghttp2 counts resets, too, but keeps the connection open
+ * after its GOAWAY.
  */
 import type { Server } from 'node:http';
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 
-/** Resets allowed at once, and per second over time. A person who seeks in a video causes a few per second. */
+/** Limits of resets at once and per second. Seeking in a video causes a few per second. */
 const MOST = 500;
 const MAX_A_SECOND = 20;
 
-/** @param now monotonic, in milliseconds */
+/** Ends sessions of `server` above the limits. @param now monotonic time in milliseconds */
 export function limitResets(server: Server, now: () => number, end: (session: Http2Session) => void): void {
   server.on('session', (session: Http2Session) => {
     let left = MOST;

@@ -1,6 +1,6 @@
 /**
- * What browsers are told with every answer, refusals and JSON included: guess no type, show it in no frame, run nothing of it. Pages and
- * files say more in the same fields.
+ * Security fields of every answer, including errors and JSON: browsers must not guess its type, show it in a frame or run it. Pages and
+ * files replace some of them.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
@@ -13,7 +13,7 @@ const FIELDS = {
   'referrer-policy': 'same-origin',
 } as const;
 
-/** For pages of ours: everything comes from this server, and nothing runs that is not a file of it. */
+/** For pages of this server: they load everything from this server and run only its files. */
 const PAGE_FIELDS = {
   'content-security-policy': [
     "default-src 'none'",
@@ -33,20 +33,20 @@ const PAGE_FIELDS = {
 const SECURE_PAGE_FIELDS = { ...PAGE_FIELDS, 'cross-origin-opener-policy': 'same-origin' } as const;
 
 /**
- * Fields of a page of ours. Over plain HTTP from another machine browsers ignore the opener policy and note an error about it; only where
- * there is TLS, or the server is the machine itself, do they send `Sec-Fetch-Site`.
+ * Fields of a page of this server. Over plain HTTP from another machine, browsers ignore the opener policy and log an error. They send
+ * `Sec-Fetch-Site` only with TLS or to the machine itself.
  */
 export function pageFields({ site, headers }: FastifyRequest): Record<string, string> {
   const trusted = site.secure || site.isLocal || headers['sec-fetch-site'] !== undefined;
   return trusted ? SECURE_PAGE_FIELDS : PAGE_FIELDS;
 }
 
-/** @param tls whether the client is known to come by TLS, so that it shall never come without */
+/** Fields of any answer. @param tls true if the client used TLS; then it must always use TLS (HSTS) */
 export function securityFields(tls: boolean): Record<string, string> {
   return tls ? { ...FIELDS, 'strict-transport-security': HSTS } : FIELDS;
 }
 
-/** Register it before all that may refuse a request. */
+/** Adds the fields to every reply. Register it before hooks that may refuse a request. */
 export function secureReplies(app: FastifyInstance): void {
   const [plain, tls] = [securityFields(false), securityFields(true)];
   app.addHook('onRequest', (request, reply, next) => {

@@ -1,6 +1,6 @@
 /**
- * The connections of HTTP/2 sessions. `session.destroy()` waits for what is being written, which a client that does not read never lets
- * end, and node goes on reading for the session meanwhile. Closing the connection below ends all of it at once.
+ * Closes the connections of HTTP/2 sessions. `session.destroy()` waits for pending writes, which never end if the client does not read, and
+ * node continues to read for the session. Closing the TCP connection ends the session at once.
  */
 import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
@@ -9,23 +9,24 @@ import type { TLSSocket } from 'node:tls';
 import { carrierOf } from './carrier.ts';
 import { handleOf } from './socket-handle.ts';
 
-/** How often connections are looked at. */
+/** Interval between two checks of the connections. */
 const CHECK_MS = 250;
 
-/** What was seen of a connection at the last look. */
+/** The state of a connection at the last check. */
 interface Seen {
+  /** Changes with every progress. */
   mark: string;
-  /** It was made to read since it came to rest. */
+  /** True if reading was resumed since the last progress. */
   reading: boolean;
 }
 
 export class SessionSockets {
   readonly #bySession = new WeakMap<Http2Session, Socket>();
 
-  /** Follows the sessions of `server` from now on. One that fails is closed at once. */
+  /** Follows all new sessions of `server`. A session that fails is closed at once. */
   constructor(server: Server) {
     server.on('session', (session: Http2Session) => {
-      // Not later: a session that is over has no socket.
+      // A closed session has no socket, so look it up now.
       this.#bySession.set(session, carrierOf(session.socket));
     });
     server.on('sessionError', (_error: unknown, session: Http2Session | undefined) => {
@@ -35,13 +36,14 @@ export class SessionSockets {
   }
 
   /**
-   * Notices connections that are lost while node does not read them. It stops to read while it writes and when the session is over, and:
+   * Notices connections that are lost while node does not read from them. Node stops reading while it writes and after the session has
+   * ended. Two cases never recover:
    *
-   *     a write that fails at once     the session takes no notice, and the TLS layer keeps the bytes for a write that is no longer under way
-   *     an error of the whole session  GOAWAY goes out, and nothing is read ever after
+   *     a write fails at once       the session does not notice it, and the TLS layer keeps the bytes for a write that has ended
+   *     the whole session fails     node sends GOAWAY and never reads again
    *
-   * Neither the end of the connection nor of its streams would be seen. The first kind is closed here, of HTTP/1.1 too, which may go on
-   * when its client has ended its side; all others of HTTP/2 that rest are read.
+   * Then node sees neither the end of the connection nor that of its streams. The check closes connections of the first kind, also for
+   * HTTP/1.1, and resumes reading on all other idle HTTP/2 connections.
    */
   #watchRest(server: Server): void {
     const seen = new Map<TLSSocket, Seen>();
@@ -55,6 +57,7 @@ export class SessionSockets {
     server.on('close', () => clearInterval(timer));
   }
 
+  /** Closes the connection of a session. */
   end(session: Http2Session): void {
     this.#bySession.get(session)?.destroy();
   }
@@ -64,7 +67,7 @@ function inspect(secure: TLSSocket, socket: Socket, before: Seen): Seen {
   const encrypted = handleOf(secure)?.writeQueueSize ?? 0;
   const handle = handleOf(socket) ?? {};
   const mark = `${encrypted} ${handle.bytesWritten} ${handle.bytesRead}`;
-  // Between two writes it rests for a moment; while one is under way, nothing more need be read.
+  // Pauses between two writes are normal, and during a write nothing needs to be read.
   if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reading: false };
   if (encrypted > 0) socket.destroy();
   else if (secure.alpnProtocol === 'h2' && !before.reading) handle.readStart?.();

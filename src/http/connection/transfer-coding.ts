@@ -2,12 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import { LadingError } from '../../errors.ts';
 
-/** The refusal of a transfer coding that the server cannot decode; null when there is nothing to refuse. */
+/** The error for a transfer coding that the server cannot decode; null for none and for `chunked`. */
 export function checkTransferCoding({ headers }: IncomingMessage): LadingError | null {
   const coding = headers['transfer-encoding'];
   return coding === undefined || coding.toLowerCase() === 'chunked' ? null : unknownTransferCoding();
 }
 
+/** The error for an unknown transfer coding. */
 export function unknownTransferCoding(): LadingError {
   return new LadingError('not_implemented', 'The only transfer coding that the server supports is "chunked".');
 }

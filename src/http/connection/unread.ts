@@ -1,12 +1,11 @@
 /**
- * Ends connections and streams whose client does not read, whatever the answer is. An answer that nobody takes costs memory and a
- * descriptor, so a time without progress bounds every one of them.
+ * Ends connections and streams whose client does not read its answer, because unread answers cost memory and descriptors. Each needs
+ * progress within the idle time:
  *
- *     connection   bytes given to the system minus bytes that it has not taken yet    must grow within the idle time
- *     HTTP/2       a stream whose window is closed holds its bytes back while         what waits in it must change
- *                  its connection moves
+ *     connection   the number of bytes that the system has taken must grow
+ *     stream       of HTTP/2: the bytes that wait for the flow control window must change, also if the connection makes progress
  *
- * While many of one address are stalled at once, those that are so for the longest end sooner.
+ * If many answers to one address are stalled, those that stalled first end sooner.
  */
 import type { Server, ServerResponse } from 'node:http';
 import { constants, type Http2ServerResponse, type Http2Session, type Http2Stream } from 'node:http2';
@@ -15,38 +14,39 @@ import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 import { carrierOf } from './carrier.ts';
 import { handleOf } from './socket-handle.ts';
 
-/** When there are more stalled answers than the limits below, those that stalled for this long are cut, in milliseconds. */
+/** Above the limits below, answers that have stalled for this long are cut off. */
 const STALE_MS = 5_000;
-/** Stalled answers that may wait until the idle time: of one address, and in total. */
+/** Limits of stalled answers that may wait for the whole idle time: of one address, and in total. */
 const MAX_EACH = 256;
 const MOST = 4096;
 
 export interface UnreadOptions {
-  /** A client that reads nothing for this long is cut, in milliseconds. */
+  /** A client that reads nothing for this long is cut off, in milliseconds. */
   idleMs: number;
   /** Monotonic, in milliseconds. */
   now(): number;
   /** True for a proxy. It has many clients, so only the total limit applies to it. */
   isProxy(address: string): boolean;
   endSession(session: Http2Session): void;
-  /** So many were cut. */
+  /** Called with the number of answers that were cut off. */
   cut(count: number): void;
 }
 
-/** Something with bytes that its client may not be reading. */
+/** A connection or a stream. */
 interface Watched {
-  /** Null: of a proxy, or not known. */
+  /** The network of the client; null for a proxy or if it is unknown. */
   address: string | null;
-  /** What streams of one connection have in common. */
+  /** The session of a stream. */
   session?: Http2Stream['session'];
-  /** The progress at the last look, and when it was last another one. */
+  /** The progress at the last check, and when it last changed. */
   mark: number | null;
   movedAt: number;
-  /** A number that changes with every progress; null when nothing waits to be taken. */
+  /** A number that changes with every progress; null if nothing waits to be sent. */
   progress(): number | null;
   end(): void;
 }
 
+/** Watches the connections and streams of a server. */
 export class UnreadAnswers {
   readonly #options: UnreadOptions;
   readonly #watched = new Set<Watched>();
@@ -85,7 +85,7 @@ export class UnreadAnswers {
     });
     const { session } = stream;
     const progress = (): number | null => {
-      // The answer went out, and the client does not end its own side.
+      // The answer is sent, but the client does not end its side of the stream.
       if (stream.writableFinished && !stream.closed) return -1;
       return stream.writableLength === 0 ? null : drains * 2 ** 32 + stream.writableLength;
     };
@@ -135,14 +135,14 @@ export class UnreadAnswers {
       this.#watched.delete(watched);
       watched.end();
     }
-    // A session that serves nobody else is not worth keeping.
+    // End sessions that have no other streams.
     for (const { session } of this.#watched) if (session) sessions.delete(session);
     for (const session of sessions) this.#options.endSession(session);
     this.#options.cut(cut.length);
   }
 }
 
-/** Those beyond the bounds, the longest stalled first. */
+/** The answers above the limits. Those that stalled last are kept. */
 function tooMany(stale: readonly Watched[]): Watched[] {
   if (stale.length <= MAX_EACH) return [];
   const each = new Map<string, number>();

@@ -1,13 +1,13 @@
-/** Sends events as server-sent events to principals who may see them. A stream resumes where a broken one ended. */
+/** Streams of server-sent events. A client that reconnects continues where its last stream ended. */
 import { Readable } from 'node:stream';
 import type { EmittedEvent, Events, Position } from '../../events/events.ts';
 
-/** A regular comment keeps proxies from closing a quiet stream and detects clients that have left. */
+/** Interval of comments, which keep proxies from closing an idle stream and detect clients that have left. */
 const HEARTBEAT_MS = 15_000;
-/** Events sent in one turn, so that other streams are served too. */
+/** Limit of the events that are sent in one turn, so that other streams get their turns. */
 const MAX_AT_ONCE = 256;
 
-/** Reads the events from a position on. It does not buffer for a slow client: `Events` keeps the events. */
+/** Sends the events after a position that the principal may see. It does not buffer for slow clients, because `Events` keeps the events. */
 export class EventStream extends Readable {
   readonly #events: Events;
   readonly #position: Position;
@@ -20,8 +20,10 @@ export class EventStream extends Readable {
   #scheduled = false;
 
   /**
+   * @param lastId id of the last event that the client received; null for new events only
+   * @param isVisible true for events that the client requested and the principal may see
    * @param isAuthorized false once the principal may no longer receive events; then the stream ends
-   * @param plain without the targets that files are delivered to
+   * @param plain true to omit details about delivery targets
    */
   constructor(
     events: Events,
@@ -41,7 +43,7 @@ export class EventStream extends Readable {
       if (!this.#isAuthorized()) this.finish();
       else if (!this.#full) this.#full = !this.push(':\n\n');
     }, HEARTBEAT_MS);
-    // Before anything happens: proxies and clients see that the stream is open, and how soon to come back.
+    // Shows proxies and clients that the stream is open, and how soon to reconnect.
     this.push('retry: 2000\n\n');
     this.#schedule();
   }
@@ -74,14 +76,14 @@ export class EventStream extends Readable {
       if (emitted === null) return;
       this.#position.next += 1;
       if (!this.#isVisible(emitted)) continue;
-      const { event: whole, plainDetail } = emitted;
-      const event = this.#plain && plainDetail !== undefined ? { ...whole, detail: plainDetail } : whole;
+      const { event: full, plainDetail } = emitted;
+      const event = this.#plain && plainDetail !== undefined ? { ...full, detail: plainDetail } : full;
       this.#full = !this.push(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     }
     this.#schedule();
   }
 
-  /** Ends the stream after what was sent. */
+  /** Ends the stream after the events that were sent. */
   finish(): void {
     this.#release();
     if (!this.destroyed && !this.readableEnded) this.push(null);

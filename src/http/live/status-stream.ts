@@ -1,15 +1,16 @@
-/** Status objects as server-sent events (the format is WHATWG's, "Server-sent events"). */
+/** Sends status objects as server-sent events (WHATWG, "Server-sent events"). */
 import { Readable } from 'node:stream';
 import type { Engine } from '../../engine/engine.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { StreamLimits } from '../access/stream-limits.ts';
 
-/** At most four events a second (PROTOCOL §2). */
+/** Interval between two events: at most four per second (PROTOCOL §2). */
 const SPACING_MS = 250;
-/** A regular comment keeps proxies from closing a quiet stream and detects clients that have left. */
+/** Interval of comments, which keep proxies from closing an idle stream and detect clients that have left. */
 const HEARTBEAT_MS = 15_000;
-/** True when an `Accept` field names the type of event streams, and not with weight 0. */
+
+/** True if `Accept` contains the type of event streams with a weight above 0. */
 export function wantsEvents(accept: string | undefined): boolean {
   return (
     accept?.split(',').some((range) => /^\s*text\/event-stream\s*(;(?!\s*q\s*=\s*0(\.0*)?\s*$).*)?$/i.test(range)) ??
@@ -17,15 +18,15 @@ export function wantsEvents(accept: string | undefined): boolean {
   );
 }
 
-/** Id of the event that says that a file is complete: of each version another one. */
+/** Id of the event for a complete file, which differs for each version of the file. */
 function completeId({ etag }: FileStatus): string {
   return (etag ?? '').replaceAll('"', '');
 }
 
 /**
- * True when a client that comes back was told of this very version that it is complete: an `EventSource` reconnects after every end
- * of a stream, and 204 is what stops it.
- * @param lastId `Last-Event-ID`; one that is not ours says the same as ours
+ * True if a client has already received the complete status of this version. An `EventSource` reconnects after every end of a stream until
+ * it gets 204.
+ * @param lastId `Last-Event-ID`; an id that this server did not send counts as that of this version
  */
 export function hasSeenComplete(status: FileStatus, lastId: string | undefined): boolean {
   if (status.status !== 'complete' || lastId === undefined || lastId === '') return false;
@@ -40,9 +41,9 @@ class StatusStream extends Readable {
   readonly #unwatch: () => void;
   readonly #heartbeat: NodeJS.Timeout;
   #timer: NodeJS.Timeout | null = null;
-  /** Something changed since the last event. */
+  /** True if the status changed since the last event. */
   #changed = false;
-  /** The client's socket takes no more for now; only the newest status will matter then. */
+  /** True while the client does not read. Then only the newest status is sent. */
   #full = false;
   #sentAt = Number.NEGATIVE_INFINITY;
 
@@ -59,7 +60,7 @@ class StatusStream extends Readable {
     }, HEARTBEAT_MS);
   }
 
-  /** Sends the first status; the stream ends with the first that is complete. */
+  /** Sends the first status. The stream ends after a complete status. */
   start(status: FileStatus): void {
     this.#send(status);
   }
@@ -105,7 +106,7 @@ class StatusStream extends Readable {
     this.finish();
   }
 
-  /** Ends the stream after what was sent. */
+  /** Ends the stream after the events that were sent. */
   finish(): void {
     this.#release();
     if (!this.destroyed) this.push(null);
@@ -124,7 +125,7 @@ class StatusStream extends Readable {
   }
 }
 
-/** The streams that are open now. */
+/** All open streams of a server. */
 export class StatusStreams {
   readonly #engine: Engine;
   readonly #limits: StreamLimits;
@@ -137,17 +138,18 @@ export class StatusStreams {
   }
 
   /**
-   * @param asker who is counted: an API token with its owner
+   * Opens a stream for a file.
+   * @param principal the principal whose limit applies
    * @param isAuthorized false once the principal may no longer see the file; then the stream ends
-   * @throws LadingError `overloaded` when too many are open, in all or of the asker's
+   * @throws LadingError `overloaded` when too many are open, in total or of the principal
    */
   async open(
     owner: string,
     name: string,
-    asker: Pick<Principal, 'tenant' | 'id'>,
+    principal: Pick<Principal, 'tenant' | 'id'>,
     isAuthorized: () => boolean,
   ): Promise<Readable> {
-    const leave = this.#limits.enter(asker);
+    const leave = this.#limits.enter(principal);
     const stream = new StatusStream(this.#engine, owner, name, isAuthorized);
     this.#open.add(stream);
     stream.once('close', () => {
@@ -155,7 +157,7 @@ export class StatusStreams {
       leave();
     });
     try {
-      // Watched first, asked then: a change in between is not missed.
+      // The stream already watches the file, so that no change after this status is missed.
       stream.start(await this.#engine.status(owner, name));
     } catch (error) {
       stream.destroy();
@@ -165,7 +167,7 @@ export class StatusStreams {
     return stream;
   }
 
-  /** Ends all of them, for a server that stops; clients come back and ask again. */
+  /** Ends all streams when the server stops. The clients reconnect later. */
   close(): void {
     this.#closed = true;
     for (const stream of this.#open) stream.finish();

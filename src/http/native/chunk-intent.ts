@@ -1,4 +1,4 @@
-/** Parses what the request line and the headers of an upload declare about its chunk (PROTOCOL §2, "Upload parameters"). */
+/** Parses the query and the headers of a chunk (PROTOCOL §2, "Upload parameters"). */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ChunkIntent } from '../../engine/receive/chunk-intent.ts';
 import { LadingError } from '../../errors.ts';
@@ -38,7 +38,7 @@ export function chunkIntent(owner: string, query: UploadQuery, headers: Incoming
   };
 }
 
-/** A field that node does not treat as a list: several lines arrive joined with commas. */
+/** The value of a field. Node joins several lines of it with commas. */
 function field(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return typeof value === 'string' ? value : undefined;

@@ -1,6 +1,6 @@
 /**
- * Targets and deliveries in replies. Passwords and signing keys are never shown. Addresses of targets and their answers are shown to
- * administrators; others see names and the state of their files.
+ * Targets and deliveries as replies show them. Passwords and signing keys are never shown. Only administrators see the addresses and the
+ * answers of targets; others see the names of targets and the state of their files.
  */
 
 import type { Clock } from '../../contracts/clock.ts';
@@ -21,6 +21,7 @@ export interface DeliveryViewDeps {
   clock: Clock;
 }
 
+/** Replaces a secret. */
 export const MASK = '*'.repeat(8);
 
 /** A target without its secrets, for administrators. */
@@ -42,6 +43,7 @@ function nameOf({ targets }: Pick<DeliveryViewDeps, 'targets'>, { targetId }: De
   return targets.find(targetId)?.name ?? `${targetId} (deleted)`;
 }
 
+/** A delivery with all details, for administrators. */
 export function shownDelivery(deps: DeliveryViewDeps, delivery: DeliveryDocument): Delivery {
   const { id, targetId, tenant, event, owner, fileName, attempts, lastError, createdAt, nextAt, endedAt } = delivery;
   return {

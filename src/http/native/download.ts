@@ -1,4 +1,4 @@
-/** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 for stored bytes, or as they arrive. */
+/** GET and HEAD /api/files/download/{filename}: sends stored bytes by RFC 9110 §13 and §14, or a file while it arrives. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -20,7 +20,7 @@ interface Download {
 }
 
 const bytes = { schema: Binary };
-/** The media type is that of the file. */
+/** The response has the media type of the file. */
 const binary = { 'application/octet-stream': bytes, '*/*': bytes };
 const ranges = { ...binary, 'multipart/byteranges': bytes };
 
@@ -31,7 +31,7 @@ const contentFields = [...validatorFields, 'Content-Disposition', 'Content-Lengt
 /** Schema of the routes that send the bytes of a file. */
 export const downloadSchema = {
   tags: ['Files'],
-  summary: 'Downloads a file, whole or by ranges, also while it is still arriving.',
+  summary: 'Downloads a file, whole or by ranges, also while it is being uploaded.',
   description:
     'Range (one, several, open, suffix), If-Range, If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since as in RFC 9110. ' +
     'A range of an unfinished file is sent if all its bytes were received. With follow=true the whole file is sent as it arrives.',

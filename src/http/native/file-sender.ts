@@ -1,4 +1,4 @@
-/** Answers a GET or HEAD with the bytes of a file: the download of all routes. */
+/** Answers GET and HEAD with the bytes of a file, for all routes that send files. */
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -31,7 +31,7 @@ import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '
 export interface FileSenderDeps {
   engine: Engine;
   downloads: Downloads;
-  /** How long a followed download waits for the next bytes of its file, in milliseconds. */
+  /** How long a followed download waits for further bytes of its file, in milliseconds. */
   followSilenceMs: number;
   clock: Clock;
   log: Logger;
@@ -48,36 +48,36 @@ interface Answer {
 }
 
 interface SenderDeps extends FileSenderDeps {
-  /** Downloads that may wait for bytes. */
+  /** Running downloads that may wait for bytes. */
   followers: Set<FollowSource>;
 }
 
-/** What a route asks to send. */
+/** The file that a route sends. */
 export interface SendFile {
   owner: string;
   name: string;
-  /** Wait for missing bytes if the file is unfinished. */
+  /** If the file is unfinished, wait for its missing bytes. */
   follow?: boolean;
-  /** Answer 404 if the name has another file by now. */
+  /** Answer 404 if the name belongs to another file now. */
   id?: string;
-  /** Media type to send instead of the declared one or that of the name. */
+  /** Media type to send instead of the declared one or the one of the name's extension. */
   contentType?: string;
-  /** False once the caller may no longer read the file, which cuts the answer. By default the token of the request decides. */
+  /** False once the principal may no longer read the file; then the download is cut off. By default the token of the request decides. */
   isAuthorized?: () => boolean;
   /**
-   * Called before any byte is sent. It may request the whole file in place of the requested range (RFC 9110 §14.2).
+   * Reserves the bytes before they are sent. It may replace the requested range with the whole file (RFC 9110 §14.2).
    * @throws LadingError to refuse the download
    */
   reserve?: (extents: readonly Extent[], ranged: boolean) => Promise<DownloadReservation>;
 }
 
 /**
- * Returns a function that answers a GET or HEAD with a file, with ranges and preconditions. Such routes use `downloadSchema` with a summary of their
- * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
+ * Returns a function that answers a GET or HEAD with a file, with ranges and preconditions. Its routes use `downloadSchema` with their own
+ * summary. The function throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
  */
 export function fileSender(app: FastifyInstance, given: FileSenderDeps) {
   const deps: SenderDeps = { ...given, followers: new Set() };
-  // While the server stops, it sends what it has and does not wait for more.
+  // While the server stops, downloads send the bytes that have arrived and do not wait for more.
   app.addHook('preClose', async () => {
     for (const source of deps.followers) source.stop();
   });
@@ -87,7 +87,7 @@ export function fileSender(app: FastifyInstance, given: FileSenderDeps) {
       if (file.id !== undefined && file.id !== opened.id)
         throw new LadingError('not_found', 'The file no longer exists.');
       const representation = file.contentType === undefined ? opened : { ...opened, contentType: file.contentType };
-      // Awaited here, so that the file stays open exactly as long as it is read.
+      // `await` keeps the file open until it is sent.
       return await answer(deps, file, representation, request, reply);
     } finally {
       opened.release();
@@ -117,14 +117,14 @@ async function answer(
     const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
     return reply.code(304).headers(kept).send();
   }
-  // A range that was received already needs no waiting.
+  // A range that has already been received needs no waiting.
   const waits = follow && !(ranged && isReceived(request, representation));
   const selected: Selection = waits ? { kind: 'follow' } : select(request, representation);
   const reserveRange = method === 'HEAD' ? undefined : reserve;
   const reservation = await reserveRange?.(extentsOf(representation, selected), selected.kind === 'parts');
   const selection: Selection = reservation?.ignoresRange ? { kind: 'whole' } : selected;
   let sent = 0;
-  let whole = false;
+  let isWhole = false;
   try {
     // The digest of a file that grows while it is sent is unknown.
     const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
@@ -143,12 +143,12 @@ async function answer(
       return reply.code(composed.status).headers(composed.fields).send();
     }
     try {
-      whole = await send(deps, composed, request, reply);
+      isWhole = await send(deps, composed, request, reply);
     } finally {
       sent = Math.max(0, bytesOf(representation, selection) - (source.remaining ?? 0));
     }
   } finally {
-    await reservation?.settle(sent, whole);
+    await reservation?.settle(sent, isWhole);
   }
   return reply;
 }
@@ -164,7 +164,7 @@ function compose(
 ): Answer {
   const { name, size, reader } = representation;
   if (selection.kind === 'follow') {
-    // While the size is undeclared, the current end is not the end of the file.
+    // While the size is undeclared, the last byte received may not be the end of the file.
     const declared = representation.readable ? null : size;
     const source = new FollowSource(representation, {
       size: declared,
@@ -199,7 +199,7 @@ function compose(
   return { status: 206, fields, source: new PiecesSource(reader, pieces, isAuthorized) };
 }
 
-/** True when all bytes were sent. */
+/** Sends the answer. Returns true if all bytes were sent. */
 async function send(
   { downloads, followers, log }: SenderDeps,
   { status, fields, source }: Answer,
@@ -230,7 +230,7 @@ async function send(
   }
 }
 
-/** The fields that hooks have set on the reply, and those of this answer. */
+/** The header fields: those that hooks set on the reply, and those of this answer. */
 function headOf(reply: FastifyReply, fields: Fields): OutgoingHttpHeaders {
   const head: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(reply.getHeaders())) head[name] = value;

@@ -1,4 +1,4 @@
-/** Listing, deleting, completing and verifying files. */
+/** Lists, deletes, completes and verifies files. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Engine } from '../../engine/engine.ts';
@@ -56,11 +56,15 @@ const FileVerified = Type.Object(
 );
 type FileVerified = Static<typeof FileVerified>;
 
-/** A cursor is the last name of the previous page, in base64url to show that it is opaque. */
+/** The cursor of a list: the last name of the page, in base64url so that clients treat it as opaque. */
 export function encodeCursor(name: string | null): string | null {
   return name === null ? null : Buffer.from(name).toString('base64url');
 }
 
+/**
+ * The name in a cursor; null without one.
+ * @throws LadingError `invalid_request`
+ */
 export function decodeCursor(cursor: string | undefined): string | null {
   if (cursor === undefined) return null;
   const name = Buffer.from(cursor, 'base64url').toString();
@@ -83,7 +87,7 @@ function listRoute(app: FastifyInstance, deps: FileDeps): void {
   const { engine } = deps;
   const schema = {
     tags,
-    summary: 'Lists files and unfinished uploads by name: all of them, or with limit one page.',
+    summary: 'Lists files and unfinished uploads by name: all of them or, with limit, one page.',
     querystring: ListQuery,
     response: { 200: FileList },
     documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
@@ -100,9 +104,9 @@ function listRoute(app: FastifyInstance, deps: FileDeps): void {
         const { limit, cursor, status = null, prefix = '', owner } = request.query;
         reply.header('cache-control', 'no-store');
         const listing = authorizeList(deps, request, owner);
-        const page = (after: string | null, most: number): ReturnType<Engine['list']> => {
-          const asked = { owner: listing.owner, prefix, cursor: after, limit: most, status };
-          return listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked);
+        const page = (after: string | null, maxFiles: number): ReturnType<Engine['list']> => {
+          const pageQuery = { owner: listing.owner, prefix, cursor: after, limit: maxFiles, status };
+          return listing.granted ? listGranted(engine, listing.granted, pageQuery) : engine.list(pageQuery);
         };
         const start = decodeCursor(cursor);
         if (limit !== undefined) {
@@ -124,7 +128,7 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: FileDeps): void {
   app.delete<{ Params: Named['Params']; Querystring: DeleteQuery }>('/api/files/*', {
     schema: {
       tags,
-      summary: 'Deletes a file and any upload of its name, or with upload=only cancels only the unfinished upload.',
+      summary: 'Deletes a file and any unfinished upload of its name or, with upload=only, only the upload.',
       params: nameParameter,
       querystring: DeleteQuery,
       response: { 200: Deleted },
@@ -139,7 +143,10 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: FileDeps): void {
       request.audited = { tenant };
       const { id } = request.query;
       if (id !== undefined && request.query.upload !== 'only')
-        throw new LadingError('invalid_request', 'id names an unfinished upload. Send it with upload=only.');
+        throw new LadingError(
+          'invalid_request',
+          'The parameter id names an unfinished upload. Send it with upload=only.',
+        );
       if (request.query.upload === 'only') {
         await engine.cancel(owner, name, precondition, id);
         request.audited = { tenant, action: 'upload_cancelled' };

@@ -1,7 +1,8 @@
-/** Schema of routes that take a whole file as one part of a form. */
+/** Parts of the schemas of routes that take a whole file. */
 import Type, { type TProperties } from 'typebox';
 import { SIGNED_IN } from '../request/documented.ts';
 
+/** Errors of routes that take a whole file as a part of a form. */
 export const ONE_SHOT_ERRORS = [
   ...SIGNED_IN,
   'already_exists',
@@ -16,6 +17,7 @@ export const ONE_SHOT_ERRORS = [
   'validation_failed',
 ] as const;
 
+/** Bytes as the body of a request or a reply. */
 export const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
 /** A body that is the bytes of a file. Any media type is accepted, but client generators do not support `*`. */
@@ -23,12 +25,12 @@ export const ANY_BYTES = {
   'application/octet-stream': {
     schema: Type.Unsafe<unknown>({
       ...Binary,
-      description: 'Bytes of the file. Any other media type is accepted, too.',
+      description: 'Bytes of the file. Every other media type is accepted, too.',
     }),
   },
 };
 
-/** For the OpenAPI document only: the body is a stream, which no schema validates. */
+/** The body of an upload form, for the OpenAPI document only: no schema validates a stream. */
 export function formOf(parts: TProperties) {
   return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };
 }

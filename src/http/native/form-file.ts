@@ -1,6 +1,6 @@
 /**
- * A whole file as one part of a form: one request, no chunk header, any length. The part streams through the engine, with its
- * limits, quotas and durability; the file does not exist before the whole form has arrived and was checked.
+ * Receives a whole file as one part of a form: one request, no chunk header, any length. The part streams to the engine, with its limits,
+ * quotas and durability. The file does not exist until the whole form has arrived and is checked.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCutShort } from '../../engine/body/cut-short.ts';
@@ -16,6 +16,7 @@ import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 
+/** An upload form and where its file goes. */
 export interface OneShot {
   /** Name of the part that is the file. */
   part: string;
@@ -25,22 +26,22 @@ export interface OneShot {
   form: { fields: readonly string[]; query: readonly string[] };
   /** Owner of the file. */
   owner: string;
-  /** Replace a complete file of the same name, which is otherwise 409 `already_exists`, or kept `beside`. */
+  /** Replace a complete file of the same name. Without it the upload gets 409 `already_exists` or, with `beside`, another name. */
   overwrite: boolean;
-  /** With `overwrite`: this upload becomes the file even if others for the name are running. */
+  /** With `overwrite`: this upload becomes the file even if other uploads of the name are running. */
   newest?: boolean;
-  /** The name to use if the name exists, with a number if that exists too. Both files are kept then. */
+  /** The name to use if the name exists; a number is added if that exists, too. Both files are kept. */
   beside?: (name: string) => string;
   /** False once the sender may no longer upload. */
   isAuthorized(): boolean;
   /**
-   * Name under which the file is stored; by default the name that the sender gave, without folders.
+   * The name under which the file is stored; by default the name in the form, without directories.
    * @throws LadingError
    */
   name?: (fileName: string | null) => string;
   /**
-   * Checks the complete upload before it becomes a file. Returns the media type, or null for that of the name's extension.
-   * @throws LadingError to refuse and discard it
+   * Checks the complete upload before it becomes a file. Returns the media type, or null for the one of the name's extension.
+   * @throws LadingError to refuse and discard the upload
    */
   inspect?: (
     arrived: ReceivedFile,
@@ -48,6 +49,7 @@ export interface OneShot {
   ) => Promise<string | null>;
 }
 
+/** The stored file and the other contents of the form. */
 export interface OneShotStored {
   status: FileStatus;
   /** Fields of the form, before and after the file. */
@@ -56,6 +58,7 @@ export interface OneShotStored {
 }
 
 /**
+ * Receives the form and stores its file.
  * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
  * `length_mismatch`, `precondition_failed`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
  */
@@ -66,7 +69,7 @@ export async function receiveOneShot(
   {
     part,
     missing,
-    form: says,
+    form: expected,
     owner,
     overwrite,
     newest,
@@ -83,30 +86,30 @@ export async function receiveOneShot(
   }
   if (isCutShort(request.raw))
     throw new LadingError('length_mismatch', 'The connection broke before the form was complete.');
-  // The rest of the form is not known yet, but it cannot be larger than this.
+  // The size of the rest of the form is unknown, but limited.
   const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
   requestBody(request, reply);
-  const query = { names: says.query, given: request.query as Record<string, unknown> };
+  const query = { names: expected.query, given: request.query as Record<string, unknown> };
   const form = new MultipartPart(
     request,
     null,
     (watched) => engine.watchStalls(watched),
     part,
-    (name, value) => checkFormField([name, value], says.fields, query),
+    (name, value) => checkFormField([name, value], expected.fields, query),
   );
   try {
     const file = await form.file(missing);
     const name = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
-    const said = { contentType: null, reprDigest: null, minSize: leastSize };
-    // A client that names the file it means, also by a precondition, must not get another name.
+    const declared = { contentType: null, reprDigest: null, minSize: leastSize };
+    // With a precondition the client means the file of exactly this name.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
-    const intent: FileIntent = { owner, name, ...replaces, ...said, isAuthorized, precondition };
+    const intent: FileIntent = { owner, name, ...replaces, ...declared, isAuthorized, precondition };
     await engine.admitFile(intent);
     const status = await engine.receiveFile(file, intent, async (arrived) => {
       await form.finish();
-      // Check this before `inspect`: a caller without authorization must not learn its result.
+      // A client without authorization must not learn the result of `inspect`.
       assertAuthorized(isAuthorized);
       return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
     });

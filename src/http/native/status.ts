@@ -1,4 +1,4 @@
-/** GET /api/files/status/{filename}: status of a file, once or as a stream of events. */
+/** GET /api/files/status/{filename}: returns the status of a file, once or as a stream of events. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Deliveries } from '../../delivery/deliveries.ts';

@@ -1,4 +1,4 @@
-/** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
+/** POST /api/files/upload: receives one chunk, raw or in a form. This is the hot path of the server. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
@@ -42,11 +42,11 @@ interface Upload {
 const URL = '/api/files/upload';
 const PARAMETERS = Object.keys(UploadQuery.properties);
 
-/** Separates forms from other bodies while routing, so that raw chunks, by far the most frequent, have no overhead for forms. */
+/** Routes forms separately, so that raw chunks, by far the most frequent requests, have no overhead for forms. */
 export const multipartConstraint = {
   name: 'multipart',
   storage: () => {
-    // The router keeps its handlers here; this code does not read them.
+    // The router stores its handlers here.
     const stored = new Map<unknown, never>();
     return {
       get: (key: unknown) => stored.get(key) ?? null,
@@ -61,7 +61,7 @@ export const multipartConstraint = {
 
 const schema = {
   tags: ['Files'],
-  summary: 'Stores one chunk: a 17-byte header and data, as the raw body or the part "file" of a form.',
+  summary: 'Stores one chunk: a 17-byte header and data, as the body or as the part "file" of a form.',
   querystring: UploadQuery,
   response: { 200: FileStatus },
   documented: {
@@ -128,14 +128,14 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
     constraints: { multipart: 'yes' },
-    // Documented with the raw route: both are one operation.
+    // The schema of the raw route documents both.
     schema: { ...schema, hide: true },
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
       const headers = withoutStrangeRange(request.headers);
       const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, headers);
-      // Length and digest of the form are not those of the chunk.
+      // The length and the digest of the form are not those of the chunk.
       const intent: ChunkIntent = {
         ...rest,
         ...loosened,
@@ -166,18 +166,18 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   });
 }
 
-/** Older programs send an invalid Content-Range with the form; the range of the chunk is in its header. */
+/** Removes an invalid Content-Range, which older programs send with a form. The range of the chunk is in its header. */
 function withoutStrangeRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const { 'content-range': range, ...others } = headers;
   return typeof range === 'string' && !isContentRange(range) ? others : headers;
 }
 
-/** Extensions for programs of older servers. */
+/** Extensions that `LADING_COMPAT` permits for programs of older servers. */
 function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
   return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
 }
 
-/** The two kinds of bodies in the OpenAPI document. */
+/** Both kinds of bodies, for the OpenAPI document. */
 const documentedBody = {
   body: {
     content: {
@@ -187,7 +187,7 @@ const documentedBody = {
   },
 };
 
-/** The body is a stream, which no schema validates. */
+/** Validates everything except the body, which is a stream. */
 export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? () => true : validatorCompiler(route);
 
@@ -196,7 +196,7 @@ function checkRawType({ headers }: FastifyRequest): void {
   if (type !== undefined && !isMediaType(type, 'application/octet-stream')) throw unsupportedMediaType();
 }
 
-/** The client may have left while its headers were checked; then no event is emitted. */
+/** Refuses a request whose client left while its headers were checked; a stream emits no event for that later. */
 function assertConnected({ raw }: FastifyRequest): void {
   if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was complete.');
 }

@@ -1,10 +1,10 @@
 /**
- * Answers an error while the client may still be sending its body.
+ * Sends errors while the client may still be sending its body.
  *
- * Closing a TCP connection with unread bytes sends a reset, and the reset may overtake the answer: the client sees a broken pipe
- * instead of the reason. So the whole answer is sent at once, and the connection stays open for a while to read and discard the rest of
- * the body. A client that reads while it sends sees the answer within a round trip. A client that writes its whole body first, like
- * simple HTTP libraries, gets the answer if the body is not larger than the limit.
+ * Closing a TCP connection with unread bytes sends a reset, which may overtake the answer. Then the client sees a broken pipe instead of the
+ * reason. So the server sends the whole answer at once, and for a while reads and discards the rest of the body. A client that reads while
+ * it sends gets the answer within a round trip. A client that sends its whole body first, like simple HTTP libraries, gets the answer if the
+ * body is not larger than the limit.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
@@ -14,13 +14,12 @@ import { LadingError } from '../../errors.ts';
 import type { ProblemReply } from './problems.ts';
 
 /**
- * A rest of at most this size is read to its end, and the connection stays open. That is cheaper for both sides than a new connection,
- * and the common case (a fleet whose tokens expired).
+ * If the rest of the body has at most this size, it is read to its end and the connection stays open. This is cheaper for both sides than a
+ * new connection, and common: a fleet whose tokens have expired.
  */
 const KEEP_ALIVE_BYTES = 1024 ** 2;
 /**
- * At most this much of a longer rest is discarded. Discarding is cheap (over 1 GB/s) and no more than the client could send in a valid
- * upload. The limit ends the connection of a client that never stops.
+ * Limit of the bytes that are discarded before the connection closes, for clients that never stop. Discarding is cheap (over 1 GB/s).
  */
 const DISCARD_BYTES = 128 * 1024 ** 2;
 /** A client that pauses for this long has had time to read the answer. */
@@ -32,9 +31,9 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
-/** Reads and discards the rest of the body. Calls back once, at its end or at a limit. */
-function discard(message: IncomingMessage, mostBytes: number, done: (whole: boolean) => void): void {
-  let left = mostBytes;
+/** Reads and discards the rest of the body. Calls `done` once, at the end of the body or at a limit. */
+function discard(message: IncomingMessage, maxBytes: number, done: (complete: boolean) => void): void {
+  let left = maxBytes;
   const finish = (): void => {
     clearTimeout(longest);
     clearTimeout(quiet);
@@ -62,20 +61,20 @@ function discard(message: IncomingMessage, mostBytes: number, done: (whole: bool
 function mayKeepAlive(message: IncomingMessage, reply: FastifyReply): boolean {
   const { expect, 'content-length': length = Number.POSITIVE_INFINITY } = message.headers;
   // A client that waits for `100 Continue` and gets an error may or may not send the body (RFC 9110 §10.1.1), so the next bytes are ambiguous.
-  const unasked = expect !== undefined && !continued.has(message);
+  const isAmbiguous = expect !== undefined && !continued.has(message);
   const closing = reply.getHeader('connection') === 'close' || !reply.raw.shouldKeepAlive;
-  return Number(length) <= KEEP_ALIVE_BYTES && !unasked && !closing;
+  return Number(length) <= KEEP_ALIVE_BYTES && !isAmbiguous && !closing;
 }
 
 /**
- * Sends an error as the answer to a request, in any state of the request's body.
- * @returns true when the answer is sent and only the rest of the body is awaited
+ * Sends an error as the answer to a request, in any state of its body.
+ * @returns true if the answer is sent and the response ends after the rest of the body
  */
 export function refuse(request: FastifyRequest, reply: FastifyReply, problem: ProblemReply): boolean {
   const message = request.raw;
   const response = reply.raw;
   if (response.headersSent || response.destroyed || message.socket?.destroyed === true) {
-    // It is too late for an answer, and one that has begun must not look complete.
+    // No answer can be sent any more, and one that has begun must not look complete.
     reply.hijack();
     response.destroy();
     return false;
@@ -100,36 +99,36 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
   }
   response.write(problem.body);
   draining.add(response);
-  // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
+  // With `Connection: close`, node destroys the socket when the response ends, so end it later.
   discard(message, DISCARD_BYTES, () => response.end());
   return true;
 }
 
-/** Refusals that are sent except for their end. */
+/** Responses that are sent but not ended. */
 const draining = new WeakSet<object>();
 
-/** True while a refusal only waits for the rest of the request body. */
+/** True while a response only waits for the rest of the request body. */
 export function isDraining(response: ServerResponse): boolean {
   return draining.has(response);
 }
 
 /**
- * Call it first. After the answer, node itself discards a body that was never read, without any limit. A body that was touched is left
- * to `readRest`.
+ * Takes over the discarding of the body. Call it before other hooks. Node discards a body that was never read without a limit; after this
+ * call it leaves the body to `readRest`.
  */
 export function claimBody(message: IncomingMessage): void {
   if (hasBody(message)) message.read(0);
 }
 
-/** After an answer: the unread rest of the body must not block the connection's next request or continue forever. */
+/** Discards the rest of the body after an answer, so that the connection can carry the next request. Closes the connection at a limit. */
 export function readRest(message: IncomingMessage): void {
   if (message.httpVersionMajor >= 2 || message.readableEnded || message.destroyed || !hasBody(message)) return;
-  discard(message, KEEP_ALIVE_BYTES, (whole) => {
-    if (!whole) message.destroy();
+  discard(message, KEEP_ALIVE_BYTES, (complete) => {
+    if (!complete) message.destroy();
   });
 }
 
-/** HTTP/2 (RFC 9113 §8.1): a complete response, then RST_STREAM(NO_ERROR) tells the client to stop sending. */
+/** Sends an error on HTTP/2: a complete response, then RST_STREAM(NO_ERROR), which tells the client to stop sending (RFC 9113 §8.1). */
 function refuseStream(reply: FastifyReply, problem: ProblemReply): void {
   const response = reply.raw as ServerResponse | Http2ServerResponse;
   if ('stream' in response) {
@@ -145,8 +144,8 @@ function refuseStream(reply: FastifyReply, problem: ProblemReply): void {
 const continued = new WeakSet<IncomingMessage>();
 
 /**
- * Call it when the body is needed: a client that sent `Expect: 100-continue` waits for it (RFC 9110 §10.1.1). An error before this call
- * saves the client from sending the body.
+ * Sends `100 Continue` to a client that waits for it before it sends the body (RFC 9110 §10.1.1). Call it when all checks have passed, so
+ * that a client whose request is refused need not send the body.
  */
 export function requestBody(request: FastifyRequest, reply: FastifyReply): void {
   const message = request.raw;
@@ -157,8 +156,8 @@ export function requestBody(request: FastifyRequest, reply: FastifyReply): void 
 }
 
 /**
- * For routes that read a small body whole: requests it, and answers 408 if it does not arrive within `seconds`. The parser limits its
- * size.
+ * Returns a hook for routes that buffer a small body. It requests the body, and answers 408 if the body does not arrive within `seconds`.
+ * The parser limits the size.
  */
 export function smallBody(seconds: number): preParsingHookHandler {
   return (request, reply, _payload, next) => {

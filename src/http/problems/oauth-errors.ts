@@ -1,4 +1,4 @@
-/** Errors in the form of RFC 6749 §5.2, from handlers, the framework and hooks alike. */
+/** Writes errors of the OAuth routes in the form of RFC 6749 §5.2. */
 import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
 import type { OAuthErrorCode, OAuthRefusal } from '../../protocol/schemas/identity/oauth.ts';
 import type { ProblemReply } from './problems.ts';
@@ -33,7 +33,9 @@ export function oauthRefusal(error: LadingError): ProblemReply {
   // The specification answers a missing parameter with 400.
   const status = error.code === 'validation_failed' ? 400 : CATALOGUE[error.code].status;
   const detail =
-    error.code === 'unsupported_media_type' ? 'Send a form, application/x-www-form-urlencoded.' : error.message;
+    error.code === 'unsupported_media_type'
+      ? 'Send the parameters as a form (application/x-www-form-urlencoded).'
+      : error.message;
   const refusal: OAuthRefusal = { error: codeOf(error), error_description: describable(detail), message: detail };
   const body = Buffer.from(JSON.stringify(refusal));
   const headers: Record<string, string> = {
@@ -48,7 +50,7 @@ export function oauthRefusal(error: LadingError): ProblemReply {
   return { status, headers, body };
 }
 
-/** RFC 6749 §5.2 allows printable ASCII without the double quote and the backslash. */
+/** The characters that RFC 6749 §5.2 allows: printable ASCII without the double quote and the backslash. */
 function describable(detail: string): string {
   return detail.replaceAll('"', "'").replaceAll(/[^\x20-\x5b\x5d-\x7e]/g, '?');
 }

@@ -1,9 +1,9 @@
-/** Errors as RFC 9457 problem details: our own, the framework's and unexpected ones. */
+/** Converts all errors to problem documents (RFC 9457): those of the server, of the framework, and unexpected ones. */
 import { CATALOGUE, LadingError, type ProblemMembers } from '../../errors.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** The members of the document have the order of these fields. */
+/** A problem document. Its members are sent in the order of these fields. */
 export interface ProblemDocument extends ProblemMembers {
   type: string;
   title: string;
@@ -13,6 +13,7 @@ export interface ProblemDocument extends ProblemMembers {
   instance?: string;
 }
 
+/** An error that is ready to send. */
 export interface ProblemReply {
   status: number;
   headers: Record<string, string>;
@@ -24,17 +25,17 @@ export type Refusal = typeof problemReply;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** For routes whose specification has a form of its own for errors. */
+    /** Writes errors, for routes whose specification defines another form. */
     refusal?: Refusal;
   }
 }
 
-/** RFC 9457 §3.1.1 recommends an absolute URI; a URN does not promise a page. */
+/** RFC 9457 §3.1.1 recommends an absolute URI. With a URN, nobody expects a page there. */
 function problemType(code: string): string {
   return `urn:problem:lading:${code}`;
 }
 
-/** The reply for an error. `credentials`: the request had some, and RFC 6750 §3.1 then requires a reason. */
+/** The reply for an error. @param credentials true if the request had credentials; then RFC 6750 §3.1 requires a reason */
 export function problemReply(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const { status, title } = CATALOGUE[error.code];
   const document: ProblemDocument = {
@@ -57,7 +58,7 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   return { status, headers, body };
 }
 
-/** The same error with its detail in the member `error` too. */
+/** The same error with its detail also in the member `error`. */
 export function withError(error: LadingError): LadingError {
   return new LadingError(error.code, error.message, { ...error.members, error: error.message }, { cause: error });
 }
@@ -81,7 +82,7 @@ function challenge(credentials: boolean): string {
   return credentials ? 'Bearer error="invalid_token", error_description="invalid or expired"' : 'Bearer';
 }
 
-/** The properties of the framework's and Node's errors that are read. */
+/** Properties of errors of the framework and of node. */
 interface ForeignError {
   code?: unknown;
   statusCode?: unknown;
@@ -94,7 +95,7 @@ const FRAMEWORK: Record<string, () => LadingError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new LadingError(
       'unsupported_media_type',
-      'This route does not take that Content-Type. /docs lists the media types that each route takes.',
+      'This route does not accept this Content-Type. See /docs for the media types of each route.',
     ),
   FST_ERR_CTP_BODY_TOO_LARGE: () => new LadingError('chunk_too_large', 'The request body is too large for this route.'),
   FST_ERR_CTP_EMPTY_JSON_BODY: () => new LadingError('invalid_request', 'The body is empty; JSON is expected.'),
@@ -103,10 +104,11 @@ const FRAMEWORK: Record<string, () => LadingError> = {
     new LadingError('length_mismatch', 'The length of the body differs from Content-Length.'),
 };
 
+/** The error for a chunk with another media type. */
 export function unsupportedMediaType(): LadingError {
   return new LadingError(
     'unsupported_media_type',
-    'This Content-Type is not accepted here. Send a chunk as application/octet-stream, or as the part "file" of multipart/form-data.',
+    'This route does not accept this Content-Type. Send a chunk as application/octet-stream, or as the part "file" of multipart/form-data.',
   );
 }
 
@@ -119,23 +121,23 @@ export function asLadingError(error: unknown): LadingError | null {
   const known = typeof code === 'string' ? FRAMEWORK[code] : undefined;
   if (known) return known();
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
-    // Limits of the multipart parser, for example; their messages are not meant for clients.
+    // Limits of the multipart parser, for example. Their messages are not written for clients.
     return new LadingError('invalid_request', 'The request is malformed or exceeds a limit.');
   }
   return null;
 }
 
-/** The validator's message as a sentence: `body must have required properties a, b` names what is missing. */
+/** The message of the validator as a sentence. It turns `body must have required properties a, b` into `The body lacks a, b.` */
 function schemaMessage(message: string): string {
   const [, place, names] = /^(\w+) must have required propert(?:y|ies) (.+)$/.exec(message) ?? [];
   return names === undefined ? `${message}.` : `The ${place} lacks ${names.replaceAll("'", '')}.`;
 }
 
-/** The error for an internal failure. The log has its cause under the same request id. */
+/** The error for an internal failure. The log shows the cause with the same request id. */
 export function internalError(cause: unknown): LadingError {
   return new LadingError(
     'internal',
-    'Something went wrong on the server. You may try the request again.',
+    'The request failed because of an error on the server. Try it again.',
     {},
     { cause },
   );

@@ -1,11 +1,12 @@
 /**
- * Errors on the routes that recorders of an older server use. Recorders read `message`, and after a failed authorization also `error` and
+ * Writes errors for recorders that were made for an older server. They read `message` and, after a failed authorization, `error` and
  * `description`. `error` is token_expired, invalid_token, missing_token, insufficient_scope or forbidden.
  */
 import type { LadingError } from '../../errors.ts';
 import { ExpiredToken } from '../../identity/access-tokens.ts';
 import { amended, type ProblemReply, problemReply } from './problems.ts';
 
+/** The members that recorders read. */
 export interface RecorderWords {
   message: string;
   error?: string;

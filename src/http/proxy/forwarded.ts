@@ -1,6 +1,6 @@
-/** `Forwarded` (RFC 7239 §4): a list of elements, one of each proxy, in one pass over the text. */
+/** Parses `Forwarded` (RFC 7239 §4), a list with one element for each proxy. */
 
-/** What a proxy says of the request that it got. */
+/** What a proxy reports about the request that it received. */
 export interface Element {
   for?: string;
   proto?: string;
@@ -10,7 +10,7 @@ export interface Element {
 const MAX_ELEMENTS = 32;
 
 /**
- * The last elements of a field, the outermost proxy first. What does not follow the grammar is passed over.
+ * The last elements of a field, that of the outermost proxy first. Text that does not match the grammar is ignored.
  *
  *     for=192.0.2.60;proto=https, for="[2001:db8::17]:47"   →   [{ for: '192.0.2.60', proto: 'https' }, { for: '[2001:db8::17]:47' }]
  */
@@ -18,7 +18,7 @@ export function parseForwarded(field: string): Element[] {
   const elements: Element[] = [];
   let element: Element = {};
   let start = 0;
-  /** Ends a pair that goes from `start` to here. */
+  /** Reads the pair from `start` to `end`. */
   const pair = (end: number): void => {
     const text = field.slice(start, end);
     const equals = text.indexOf('=');
@@ -46,7 +46,7 @@ export function parseForwarded(field: string): Element[] {
   return elements.slice(-MAX_ELEMENTS);
 }
 
-/** A token, or a text in quotes without them. */
+/** A token, or the contents of a quoted string. */
 function unquoted(text: string): string {
   const value = text.trim();
   if (!value.startsWith('"')) return value;

@@ -1,14 +1,14 @@
 /**
- * Who sent a request, and which address of the server they used, when proxies stand between. Only what a trusted proxy wrote counts.
+ * Finds the client of a request behind proxies, and the URL of the server that it used. Only values from trusted proxies count.
  *
  *     client 203.0.113.7 → edge 10.0.0.2 → inner 10.0.0.1 → server
  *
- *     X-Forwarded-For:   forged, 203.0.113.7, 10.0.0.2        from the right: the first that is no trusted proxy
+ *     X-Forwarded-For:   forged, 203.0.113.7, 10.0.0.2        from the right: the first address that is not a trusted proxy
  *     X-Forwarded-Proto: https, http                          the value of the outermost trusted proxy
- *     X-Forwarded-Port:  8443                                 the same, where the host says none
+ *     X-Forwarded-Port:  8443                                 the same, if the host has no port
  *
- * `Forwarded` (RFC 7239) is read where there is no `X-Forwarded-For`: a proxy that writes the latter may pass on a `Forwarded` that its
- * client made up.
+ * `Forwarded` (RFC 7239) is read only without `X-Forwarded-For`, because a proxy that writes the latter may pass on a forged `Forwarded` of
+ * its client.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIPv6 } from 'node:net';
@@ -19,10 +19,10 @@ import { carrierOf } from '../connection/carrier.ts';
 import { isHost } from '../request/target.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 
-/** Longest chain of proxies that is accepted. */
+/** Limit of the chain of proxies. */
 const MAX_HOPS = 32;
 
-/** Fields that show that a proxy forwarded the request. */
+/** Fields that only proxies send. */
 const FORWARDING = [
   'forwarded',
   'x-forwarded-for',
@@ -38,27 +38,27 @@ const FORWARDING = [
   'via',
 ];
 
-/** Ranges behind the names that `LADING_TRUST_PROXY` takes. */
+/** The ranges of the names in `LADING_TRUST_PROXY`. */
 const NAMED: Record<string, readonly string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** Where a request came from and what it was sent to, as its client sees it. */
+/** The client of a request, and the URL of the server as the client sees it. */
 export interface Peer {
-  /** As `addressOfNode` writes it; empty when the connection was gone before anybody asked. */
+  /** In the form of `addressOfNode`; empty if the connection was closed before the address was read. */
   address: string;
-  /** False when `address` is merely that of a proxy: it forwards for somebody, and nobody who is trusted says for whom. */
+  /** False if `address` is that of a proxy because no trusted proxy reports the client. */
   isClient: boolean;
   protocol: 'http' | 'https';
-  /** Host and port; empty when the request names none. */
+  /** Host and port; empty if the request has no host. */
   host: string;
-  /** Path of the proxy below which the server is: `/drive`, or empty. */
+  /** The path that the proxy adds, `/drive` for example, or empty. */
   prefix: string;
 }
 
-/** Reads what trusted proxies say. */
+/** Reads the fields of trusted proxies. */
 export class Proxies {
   readonly #trusted = new BlockList();
   readonly #any: boolean;
@@ -76,7 +76,7 @@ export class Proxies {
     }
   }
 
-  /** The same object for all questions about one request. Ask once while its connection is there. */
+  /** The peer of a request, read once. Call it first while the connection is open. */
   peerOf(message: IncomingMessage): Peer {
     const known = this.#peers.get(message);
     if (known) return known;
@@ -99,7 +99,7 @@ export class Proxies {
     return this.trusts(address) ? this.#behind(direct, chainOf(headers)) : direct;
   }
 
-  /** True for the address of a trusted proxy. @param address as `addressOfNode` writes it */
+  /** True for the address of a trusted proxy. @param address in the form of `addressOfNode` */
   trusts(address: string): boolean {
     return this.#any && address !== '' && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   }
@@ -107,7 +107,7 @@ export class Proxies {
   #behind(direct: Peer, { nodes, protos, hosts, ports, prefixes }: Chain): Peer {
     let { address, isClient } = direct;
     let hops = 0;
-    // The one that is not trusted is the client. One that a proxy does not tell counts as the proxy.
+    // The first address that is not trusted is the client. If a proxy does not report an address, the proxy itself counts.
     while (hops < Math.min(nodes.length, MAX_HOPS) && this.trusts(address)) {
       hops += 1;
       const next = addressOfNode(nodes[nodes.length - hops] ?? '');
@@ -131,7 +131,7 @@ export class Proxies {
   }
 }
 
-/** What proxies wrote, the outermost first. */
+/** The values of proxies, those of the outermost first. */
 interface Chain {
   nodes: readonly string[];
   protos: readonly string[];
@@ -146,8 +146,8 @@ function chainOf(headers: IncomingHttpHeaders): Chain {
   const { forwarded } = headers;
   if (forwarded !== undefined && headers['x-forwarded-for'] === undefined) {
     const elements = parseForwarded(forwarded);
-    const said = (name: keyof Element): string[] => elements.map((element) => element[name] ?? '');
-    return { nodes: said('for'), protos: said('proto'), hosts: said('host'), ports, prefixes };
+    const valuesOf = (name: keyof Element): string[] => elements.map((element) => element[name] ?? '');
+    return { nodes: valuesOf('for'), protos: valuesOf('proto'), hosts: valuesOf('host'), ports, prefixes };
   }
   return {
     nodes: listOf(headers['x-forwarded-for']),
@@ -158,14 +158,14 @@ function chainOf(headers: IncomingHttpHeaders): Chain {
   };
 }
 
-/** A proxy says the port that its clients use where `Host` has none (nginx: `$host`). */
+/** Adds the port that a proxy reports, for a `Host` without one (nginx: `$host`). */
 function withPort(host: string, protocol: Peer['protocol'], port: number): string {
   const usual = protocol === 'https' ? 443 : 80;
   if (host === '' || /:\d*$/.test(host) || port === usual || port < 1 || port > 65_535) return host;
   return `${host}:${port}`;
 }
 
-/** The last values of a list, which the nearest proxies wrote. */
+/** The last values of a list, up to the limit of hops. */
 function listOf(field: string | string[] | undefined): string[] {
   const text = textOf(field);
   if (text === '') return [];

@@ -1,6 +1,6 @@
 /**
- * Addresses of this server as the client of a request sees them: the one place that makes links, redirects, `Location` and the paths of
- * cookies. The server may be below a path of a proxy, which takes that path away.
+ * The URLs of this server as the client of a request sees them. All links, redirects, `Location` fields and cookie paths are built here. The
+ * server may be below a path of a proxy, which removes that path.
  *
  *     https://files.example.org/drive/s/abc → proxy → http://127.0.0.1:8005/s/abc
  *     origin                    prefix path
@@ -12,23 +12,24 @@ import { type Peer, Proxies } from './proxies.ts';
 declare module 'fastify' {
   interface FastifyRequest {
     readonly site: Site;
-    /** False when `ip` is merely the address of a proxy: see `Peer`. */
+    /** False if `ip` is the address of a proxy; see `Peer`. */
     readonly isClient: boolean;
   }
 }
 
+/** The server as one client sees it. */
 export class Site {
-  /** Scheme, host and port; null when neither a setting nor the request tells them. */
+  /** Scheme, host and port; null if neither a setting nor the request contains them. */
   readonly origin: string | null;
   /** Empty, or a path without a slash at its end. */
   readonly prefix: string;
-  /** True when the settings say that its clients come without TLS. */
+  /** True if the public URL has no TLS. */
   readonly isPlain: boolean;
   readonly #allowed: ReadonlySet<string>;
-  /** As the request itself says, which differs where somebody comes by another way than the public one. */
+  /** The origin that the request used. It differs from `origin` if the client bypasses the public URL. */
   readonly #reached: string | null;
 
-  /** @param publicUrl of the settings: it says all, whatever a request says */
+  /** @param publicUrl the setting, which takes precedence over the request */
   constructor(
     { protocol, host, prefix }: Omit<Peer, 'address' | 'isClient'>,
     publicUrl: string | null,
@@ -46,14 +47,14 @@ export class Site {
     }
   }
 
-  /** Where a path of this server is for a client that has the host: `/drive/files/x` for `/files/x`. */
+  /** The path as the client must send it: `/drive/files/x` for `/files/x`. */
   path(path: string): string {
     return `${this.prefix}${path}`;
   }
 
   /**
-   * The same with scheme and host.
-   * @throws LadingError `invalid_request` when the host is not known
+   * The absolute URL of a path.
+   * @throws LadingError `invalid_request` if the host is unknown
    */
   url(path: string): string {
     if (this.origin === null) throw new LadingError('invalid_request', 'The Host field is not valid.');
@@ -65,17 +66,17 @@ export class Site {
     return origin === this.origin || origin === this.#reached;
   }
 
-  /** True for an origin of the setting. */
+  /** True for an origin in LADING_ALLOWED_ORIGINS. */
   isAllowed(origin: string): boolean {
     return origin !== '*' && this.#allowed.has(origin);
   }
 
-  /** True when its clients come by TLS. */
+  /** True if clients use TLS. */
   get secure(): boolean {
     return [this.origin, this.#reached].some((origin) => origin?.startsWith('https:'));
   }
 
-  /** True when its clients are on the machine itself. */
+  /** True if the request names the machine itself as host. */
   get isLocal(): boolean {
     return this.#reached !== null && LOOPBACK.test(new URL(this.#reached).hostname);
   }
@@ -87,18 +88,19 @@ function originOf(url: string): string | null {
   return URL.canParse(url) ? new URL(url).origin : null;
 }
 
-/** The path of a public address, without the slash at its end. */
+/** The path of a public URL, without a slash at its end. */
 export function prefixOf(publicUrl: string | null): string {
   return publicUrl === null ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
 }
 
+/** The settings that determine URLs and clients. */
 export interface SiteSettings {
   trustProxy: readonly string[];
   publicUrl: string | null;
   allowedOrigins: readonly string[];
 }
 
-/** Sets the client's address (`ip`), `host`, `protocol` and `site` of requests. Register it before any hook. */
+/** Sets `ip`, `isClient`, `host`, `protocol` and `site` of requests. Register it before any hook. */
 export function sites(app: FastifyInstance, { trustProxy, publicUrl, allowedOrigins }: SiteSettings): void {
   const allowed = new Set(allowedOrigins);
   const proxies = new Proxies(trustProxy);
@@ -112,7 +114,7 @@ export function sites(app: FastifyInstance, { trustProxy, publicUrl, allowedOrig
   app.decorateRequest('host', ofPeer(({ host }) => host) as never);
   app.decorateRequest('protocol', ofPeer(({ protocol }) => protocol) as never);
   app.decorateRequest('site', ofPeer((peer) => new Site(peer, publicUrl, allowed)) as never);
-  // While its connection is there: of a stream that its client gave up nobody can ask any more.
+  // Read the address now. When a client has reset its stream, it is unknown.
   app.addHook('onRequest', (request, _reply, next) => {
     proxies.peerOf(request.raw);
     next();

@@ -1,16 +1,16 @@
 /**
- * Memory for bytes on their way from files to sockets: blocks of 4 KiB to 1 MiB, cut from slabs by halving and put together again.
+ * Memory for bytes on their way from files to sockets: a buddy allocator with blocks of 4 KiB to 1 MiB.
  *
  *     slab of 1 MiB    [ 256K        | 64K | 64K | 4K 4K … |           512K              ]
  *                        lent          lent  free
  *
- * However many clients there are, no more than the budget is ever held:
+ * The blocks in use never exceed the budget. Three shares divide it:
  *
- *     proven: half          those who have shown that they read, in blocks of any size
- *     new: a quarter        everybody, up to 64 KiB
- *     small: a quarter      everybody, 4 KiB
+ *     proven   1/2   for clients that have shown that they read, blocks of any size
+ *     new      1/4   for all clients, blocks up to 64 KiB
+ *     small    1/4   for all clients, blocks of 4 KiB
  *
- * So thousands who ask and then do not read leave the fast ones room, and the other way round.
+ * So thousands of clients that do not read leave memory for fast ones, and vice versa.
  */
 
 const SMALLEST = 4 * 1024;
@@ -20,9 +20,10 @@ const NEW_BYTES = 64 * 1024;
 const TOP_ORDER = 8;
 export const SLAB_BYTES = SMALLEST << TOP_ORDER;
 
+/** A block in use. Return it with `give`. */
 export interface Block {
   readonly bytes: Buffer;
-  /** Number of its first 4 KiB, counted over all slabs. */
+  /** Number of the first 4 KiB unit of the block, counted over all slabs. */
   readonly place: number;
   /** 4 KiB × 2^order. */
   readonly order: number;
@@ -33,7 +34,7 @@ type Share = 'proven' | 'new' | 'small';
 
 /** A place in the queue for memory. */
 export interface Wait {
-  /** Null when left before anything was free. */
+  /** Null if the waiter left the queue first. */
   readonly block: Promise<Block | null>;
   leave(): void;
 }
@@ -43,12 +44,13 @@ interface Waiter {
   resolve(block: Block | null): void;
 }
 
+/** The pool of one server. */
 export class BlockPool {
   readonly #mostSlabs: number;
   readonly #slabs: Buffer[] = [];
-  /** By order: the places of free blocks. */
+  /** The places of free blocks, by order. */
   readonly #free: Set<number>[] = Array.from({ length: TOP_ORDER + 1 }, () => new Set());
-  /** Each kind has its own queue: the proven do not wait for newcomers. */
+  /** Proven and new clients have separate queues, so that the former do not wait for the latter. */
   readonly #queues = { proven: new Set<Waiter>(), new: new Set<Waiter>() };
   #lent = 0;
   readonly #lentOf: Record<Share, number> = { proven: 0, new: 0, small: 0 };
@@ -62,25 +64,25 @@ export class BlockPool {
     return this.#mostSlabs * SLAB_BYTES;
   }
 
-  /** Bytes of blocks that somebody holds. */
+  /** Bytes of the blocks in use. */
   get lent(): number {
     return this.#lent;
   }
 
-  /** How many wait for a block. */
+  /** Number of waiters. */
   get waiting(): number {
     return this.#queues.proven.size + this.#queues.new.size;
   }
 
   /**
-   * A block for up to `bytes`; a smaller one when memory is short; null if none is free or others of its kind wait.
+   * Returns a block for up to `bytes`, or a smaller one if memory is short; null if none is free or others wait in the same queue.
    * @param proven the client has shown that it reads
    */
   take(bytes: number, proven: boolean): Block | null {
     return this.#queues[proven ? 'proven' : 'new'].size > 0 ? null : this.#lend(bytes, proven);
   }
 
-  /** As `take`, in turn. */
+  /** Like `take`, but waits in the queue. */
   wait(bytes: number, proven: boolean): Wait {
     const { promise, resolve } = deferred<Block | null>();
     const waiter = { bytes, resolve };
@@ -95,12 +97,12 @@ export class BlockPool {
     };
   }
 
-  /** Exactly once for each block; nobody may touch its bytes afterwards. */
+  /** Returns a block to the pool. Call it exactly once for each block, and do not use its bytes afterwards. */
   give(block: Block): void {
     this.#count(block, -1);
     let { place, order } = block;
     for (; order < TOP_ORDER; order += 1) {
-      // The other half of what this was cut from differs in one bit of its place.
+      // The buddy of a block differs in one bit of its place.
       if (!this.#free[order]?.delete(place ^ (1 << order))) break;
       place &= ~(1 << order);
     }
@@ -149,7 +151,7 @@ export class BlockPool {
     this.#lentOf[share] += sign * bytes.length;
   }
 
-  /** The place of a free block of this order, cut out of a larger one if need be. */
+  /** The place of a free block of this order. Splits a larger block if necessary. */
   #cut(order: number): number | null {
     let from = order;
     while (from <= TOP_ORDER && this.#free[from]?.size === 0) from += 1;
@@ -169,7 +171,7 @@ export class BlockPool {
   }
 }
 
-/** The smallest order that holds so many bytes, or the largest there is. */
+/** The smallest order that holds `bytes`, or the largest order. */
 function orderFor(bytes: number): number {
   let order = 0;
   while (order < TOP_ORDER && SMALLEST << order < bytes) order += 1;

@@ -1,6 +1,6 @@
 /**
- * The body of a 206 with several parts, `multipart/byteranges` (RFC 9110 §14.6). All of it but the file's bytes is made up front,
- * so that its exact length can be sent before it.
+ * The body of a 206 with several parts, `multipart/byteranges` (RFC 9110 §14.6). Everything except the bytes of the file is built first, so
+ * that Content-Length is exact.
  *
  *     --BOUNDARY CRLF Content-Type … CRLF Content-Range … CRLF CRLF <bytes 0-4> CRLF
  *     --BOUNDARY CRLF Content-Type … CRLF Content-Range … CRLF CRLF <bytes 10-14> CRLF
@@ -11,6 +11,7 @@ import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { formatContentRange } from '../../protocol/http/ranges.ts';
 import type { Piece } from './sources.ts';
 
+/** The body and its header fields. */
 export interface Byteranges {
   /** Value of the response's Content-Type. */
   contentType: string;
@@ -19,9 +20,13 @@ export interface Byteranges {
   pieces: Piece[];
 }
 
-/** @param size of the representation, null while unknown; @param contentType of each part */
+/**
+ * Builds the body.
+ * @param size of the representation; null while it is unknown
+ * @param contentType media type of each part
+ */
 export function multipartByteranges(extents: readonly Extent[], size: number | null, contentType: string): Byteranges {
-  // 128 random bits: no stored file can hold the boundary on purpose.
+  // With 128 random bits, no stored file can contain the boundary on purpose.
   const boundary = `lading-${randomBytes(16).toString('hex')}`;
   const pieces: Piece[] = [];
   let before = '';

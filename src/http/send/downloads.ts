@@ -1,9 +1,9 @@
 /**
  * All downloads of a server and the memory that they share.
  *
- * Blocks come from one pool with a budget (`block-pool.ts`), so memory is bounded by a setting and not by the number of clients. Each
- * client gets blocks as large as it is fast (`pace.ts`); one that accepts nothing for the idle time is cut; and while others wait
- * for memory, so is one that has held a block much longer than a modest line needs for it.
+ * All blocks come from one pool with a budget (`block-pool.ts`), so that a setting limits the memory, not the number of clients. The size of
+ * a block depends on the speed of the client (`pace.ts`). A client that accepts no bytes for the idle time is cut off. While others wait for
+ * memory, a client is also cut off if it holds a block much longer than a slow line would need.
  */
 import type { EventEmitter } from 'node:events';
 import { BlockPool, SLAB_BYTES } from './block-pool.ts';
@@ -11,27 +11,28 @@ import { Pace } from './pace.ts';
 import { type Response, ResponseWriter } from './response-writer.ts';
 import type { Source } from './sources.ts';
 
-export interface PumpOptions {
-  /** Memory for bytes on their way, for all downloads together. */
+/** Limits of all downloads. */
+export interface DownloadOptions {
+  /** Memory of all downloads, in bytes. */
   bytes: number;
-  /** A client that accepts no byte for so long is cut. */
+  /** A client that accepts no bytes for this time is cut off. */
   idleMs: number;
-  /** A request that gets no memory for so long is refused as `overloaded`. */
+  /** A request that gets no memory within this time is refused with `overloaded`. */
   patienceMs?: number;
-  /** Largest block of one client; at most 1 MiB. */
-  mostBlock?: number;
-  /** While others wait for memory, a block may be held for so long and what a line of 32 KiB/s needs for it. */
+  /** Limit of a block of one client, in bytes; at most 1 MiB. */
+  maxBlock?: number;
+  /** While others wait for memory, a client may hold a block for this time plus the time that a line of 32 KiB/s needs for it. */
   heldMs?: number;
 }
 
-/** With more transfers than this, their reads and writes overlap without reading ahead. */
-const READ_AHEAD_MOST = 2;
+/** With more downloads than this, reads and writes overlap without reading ahead. */
+const READ_AHEAD_LIMIT = 2;
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1_000;
 const HELD_MS = 5_000;
 const HELD_BYTES_PER_MS = 32;
 
-/** What is known of one connection, however many requests come over it. */
+/** The state of one connection, which may carry many downloads. */
 class Connection {
   readonly pace: Pace;
   readonly transfers = new Set<ResponseWriter>();
@@ -41,34 +42,35 @@ class Connection {
   }
 }
 
+/** The downloads of a server. */
 export class Downloads {
   readonly pool: BlockPool;
-  readonly #options: Required<PumpOptions>;
+  readonly #options: Required<DownloadOptions>;
   readonly #connections = new WeakMap<EventEmitter, Connection>();
   readonly #transfers = new Set<ResponseWriter>();
   #ticking: NodeJS.Timeout | null = null;
 
-  constructor(options: PumpOptions) {
-    this.#options = { patienceMs: PATIENCE_MS, mostBlock: SLAB_BYTES, heldMs: HELD_MS, ...options };
+  constructor(options: DownloadOptions) {
+    this.#options = { patienceMs: PATIENCE_MS, maxBlock: SLAB_BYTES, heldMs: HELD_MS, ...options };
     this.pool = new BlockPool(options.bytes);
   }
 
-  /** Downloads under way. */
+  /** Number of running downloads. */
   get active(): number {
     return this.#transfers.size;
   }
 
   /**
-   * Reads the first block, so that what fails at once can still be answered with an error; `send` of the transfer then sends it
-   * all. The source is the caller's, who lets go of it after a failure here or when `send` has resolved.
-   * @throws LadingError `overloaded` when there is no memory for long
+   * Prepares a download and reads its first block, so that an early failure can still be answered with an error. The caller then calls `send`
+   * of the result. The caller also releases the source, after a failure here or when `send` has resolved.
+   * @throws LadingError `overloaded` if there is no memory for a while
    */
   async begin(response: Response, source: Source): Promise<ResponseWriter> {
     const connection = this.#connectionOf(response);
     const transfer = new ResponseWriter(response, source, {
       pool: this.pool,
       pace: connection.pace,
-      fewAreActive: () => this.#transfers.size <= READ_AHEAD_MOST,
+      fewAreActive: () => this.#transfers.size <= READ_AHEAD_LIMIT,
       onEnd: () => {
         this.#transfers.delete(transfer);
         connection.transfers.delete(transfer);
@@ -92,21 +94,21 @@ export class Downloads {
     if (waiting > 0) this.#relieve(waiting);
   }
 
-  /** Cuts those that have held memory too long while others wait for it, the worst first. */
-  #relieve(most: number): void {
+  /** Cuts off up to `count` clients that have held memory for too long, those with the longest delay first. */
+  #relieve(count: number): void {
     const { heldMs } = this.#options;
     const overdue = [...this.#transfers]
       .map((transfer) => ({ transfer, ms: transfer.heldMs - heldMs - transfer.heldBytes / HELD_BYTES_PER_MS }))
       .filter(({ ms }) => ms > 0)
       .sort((a, b) => b.ms - a.ms);
-    for (const { transfer } of overdue.slice(0, most)) transfer.cut('idle');
+    for (const { transfer } of overdue.slice(0, count)) transfer.cut('idle');
   }
 
   #connectionOf(response: Response): Connection {
     const carrier: EventEmitter | undefined = 'stream' in response ? response.stream.session : response.req.socket;
     const known = carrier && this.#connections.get(carrier);
     if (known) return known;
-    const connection = new Connection(new Pace(this.#options.mostBlock));
+    const connection = new Connection(new Pace(this.#options.maxBlock));
     if (!carrier) return connection;
     this.#connections.set(carrier, connection);
     carrier.once('close', () => {

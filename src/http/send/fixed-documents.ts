@@ -1,6 +1,6 @@
 /**
- * Answers that are the same for everybody: pages, their files, the OpenAPI document. Each is made and compressed once and kept in memory,
- * so that a request for one costs neither a descriptor nor a copy (RFC 9110 §8.8.3 for the tags, §12.5.3 for the codings).
+ * Documents that are the same for all clients: pages, their files, the OpenAPI document. Each is built and compressed once and kept in
+ * memory, so that a request needs neither a descriptor nor a copy (RFC 9110 §8.8.3 for entity tags, §12.5.3 for codings).
  */
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -14,27 +14,28 @@ import { SLICE_BYTES, sliced } from './slices.ts';
 
 const compress = promisify(gzip);
 
+/** A document in memory. */
 export interface FixedDocument {
   /** Value of Content-Type. */
   type: string;
-  /** SHA-256 of the plain bytes, shortened. */
+  /** Truncated SHA-256 of `plain`, for entity tags. */
   hash: string;
   plain: Buffer;
-  /** By the name of the content coding, the best first. */
+  /** Compressed bytes by content coding, the best coding first. */
   coded: ReadonlyMap<string, Buffer>;
 }
 
-/** @param coded compressed beforehand, by the name of the coding, the best first */
+/** A document from bytes. @param coded compressed bytes by content coding, the best coding first */
 export function fixedDocument(type: string, plain: Buffer, coded: ReadonlyMap<string, Buffer>): FixedDocument {
   return { type, plain, coded, hash: createHash('sha256').update(plain).digest('base64url').slice(0, 22) };
 }
 
-/** Compresses `plain` by gzip. */
+/** A document that is compressed with gzip. */
 export async function compressedDocument(type: string, plain: Buffer): Promise<FixedDocument> {
   return fixedDocument(type, plain, new Map([['gzip', await compress(plain, { level: 9 })]]));
 }
 
-/** Makes something when it is first asked for, once for all who ask; a failure is not kept. */
+/** Returns a function that calls `make` at its first call and then returns the same promise. A failure is not cached. */
 export function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | null = null;
   return () => {
@@ -46,7 +47,7 @@ export function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** Documents that differ by few things, as by the host that was asked: each is made once, as long as it is one of the last few. */
+/** A cache of documents with variants, for example one per host. It keeps the newest variants. */
 export class FixedDocuments {
   readonly #made = new Map<string, Promise<FixedDocument>>();
   readonly #most: number;
@@ -55,7 +56,7 @@ export class FixedDocuments {
     this.#most = most;
   }
 
-  /** @param key of what it depends on */
+  /** The document of a variant; calls `make` if it is not in the cache. @param key identifies the variant */
   json(key: string, make: () => object): Promise<FixedDocument> {
     const known = this.#made.get(key);
     if (known !== undefined) return known;
@@ -67,7 +68,7 @@ export class FixedDocuments {
   }
 }
 
-/** Answers a GET or HEAD: 304 to who has it already. @param fields of the reply besides those about its content */
+/** Answers a GET or HEAD with a document, or with 304 if the client has it. @param fields additional header fields of the reply */
 export function sendFixed(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -87,7 +88,7 @@ export function sendFixed(
   };
   const verdict = checkPreconditions(request.method, conditions, { etag, lastModified: null, exists: true });
   if (verdict === 'not_modified') return reply.code(304).send();
-  if (verdict === 'failed') throw new LadingError('precondition_failed', 'The document has another entity tag.');
+  if (verdict === 'failed') throw new LadingError('precondition_failed', 'The document does not match If-Match.');
   reply.headers({ 'content-type': document.type, 'content-length': bytes.length });
   if (coding !== null) reply.header('content-encoding', coding);
   return reply.send(bytes.length > SLICE_BYTES ? sliced(bytes) : bytes);

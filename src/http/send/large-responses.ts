@@ -1,6 +1,6 @@
 /**
- * Answers that are made whole, such as lists, go out in small pieces, and what clients have not read of them is bounded: of everybody
- * together, and of each so that one alone cannot use it up.
+ * Sends large buffered answers, such as lists, in slices, and limits their unread bytes: in total, and for each client so that one cannot use
+ * up the total.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
@@ -8,10 +8,11 @@ import { ownerKey } from '../../identity/rights/policy.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import { SLICE_BYTES, sliced } from './slices.ts';
 
-/** Bytes that are not read yet. */
+/** Limits of unread bytes. */
 const MOST = 64 * 1024 ** 2;
 const MAX_EACH = 16 * 1024 ** 2;
 
+/** Applies the limits to all replies. Call it before routes are registered. */
 export function limitLargeAnswers(app: FastifyInstance): void {
   let held = 0;
   const each = new Map<string, number>();
@@ -21,10 +22,10 @@ export function limitLargeAnswers(app: FastifyInstance): void {
     const bytes = Buffer.from(payload as string);
     const key = keyOf(request);
     const theirs = each.get(key) ?? 0;
-    // Somebody who holds nothing yet gets an answer of any size.
+    // The first unread answer of a client may have any size.
     if (theirs > 0 && (theirs + bytes.length > MAX_EACH || held + bytes.length > MOST)) {
       return next(
-        new LadingError('overloaded', 'Too many answers to you have not been read; read them first.', {
+        new LadingError('overloaded', 'Your connections have too many unread answers. Read them first.', {
           retry_after: 5,
         }),
       );

@@ -1,15 +1,16 @@
-/** How fast one connection takes bytes, and so how much memory its next block is worth: what it takes in 50 ms. */
+/** Measures how fast a connection accepts bytes. Its next block has the size that it accepts in 50 ms. */
 const BLOCK_MS = 50;
 const FIRST_BLOCK = 64 * 1024;
 /**
- * The systems of both sides may take some MiB for a client that reads nothing. Only one that took more has shown that it reads.
+ * The systems of both sides may buffer some MiB for a client that reads nothing. A client that accepted more has shown that it reads.
  */
 const PROOF_BYTES = 8 * 1024 ** 2;
-/** Older times count half after so long; a client that stops and goes is judged by its average. */
+/** Older measurements count half after this time, so that the average counts for a client with pauses. */
 const HALF_LIFE_MS = 2_000;
-/** Blocks of a client this fast are worth reading ahead. */
+/** Clients with blocks of at least this size are fast enough for reading ahead. */
 const QUICK_BLOCK = 128 * 1024;
 
+/** The pace of one connection. */
 export class Pace {
   readonly #most: number;
   #total = 0;
@@ -20,7 +21,7 @@ export class Pace {
     this.#most = most;
   }
 
-  /** So many bytes were accepted within so much time. */
+  /** Records that `bytes` were accepted within `ms`. */
   accepted(bytes: number, ms: number): void {
     this.#total += bytes;
     this.#bytes += bytes;
@@ -31,18 +32,19 @@ export class Pace {
     }
   }
 
-  /** It has shown that it reads. */
+  /** True if the client has shown that it reads. */
   get proven(): boolean {
     return this.#total >= PROOF_BYTES;
   }
 
-  /** Bytes of the next block. */
+  /** Size of the next block in bytes. */
   get block(): number {
     const most = this.proven ? this.#most : Math.min(FIRST_BLOCK, this.#most);
     if (this.#total === 0) return most;
     return Math.min((this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS, most);
   }
 
+  /** True if the client is fast enough for reading ahead. */
   get quick(): boolean {
     return this.block >= QUICK_BLOCK;
   }

@@ -1,4 +1,4 @@
-/** What the header section of a download says about the file, whichever part of it is sent. */
+/** Header fields of downloads that describe the file, whichever part of it is sent. */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Reader } from '../../contracts/blobs.ts';
@@ -10,32 +10,32 @@ import { contentDisposition } from '../../protocol/http/disposition.ts';
 import { contentTypeFor } from '../../protocol/http/media-types.ts';
 import { Truncated } from './sources.ts';
 
-/** A digest that nobody recorded is made on demand for so much: a few milliseconds of reading. */
+/** Limit of the bytes that are hashed on request, which takes a few milliseconds. */
 const DIGESTED_BYTES = 1024 ** 2;
 const READ_BYTES = 64 * 1024;
 
-/** The fields of a 200, a 206 and a 304 alike. `now` in milliseconds. */
+/** The fields of a 200, a 206 and a 304. @param now date in milliseconds */
 export function representationFields(representation: Representation, now: number): Record<string, string> {
   const { name, contentType, readable, etag, lastModified } = representation;
   const fields: Record<string, string> = {
     'accept-ranges': 'bytes',
     'content-type': contentType ?? contentTypeFor(name),
     'content-disposition': contentDisposition(name),
-    // What somebody uploaded must never act as a page of this server's.
+    // An uploaded file must never act as a page of this server.
     'x-content-type-options': 'nosniff',
     'content-security-policy': "sandbox; default-src 'none'",
-    // A file may be replaced at any time: kept, but asked about before each use.
+    // A file may be replaced at any time, so caches must revalidate it before each use.
     'cache-control': readable ? 'private, no-cache' : 'no-store',
   };
   if (etag !== null) fields.etag = etag;
-  // The date of a replacement may be in the next second, and a date later than the answer's must not be sent (RFC 9110 §8.8.2.1).
+  // The date of a replacement may be in the next second, but must not be later than the answer's (RFC 9110 §8.8.2.1).
   if (lastModified !== null && lastModified <= now) fields['last-modified'] = formatHttpDate(lastModified);
   return fields;
 }
 
 /**
- * Repr-Digest where it is known or wanted of a small file, Content-Digest where it is wanted of a small content (RFC 9530).
- * @param content the extent that is the whole content; null when the content is more or less than one
+ * Repr-Digest if it is known or requested for a small file, and Content-Digest if it is requested for a small content (RFC 9530).
+ * @param content the extent that the whole content consists of; null if the content is not exactly one extent
  */
 export async function digestFields(
   representation: Representation,
@@ -57,7 +57,7 @@ export async function digestFields(
   return fields;
 }
 
-/** The algorithm that the client likes best; null when it likes none that is known, undefined when it did not say. */
+/** The algorithm that the client prefers; null if it accepts no known one, undefined if the field is absent. */
 function wanted(field: string | string[] | undefined): DigestAlgorithm | null | undefined {
   return field === undefined ? undefined : preferredDigest(String(field));
 }

@@ -1,11 +1,11 @@
 /**
- * One response's bytes on their way from a source to a socket.
+ * Copies the bytes of one response from a source to a socket.
  *
  *     file    read A      read B      read A'     …
- *     socket         write A     write B     …          the next read runs while the write before it is under way
+ *     socket         write A     write B     …          the next read runs during the current write
  *
- * Reading ahead is for one or two fast clients. Of more, one's reads run beside another's writes anyway, and a block that is read
- * just before it is written is still in the processor's cache.
+ * Reading ahead helps only with one or two fast clients. With more, the reads of one overlap the writes of another anyway, and a block that
+ * is read just before it is written is still in the cache of the processor.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type Http2ServerResponse } from 'node:http2';
@@ -16,25 +16,26 @@ import type { Source } from './sources.ts';
 
 export type Response = ServerResponse | Http2ServerResponse;
 
-/** `left`: the client went away. `idle`: it took nothing for too long. `failed`: bytes were missing, so it was cut. */
+/** `left`: the client left. `idle`: it accepted no bytes for too long. `failed`: bytes were missing, and the response was cut off. */
 export type Outcome = { kind: 'sent' | 'left' | 'idle' } | { kind: 'failed'; error: unknown };
 
-/** A block with bytes in it. */
+/** A block and the number of its bytes that are used. */
 interface Filled {
   block: Block;
   length: number;
 }
 
-/** What transfers share. */
+/** State that the writers of a connection or of the server share. */
 export interface Shared {
   pool: BlockPool;
-  /** High-water mark of the connection. */
+  /** Pace of the connection. */
   pace: Pace;
   fewAreActive(): boolean;
-  /** The transfer holds nothing any more. */
+  /** Called when the writer has released everything. */
   onEnd(): void;
 }
 
+/** The writer of one response. Call `prepare`, then `send`. */
 export class ResponseWriter {
   readonly #response: Response;
   readonly #source: Source;
@@ -44,7 +45,7 @@ export class ResponseWriter {
   readonly #onClose = (): void => this.close();
   #first: Filled | null = null;
   #wait: Wait | null = null;
-  /** Ends the write under way; true when the client's side took it all. */
+  /** Ends the current write; true if it was accepted completely. */
   #settle: ((accepted: boolean) => void) | null = null;
   #writtenAt = 0;
   #writing = 0;
@@ -61,30 +62,33 @@ export class ResponseWriter {
     if ('stream' in response) {
       this.#closed = response.stream.destroyed || response.stream.closed;
       const { stream } = response;
-      // Node keeps a stream that the client reset without an error, and with it what was still to be sent.
+      // Node keeps a stream that the client reset without an error, including its unsent bytes.
       stream.once('aborted', () => {
         if (stream.rstCode === constants.NGHTTP2_NO_ERROR) stream.destroy();
       });
       stream.on('close', this.#onClose);
     } else {
-      // Its end is told by the connection: a response that waits behind another one hears nothing itself.
+      // The connection reports the end: a response that waits for an earlier one gets no event.
       this.#closed = response.req.socket.destroyed;
     }
   }
 
-  /** How long the write under way has taken, in milliseconds; 0 if no write is under way. */
+  /** Duration of the current write in milliseconds; 0 without a write. */
   get heldMs(): number {
     return this.#writing === 0 ? 0 : performance.now() - this.#writtenAt;
   }
 
-  /** Bytes of the write under way. */
+  /** Bytes of the current write. */
   get heldBytes(): number {
     return this.#writing;
   }
 
-  /** Reads the first block. Throws `overloaded` when there is no memory for so long. */
+  /**
+   * Reads the first block.
+   * @throws LadingError `overloaded` if there is no memory within `patienceMs`
+   */
   async prepare(patienceMs: number): Promise<void> {
-    // Nothing there yet and more to come: the head goes out first.
+    // If no bytes have arrived yet, `send` sends the head first.
     if (this.#source.ready() !== null) return;
     const timer = setTimeout(() => this.#wait?.leave(), patienceMs);
     try {
@@ -98,7 +102,7 @@ export class ResponseWriter {
     }
   }
 
-  /** Sends the head and everything after it. Never rejects; when it resolves, nothing is held or read any more. */
+  /** Sends the head and the body. Never rejects. When it resolves, the writer has released its memory and reads no more. */
   async send(status: number, headers: OutgoingHttpHeaders): Promise<Outcome> {
     try {
       if (!this.#closed) {
@@ -116,7 +120,7 @@ export class ResponseWriter {
     }
   }
 
-  /** The connection is closed: whatever is waited for ends. */
+  /** Ends all waiting, because the connection is closed. */
   close(): void {
     this.#closed = true;
     this.#source.cancel();
@@ -124,12 +128,13 @@ export class ResponseWriter {
     this.#settle?.(false);
   }
 
+  /** Closes the connection or the stream, so that the client sees a truncated response. */
   cut(as: 'idle'): void {
     this.#cutAs = as;
     this.#destroy();
   }
 
-  /** From now on a client that accepts nothing for so long is cut. Node counts what the system takes of a write as progress. */
+  /** Cuts off a client that accepts no bytes for `ms` from now on. For node, bytes that the system accepts are progress. */
   limitIdle(ms: number): void {
     if (this.#limited) return;
     this.#limited = true;
@@ -139,7 +144,7 @@ export class ResponseWriter {
   }
 
   async #run(): Promise<void> {
-    // HTTP/2 sends the head at once anyway.
+    // HTTP/2 sends the head at once.
     if (this.#first === null && this.#source.remaining !== 0 && !('stream' in this.#response))
       this.#response.flushHeaders();
     let filled = this.#first ?? (await this.#next());
@@ -158,7 +163,7 @@ export class ResponseWriter {
     if (!this.#closed) await this.#finish();
   }
 
-  /** The next block with what is to be sent; null at the end, and when the client is gone. */
+  /** The next block to send; null at the end, or if the client has left. */
   async #next(): Promise<Filled | null> {
     if (this.#source.remaining === 0) return null;
     await this.#source.ready();
@@ -168,13 +173,13 @@ export class ResponseWriter {
     return this.#fill(block);
   }
 
-  /** As `next` when it is worth it and there is memory and something to be read; else null at once. */
+  /** Like `#next`, but returns null at once if reading ahead does not pay, or if memory or bytes are not available. */
   #readAhead(): Promise<Filled | null> | null {
     if (!this.#shared.fewAreActive() || !this.#pace.quick || this.#source.ready() !== null) return null;
     const block = this.#pool.take(this.#wanted, this.#pace.proven);
     if (block === null) return null;
     const ahead = this.#fill(block);
-    // What fails is told when it is its turn.
+    // The caller sees a failure when it awaits the block.
     ahead.catch(() => undefined);
     return ahead;
   }
@@ -202,7 +207,7 @@ export class ResponseWriter {
     return null;
   }
 
-  /** False when the client went away first. The block is given back. */
+  /** Writes a block and returns it to the pool. False if the client left first. */
   #write({ block, length }: Filled, last: boolean): Promise<boolean> {
     return new Promise((resolve) => {
       const response = this.#response;
@@ -217,7 +222,7 @@ export class ResponseWriter {
         this.#settle = null;
         this.#writing = 0;
         if (accepted) this.#pace.accepted(length, performance.now() - this.#writtenAt);
-        // The session of a closed HTTP/2 stream may still be sending from the block; its callback tells.
+        // The session of a closed HTTP/2 stream may still send from the block. Its callback returns the block.
         if (accepted || !('stream' in response)) give();
         resolve(accepted);
       };
@@ -232,7 +237,7 @@ export class ResponseWriter {
         return this.#settle(false);
       }
       if ('stream' in response) {
-        // The callback of `end` is not called for a stream that is closed first; that of `write` always is.
+        // Node does not call the callback of `end` if the stream closes first, but always calls that of `write`.
         response.write(bytes, done);
         if (last) response.end();
       } else if (last) response.end(bytes, done);
@@ -240,7 +245,7 @@ export class ResponseWriter {
     });
   }
 
-  /** The end of a body whose last block was not known to be the last. */
+  /** Ends the response if the last block was not known to be the last one. */
   #finish(): Promise<boolean> {
     return new Promise((resolve) => {
       this.#settle = (accepted) => {
@@ -254,7 +259,7 @@ export class ResponseWriter {
     });
   }
 
-  /** Closes the connection, or the stream of one, so that the client sees that something is missing. */
+  /** Closes the connection or the stream. */
   #destroy(): void {
     const response = this.#response;
     if (!('stream' in response)) response.req.socket.destroy();
@@ -275,5 +280,5 @@ export class ResponseWriter {
 }
 
 function overloaded(): LadingError {
-  return new LadingError('overloaded', 'Too many downloads are under way; try again in a moment.', { retry_after: 5 });
+  return new LadingError('overloaded', 'Too many downloads are running. Try again in a moment.', { retry_after: 5 });
 }

@@ -1,4 +1,4 @@
-/** Which bytes of a file a request selects (RFC 9110 §14), once its preconditions let it through. */
+/** Determines which bytes of a file a request selects (RFC 9110 §14), after its preconditions. */
 import type { FastifyRequest } from 'fastify';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { LadingError } from '../../errors.ts';
@@ -6,14 +6,17 @@ import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { ifRangeHolds, type Validators } from '../../protocol/http/conditionals.ts';
 import { parseRange } from '../../protocol/http/ranges.ts';
 
-/** What is sent of a representation. */
+/** The part of a representation that is sent. */
 export type Selection =
   | { kind: 'whole' }
-  /** From the first byte on, waiting for what has not arrived. */
+  /** The whole file from its first byte, waiting for bytes that have not arrived. */
   | { kind: 'follow' }
   | { kind: 'parts'; extents: [Extent, ...Extent[]] };
 
-/** What the `Range` of the request selects, once the preconditions let it through. Throws 416, and 404 for what is not there yet. */
+/**
+ * Evaluates `Range` and `If-Range`.
+ * @throws LadingError `range_not_satisfiable`; `not_complete` for bytes that have not arrived
+ */
 export function select({ headers, method }: FastifyRequest, representation: Representation): Selection {
   const { size, readable, etag, lastModified } = representation;
   const validators: Validators = { etag, lastModified, exists: true };
@@ -28,16 +31,20 @@ export function select({ headers, method }: FastifyRequest, representation: Repr
     case 'size_needed':
       throw notComplete();
     case 'unsatisfiable':
-      throw new LadingError('range_not_satisfiable', `The file has ${size} bytes; the range lies behind its end.`, {
-        ...(size === null ? {} : { total_bytes: size }),
-      });
+      throw new LadingError(
+        'range_not_satisfiable',
+        `The file has ${size} bytes, and the range begins after its end.`,
+        {
+          ...(size === null ? {} : { total_bytes: size }),
+        },
+      );
     case 'parts':
       if (!selection.extents.every((extent) => representation.covers(extent))) throw notComplete();
       return selection;
   }
 }
 
-/** True when the request selects ranges of which every byte is there. */
+/** True if the request selects ranges whose bytes have all arrived. */
 export function isReceived(request: FastifyRequest, representation: Representation): boolean {
   try {
     return select(request, representation).kind === 'parts';
@@ -46,26 +53,27 @@ export function isReceived(request: FastifyRequest, representation: Representati
   }
 }
 
+/** The error for bytes that have not arrived. */
 export function notComplete(): LadingError {
   return new LadingError(
     'not_complete',
-    'The file is still arriving. Ask for a Range that was received (see its status), or follow=true to get it as it comes.',
+    'The file is not complete. Request a Range that was received (see its status), or send follow=true to receive the file as it arrives.',
   );
 }
 
-/** The extent that is the whole content of the answer; null when there is no such single one. */
+/** The extent that the whole content of the answer consists of; null if it is not exactly one. */
 export function contentExtent({ size }: Representation, selection: Selection): Extent | null {
   if (selection.kind === 'whole') return { start: 0, end: (size ?? 0) - 1 };
   return selection.kind === 'parts' && selection.extents.length === 1 ? selection.extents[0] : null;
 }
 
-/** Bytes of the file that a selection has; what frames several parts does not count. */
+/** Number of bytes of the file in a selection, without the framing of several parts. */
 export function bytesOf({ size }: Representation, selection: Selection): number {
   if (selection.kind !== 'parts') return size ?? 0;
   return selection.extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
 }
 
-/** What a selection asks for. */
+/** The extents of a selection. */
 export function extentsOf({ size }: Representation, selection: Selection): readonly Extent[] {
   if (selection.kind === 'parts') return selection.extents;
   return size === null || size === 0 ? [] : [{ start: 0, end: size - 1 }];

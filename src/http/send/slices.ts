@@ -1,10 +1,10 @@
-/** Large answers in small pieces, so that a client that does not read holds one piece of each and not the whole. */
+/** Sends large answers in slices, so that for a client that does not read only one slice is queued in the stream. */
 import { Readable } from 'node:stream';
 
-/** One piece: what a stream takes at a time. */
+/** Size of a slice. */
 export const SLICE_BYTES = 16 * 1024;
 
-/** A stream over `bytes`, which are not copied. */
+/** A stream of `bytes`, which are not copied. */
 export function sliced(bytes: Buffer): Readable {
   let at = 0;
   return new Readable({

@@ -1,45 +1,46 @@
-/** Where the bytes of a response come from: extents of a file and text between them, or a file that is still arriving. */
+/** Sources of the bytes of a response: extents of a file with text between them, or a file that is still arriving. */
 import type { Reader } from '../../contracts/blobs.ts';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 
-/** A body that is read block by block. */
+/** A body that is read in blocks. */
 export interface Source {
-  /** Bytes still to come; null while unknown. */
+  /** Number of the remaining bytes; null while it is unknown. */
   readonly remaining: number | null;
-  /** Null when `fill` has something to give at once, or the end; else resolves when it has. */
+  /** Null if `fill` can return bytes or the end at once; otherwise resolves when it can. */
   ready(): Promise<void> | null;
-  /** Puts bytes into the buffer from its start; how many. 0 only at the end. Throws `Incomplete` or `Truncated` when bytes are missing. */
+  /** Fills the buffer from its start and returns the number of bytes; 0 only at the end. Throws `Incomplete`, `Truncated` or `Withdrawn`. */
   fill(into: Uint8Array): Promise<number>;
-  /** Ends what `ready` waits for: the client is gone. */
+  /** Ends the waiting of `ready`, because the client has left. */
   cancel(): void;
 }
 
-/** The file that is followed will not become whole, or not soon; what was sent of it must not look whole. */
+/** A followed file did not become complete. The response must not look complete. */
 export class Incomplete extends Error {
   override readonly name = 'Incomplete';
 }
 
-/** Stored bytes are gone: the disk lost them, or somebody else changed the file. */
+/** Stored bytes are missing: the disk lost them, or another program changed the file. */
 export class Truncated extends Error {
   override readonly name = 'Truncated';
 }
 
-/** Who asked may no longer read the file. */
+/** The principal may no longer read the file. */
 export class Withdrawn extends Error {
   override readonly name = 'Withdrawn';
 }
 
-/** Bytes as they are, or an extent of the file. */
+/** Literal bytes, or an extent of the file. */
 export type Piece = Uint8Array | Extent;
 
+/** Pieces in their order. */
 export class PiecesSource implements Source {
   readonly #reader: Reader;
   readonly #pieces: readonly Piece[];
   readonly #isAuthorized: () => boolean;
   #index = 0;
-  /** Bytes of the current piece that were given. */
-  #given = 0;
+  /** Bytes of the current piece that were read. */
+  #read = 0;
   #remaining: number;
 
   /** @param isAuthorized false once the principal may no longer read the file */
@@ -59,17 +60,17 @@ export class PiecesSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#isAuthorized()) throw new Withdrawn('Who asked may no longer read the file.');
+    if (!this.#isAuthorized()) throw new Withdrawn('The principal may no longer read the file.');
     let filled = 0;
     for (let piece = this.#pieces[this.#index]; piece && filled < into.length; piece = this.#pieces[this.#index]) {
-      const length = Math.min(bytesOf(piece) - this.#given, into.length - filled);
-      if (piece instanceof Uint8Array) into.set(piece.subarray(this.#given, this.#given + length), filled);
-      else await readExactly(this.#reader, into.subarray(filled, filled + length), piece.start + this.#given);
+      const length = Math.min(bytesOf(piece) - this.#read, into.length - filled);
+      if (piece instanceof Uint8Array) into.set(piece.subarray(this.#read, this.#read + length), filled);
+      else await readExactly(this.#reader, into.subarray(filled, filled + length), piece.start + this.#read);
       filled += length;
-      this.#given += length;
-      if (this.#given === bytesOf(piece)) {
+      this.#read += length;
+      if (this.#read === bytesOf(piece)) {
         this.#index += 1;
-        this.#given = 0;
+        this.#read = 0;
       }
     }
     this.#remaining -= filled;
@@ -88,20 +89,21 @@ async function readExactly(reader: Reader, into: Uint8Array, position: number): 
   if (read < into.length) throw new Truncated('The stored file is shorter than it was.');
 }
 
+/** What following a file needs. */
 export interface FollowOptions {
-  /** Size of the whole file; null while it is not declared. */
+  /** Size of the file; null while it is undeclared. */
   size: number | null;
-  /** Starts watching the name; returns the function that ends it. */
+  /** Watches the file for changes; returns the function that ends this. */
   watch(listener: () => void): () => void;
-  /** So long without a change, in milliseconds, and it is over. */
+  /** How long to wait for a change, in milliseconds. */
   silenceMs: number;
-  /** Asked after silence when the size is not known: true when the bytes up to this position are everything that ever came. */
+  /** Called after the wait if the size is undeclared. True if the file ends at `size` and has no gaps. */
   isWhole(size: number): Promise<boolean>;
   /** False once the principal may no longer read the file. */
   isAuthorized(): boolean;
 }
 
-/** A file from its first byte to its last, waiting for what has not arrived. */
+/** A file from its first byte to its last. Waits for bytes that have not arrived. */
 export class FollowSource implements Source {
   readonly #representation: Representation;
   readonly #options: FollowOptions;
@@ -136,13 +138,13 @@ export class FollowSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#options.isAuthorized()) throw new Withdrawn('Who asked may no longer read the file.');
+    if (!this.#options.isAuthorized()) throw new Withdrawn('The principal may no longer read the file.');
     const state = this.#representation.state();
     const length = Math.min(this.#available(), into.length);
     if (length === 0) {
       if (await this.#endsHere(state)) return 0;
       throw new Incomplete(
-        state === 'open' ? 'Nothing more of the file came.' : 'The upload ended before the file was whole.',
+        state === 'open' ? 'No more bytes of the file arrived.' : 'The upload ended before the file was complete.',
       );
     }
     await readExactly(this.#representation.reader, into.subarray(0, length), this.#position);
@@ -150,7 +152,7 @@ export class FollowSource implements Source {
     return length;
   }
 
-  /** Waits no longer: what is there is sent, and then it is over. */
+  /** Stops waiting. The bytes that have arrived are still sent. */
   stop(): void {
     this.#silent = true;
     this.#wake?.();
@@ -175,7 +177,7 @@ export class FollowSource implements Source {
     while (this.#mustWait()) {
       const left = this.#lastChange + this.#options.silenceMs - performance.now();
       if (left <= 0) {
-        // A large chunk on a slow line is something that comes, too.
+        // A large chunk may be arriving on a slow line.
         this.#silent = !this.#representation.isReceiving();
         this.#lastChange = performance.now();
         continue;
@@ -191,7 +193,7 @@ export class FollowSource implements Source {
     }
   }
 
-  /** Nothing is there to be read at the position: is it the end of the file? */
+  /** True if the file ends at the current position. */
   async #endsHere(state: 'open' | 'sealed' | 'discarded'): Promise<boolean> {
     const { size } = this.#options;
     if (this.#cancelled || state === 'discarded') return false;

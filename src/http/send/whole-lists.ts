@@ -1,16 +1,17 @@
 /**
- * Lists that go out whole, however long they are: a page at a time as the client reads, so that one answer holds a page and the
- * thread is free between two.
+ * Sends lists of any length in one answer. It reads a page whenever the client has read the previous one, so that an answer holds one page
+ * in memory and does not block the event loop.
  */
 import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { LadingError } from '../../errors.ts';
 
-/** Entries that are made at a time. */
+/** Number of entries in a page. */
 export const WHOLE_LIST_STEP = 50;
 
+/** How a list becomes text. */
 export interface WholeList<T> {
-  /** Text before and after all entries, and between two. */
+  /** Text before all entries, between two entries, and after all entries. */
   before: string;
   between: string;
   after: string;
@@ -19,6 +20,7 @@ export interface WholeList<T> {
   isAuthorized(): boolean;
 }
 
+/** The texts of a JSON array. */
 export const JSON_ARRAY = {
   before: '[',
   between: ',',
@@ -27,8 +29,8 @@ export const JSON_ARRAY = {
 };
 
 /**
- * The answer as a stream. What fails before the first page is ready fails like every request; afterwards it breaks the answer off.
- * @param pages of any length, empty ones too
+ * Returns the answer as a stream. Rejects if the first page fails; a later failure cuts the answer off.
+ * @param pages pages of any length; empty ones are allowed
  */
 export async function wholeList<T>(pages: AsyncGenerator<readonly T[], void>, list: WholeList<T>): Promise<Readable> {
   const first = await pages.next();
@@ -49,7 +51,7 @@ async function* texts<T>(
       }
       await turn();
       if (!isAuthorized())
-        throw new LadingError('unauthorized', 'The token was revoked while the list was on its way.');
+        throw new LadingError('unauthorized', 'The token was revoked while the list was being sent.');
     }
     yield Buffer.from(lead === before ? before + after : after);
   } finally {
@@ -57,7 +59,7 @@ async function* texts<T>(
   }
 }
 
-/** Page after page of what is found by cursors. */
+/** Yields the pages of a list that is read by cursors. */
 export async function* pagesOf<T, C>(
   page: (cursor: C | null) => Promise<{ items: readonly T[]; next: C | null }>,
   cursor: C | null,

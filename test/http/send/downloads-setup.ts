@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Reader } from '../../../src/contracts/blobs.ts';
 import { LadingError } from '../../../src/errors.ts';
-import { Downloads, type PumpOptions } from '../../../src/http/send/downloads.ts';
+import { type DownloadOptions, Downloads } from '../../../src/http/send/downloads.ts';
 import type { Outcome } from '../../../src/http/send/response-writer.ts';
 import { type Piece, PiecesSource } from '../../../src/http/send/sources.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -18,7 +18,7 @@ import { content } from '../../support/product/device.ts';
 
 export const MIB = 1024 ** 2;
 
-export const DEFAULTS: PumpOptions = { bytes: 8 * MIB, idleMs: 60_000 };
+export const DEFAULTS: DownloadOptions = { bytes: 8 * MIB, idleMs: 60_000 };
 
 export interface Bench {
   pump: Downloads;
@@ -32,7 +32,7 @@ export interface Bench {
 /** A server that answers every request with these pieces of a real file. */
 export async function startBench(
   t: TestContext,
-  options: Partial<PumpOptions> & { bytesOfFile?: number; http2?: boolean; pieces?: Piece[] } = {},
+  options: Partial<DownloadOptions> & { bytesOfFile?: number; http2?: boolean; pieces?: Piece[] } = {},
 ): Promise<Bench> {
   const { bytesOfFile = 3 * MIB + 17, http2 = false, pieces = [{ start: 0, end: bytesOfFile - 1 }], ...rest } = options;
   const folder = await mkdtemp(join(tmpdir(), 'lading-pump-'));

@@ -11,8 +11,8 @@ import { content } from '../../support/product/device.ts';
 import { assertIdle, download, MIB, stalled, startBench } from './downloads-setup.ts';
 
 test('a whole file, whatever the largest block', async (t) => {
-  for (const mostBlock of [4096, 64 * 1024, MIB]) {
-    const bench = await startBench(t, { mostBlock });
+  for (const maxBlock of [4096, 64 * 1024, MIB]) {
+    const bench = await startBench(t, { maxBlock });
     assert.deepEqual(await download(bench.port), Buffer.from(bench.bytes));
     await eventually(() => bench.pump.active === 0, 'all quiet');
     assert.deepEqual(bench.outcomes, [{ kind: 'sent' }]);

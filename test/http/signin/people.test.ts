@@ -93,7 +93,7 @@ test('every refusal of a registration', async (t) => {
     await refuse({ name }, 'validation_failed', /name must be 1 to 100/);
     if (name !== '') await refuse({ surname: name }, 'validation_failed', /surname must be 1 to 100/);
   }
-  await refuse({ password2: `${PASSWORD}.` }, 'validation_failed', /not the same/);
+  await refuse({ password2: `${PASSWORD}.` }, 'validation_failed', /do not match/);
   const twice = (password: string) => ({ password, password2: password });
   await refuse(twice('hT9$kq2'), 'validation_failed', /at least 8/);
   await refuse(twice(`${PASSWORD} `.repeat(5)), 'validation_failed', /at most 128/);
