@@ -128,7 +128,7 @@ export class Calls {
     const call = this.#mustBePending(caller, phone);
     if (call.speech === 'queued' || call.speech === 'calling') return call;
     if (call.spokenAt.length >= MAX_CALLS)
-      throw tooManyCalls('This code was spoken the maximum number of times. Request a new one', HOUR_MS);
+      throw tooManyCalls('This code was spoken the maximum number of times. Request a new code', HOUR_MS);
     this.#admit(caller, phone);
     const spokenAt = [...call.spokenAt, this.#deps.clock.steady()];
     const again = await this.#change(call, { spokenAt, speech: 'queued' });
@@ -256,5 +256,5 @@ function purposeOf(id: string): string {
 }
 
 function noCode(): LadingError {
-  return new LadingError('not_found', 'There is no valid code for this number. Request a new one.');
+  return new LadingError('not_found', 'There is no valid code for this number. Request a new code.');
 }

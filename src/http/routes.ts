@@ -19,7 +19,7 @@ import { tenantRoutes } from './api/admin/tenants.ts';
 import { userRoutes } from './api/admin/users.ts';
 import { apiTokenRoutes } from './api/api-tokens.ts';
 import { audioRoutes } from './api/audio.ts';
-import { callRoutes, providerRoute } from './api/calls.ts';
+import { callRoutes, voiceProviderRoute } from './api/calls.ts';
 import { deliveryRoutes } from './api/deliveries.ts';
 import { eventRoutes } from './api/events.ts';
 import { grantRoutes } from './api/grants.ts';
@@ -78,7 +78,7 @@ export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
     tokenRoutes(working, deps);
     oauthRoutes(working, deps);
     metricsRoutes(working, deps);
-    providerRoute(working, deps);
+    voiceProviderRoute(working, deps);
     signInRoutes(working, deps);
     federationRoutes(working, deps);
     accountLoginRoutes(working, deps);

@@ -1,11 +1,11 @@
-/** /api/tokens: long-lived tokens for programs. Every principal manages its own; with `tokens:admin` those of the tenant. */
+/** /api/tokens: long-lived tokens for programs. Principals manage their own tokens; with `tokens:admin`, those of the tenant. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { apiTokenValues, NOTHING } from '../../identity/audit-changes.ts';
 import type { Access } from '../../identity/authenticate.ts';
-import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
+import { type NewApiToken as CreatedToken, dayOf, isLive, usesByDay } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkGrant, checkRevocation, requireFullRoleOrScope, requireScope } from '../../identity/rights/policy.ts';
 import type { SecondFactor } from '../../identity/second-factor.ts';
@@ -63,11 +63,11 @@ const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 const NO_STORE = { 'cache-control': 'no-store' };
 
-/** Routes with a sign-in of their own: if a setting allows it, programs on this machine create, list and revoke tokens without one. */
+/** Registers the routes of API tokens. If a setting allows it, programs on this machine create, list and revoke tokens without a sign-in. */
 export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   const fallback = localPrograms(deps);
-  const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
+  const register = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
     app.register(async (scope) => {
       scope.register(bearerAuth, auth);
       unparsedBodies(scope);
@@ -75,12 +75,12 @@ export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits:
     });
   };
   const signedIn = { access, limits, secondFactor };
-  within({ ...signedIn, ...(fallback ? { fallback } : {}) }, (scope) => {
+  register({ ...signedIn, ...(fallback ? { fallback } : {}) }, (scope) => {
     listRoute(scope, deps);
     scope.register(async (json) => createRoute(json, deps));
     revokeRoute(scope, deps);
   });
-  within(signedIn, (scope) => {
+  register(signedIn, (scope) => {
     protectedRoute(scope, deps);
     rotateRoute(scope, deps);
   });
@@ -90,7 +90,7 @@ function protectedRoute(app: FastifyInstance, { identity }: ApiTokenDeps): void 
   app.get('/api/protected', {
     schema: {
       tags,
-      summary: 'Checks whether a token is valid, and returns its principal and scopes.',
+      summary: 'Verifies a token and returns its principal and scopes.',
       response: { 200: Protected },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
@@ -150,7 +150,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
       const { principal } = request;
-      // The token may never expire, so a sign-in with reduced scopes must not create one with more.
+      // The token may never expire, so a token with reduced scopes must not create one with more scopes.
       requireFullRoleOrScope(principal, 'tokens:admin');
       const { owner, label } = namedOwner(identity, principal, id);
       request.audited = { tenant: owner.tenant };
@@ -158,7 +158,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
       const scopes = parseScopes(words);
       checkGrant(principal, scopes);
       checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
-      const made = await identity.apiTokens.create({
+      const created = await identity.apiTokens.create({
         owner,
         name: name ?? null,
         label,
@@ -166,14 +166,14 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
         words,
         lifeMs: seconds ? seconds * 1000 : null,
       });
-      // If the owner was deleted meanwhile, the deletion may not have seen this token.
-      if (currentOwnerOf(identity, made.document) === null) {
-        await identity.apiTokens.revoke(made.document.id);
+      // If the owner was deleted during the request, the deletion may have missed this token.
+      if (currentOwnerOf(identity, created.document) === null) {
+        await identity.apiTokens.revoke(created.document.id);
         throw noOwner();
       }
-      auditChange(request, NOTHING, apiTokenValues(made.document, clock));
+      auditChange(request, NOTHING, apiTokenValues(created.document, clock));
       reply.code(201).headers(NO_STORE);
-      return withToken(made, clock);
+      return withToken(created, clock);
     },
   });
 }
@@ -182,7 +182,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
   app.post<{ Params: { token_id: string } }>('/api/tokens/:token_id/rotate', {
     schema: {
       tags,
-      summary: 'Gives an API token a new secret. The old one becomes invalid at once; scopes and expiry stay.',
+      summary: 'Replaces the secret of an API token. The old secret becomes invalid at once; scopes and expiry stay.',
       params: Type.Object({ token_id: Type.String() }),
       response: { 200: ApiTokenCreated },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...REFUSALS] },
@@ -191,14 +191,14 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const document = tokenFor(identity, request.principal, request.params.token_id);
       request.audited = { tenant: document.tenant };
-      // The new secret carries the scopes and the expiry of the token.
+      // The new secret has the scopes and the expiry of the token.
       requireFullRoleOrScope(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
-      const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
-      if (!made) throw noToken();
+      const rotated = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
+      if (!rotated) throw noToken();
       auditChange(request, { secret: 'old' }, { secret: 'new' });
       reply.headers(NO_STORE);
-      return withToken(made, clock);
+      return withToken(rotated, clock);
     },
   });
 }
@@ -219,7 +219,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
-      // A program that received no answer repeats the request.
+      // A program repeats the request if it received no answer.
       if (token.revokedAt !== undefined) return { message: `API token ${id} was already revoked.` };
       auditChange(request, apiTokenValues(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
@@ -256,7 +256,7 @@ function shown(document: ApiTokenDocument, clock: Clock): ApiToken {
   };
 }
 
-function withToken({ document, token }: Made, clock: Clock): ApiTokenCreated {
+function withToken({ document, token }: CreatedToken, clock: Clock): ApiTokenCreated {
   const { token_id, created_at, scopes, user_id, owner_id, name, expires_at } = shown(document, clock);
   return { token_id, token, created_at, scopes, user_id, owner_id, name, expires_at };
 }

@@ -1,4 +1,4 @@
-/** Audio files: /v1/audio and /api/upload. They store ordinary files, whose content is checked first. */
+/** Audio files: /v1/audio and /api/upload. These routes store ordinary files and check the content first. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
@@ -36,6 +36,7 @@ export interface AudioDeps extends DownloadDeps {
 
 const tags = ['Audio'];
 
+/** Registers the audio routes. */
 export function audioRoutes(app: FastifyInstance, deps: AudioDeps): void {
   listRoute(app, deps);
   downloadRoute(app, deps);
@@ -47,7 +48,7 @@ function listRoute(app: FastifyInstance, deps: AudioDeps): void {
   const { audio } = deps;
   const schema = {
     tags,
-    summary: 'Lists your audio files, uploaded by any route, oldest first: all of them, or with limit one page.',
+    summary: 'Lists your audio files, uploaded by any route, oldest first. With limit, returns one page.',
     querystring: AudioListQuery,
     response: { 200: AudioFiles },
     documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
@@ -89,7 +90,7 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
   app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
     schema: {
       tags,
-      summary: 'Stores a whole audio file, sent as the part "file" of a form. The content determines the type.',
+      summary: 'Stores a whole audio file from the part "file" of a form. The content determines the media type.',
       querystring: AudioUploadQuery,
       body: formOf({ file: Binary, file_description: Type.Optional(Type.String()) }),
       response: { 200: AudioFile },
@@ -101,7 +102,7 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
     validatorCompiler: bodyUnseen,
     config: { needs: 'files:write' },
     handler: async (request, reply): Promise<AudioFile> => {
-      const { file_description: said, overwrite = false } = request.query;
+      const { file_description: described, overwrite = false } = request.query;
       const owner = ownerOf(request.principal);
       let sound: Sound | null = null;
       const inspect: OneShot['inspect'] = async (arrived, { fields }) => {
@@ -122,8 +123,8 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
       };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
-      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
-      const description = said ?? fields.get('file_description') ?? null;
+      if (!sound || id === null) throw new Error('a file was stored without inspection');
+      const description = described ?? fields.get('file_description') ?? null;
       const entry = await audio.describe(owner, { id, description, originalName: fileName ?? name, sound });
       if (!entry) throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       return audioFile(entry, request.principal.id);
@@ -139,7 +140,7 @@ function downloadRoute(app: FastifyInstance, deps: AudioDeps): void {
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'Downloads an audio file with its real media type, whole or by ranges.',
+      summary: 'Downloads an audio file, or ranges of it, with its real media type.',
       params: Type.Object({ pk: Type.String({ description: 'The id of the audio file.' }) }),
       querystring: Type.Object({}),
     },
@@ -159,7 +160,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
   app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
     schema: {
       tags,
-      summary: 'Stores a whole .wav file, sent as the part "audio_file" of a form. Name and content are checked.',
+      summary: 'Stores a whole .wav file from the part "audio_file" of a form, after checking its name and content.',
       querystring: WavUploadQuery,
       body: formOf({ audio_file: Binary }),
       response: { 201: WavStored },
@@ -183,17 +184,17 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
         isAuthorized: authorizationOf(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
-          throw new LadingError('unsupported_media_type', 'Only .wav files are accepted here.');
+          throw new LadingError('unsupported_media_type', 'Only files named *.wav are accepted here.');
         },
         inspect: async (arrived) => {
           sound = await soundOf(audio, owner, arrived);
-          if (sound.mediaType !== 'audio/wav') throw notThat('WAV');
+          if (sound.mediaType !== 'audio/wav') throw invalidContent('WAV');
           return sound.mediaType;
         },
       };
       const { status, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
-      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
+      if (!sound || id === null) throw new Error('a file was stored without inspection');
       await audio.describe(owner, { id, description: null, originalName: fileName ?? name, sound });
       reply.code(201);
       return {
@@ -214,17 +215,17 @@ function stampOf(time: number): string {
 
 async function soundOf(audio: AudioLibrary, owner: string, arrived: ReceivedFile): Promise<Sound> {
   const sound = await audio.soundOf(owner, arrived);
-  if (!sound) throw new LadingError('unsupported_media_type', NO_AUDIO);
+  if (!sound) throw new LadingError('unsupported_media_type', NOT_AUDIO);
   return sound;
 }
 
-/** The error for a file that is not audio; the server cannot tell the exact reason. */
-const NO_AUDIO =
-  'The content is not that of audio, or it is broken. Known are WAV (also RF64 and BW64), MP3, AAC, M4A, 3GP, QuickTime, Ogg, Opus, FLAC, ' +
+/** The error for a file that is not audio. The server does not know the exact reason. */
+const NOT_AUDIO =
+  'The content is not audio, or it is damaged. Accepted are WAV (also RF64 and BW64), MP3, AAC, M4A, 3GP, QuickTime, Ogg, Opus, FLAC, ' +
   'AIFF, AU, CAF, AMR, AC-3, WebM, Matroska, WMA and WavPack; files with a picture track are films. Convert it to one of them.';
 
-function notThat(what: string): LadingError {
-  return new LadingError('unsupported_media_type', `The content is not that of ${what}, or it is broken.`);
+function invalidContent(what: string): LadingError {
+  return new LadingError('unsupported_media_type', `The content is not ${what}, or it is damaged.`);
 }
 
 function checkDescription(description: string | undefined): void {
@@ -248,10 +249,10 @@ function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
   };
 }
 
-/** Writes `error` and `message`. Errors of the upload itself are 400; those of its header fields keep their status. */
+/** Writes `error` and `message`. Errors of the upload have the status 400; errors of header fields keep their status. */
 function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
-  const own =
+  const keepsStatus =
     [401, 403, 408, 412, 429, 431].includes(reply.status) || reply.status >= 500 || error.members.header !== undefined;
   const words: Static<typeof BareError> = { error: error.message, ...recorderWords(error, credentials) };
   const body = Buffer.from(JSON.stringify(words));
@@ -260,5 +261,5 @@ function bareError(error: LadingError, requestId: string | null, credentials: bo
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(body.length),
   };
-  return { status: own ? reply.status : 400, headers, body };
+  return { status: keepsStatus ? reply.status : 400, headers, body };
 }

@@ -1,4 +1,4 @@
-/** /calls: codes that are spoken into a telephone, and typed back. */
+/** /calls: the server calls a telephone and speaks a code, which the person types in. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { type Calls, CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
@@ -48,6 +48,7 @@ const NEEDS = 'calls';
 const CALLER = [...SIGNED_IN, 'insufficient_scope', 'forbidden', 'invalid_request'] as const;
 const FORM = [...CALLER, ...SMALL_BODY] as const;
 
+/** Registers the routes of calls. */
 export function callRoutes(app: FastifyInstance, deps: CallDeps): void {
   statusRoute(app, deps);
   app.register(async (forms) => {
@@ -64,12 +65,13 @@ function callerOf({ principal: { tenant, id } }: FastifyRequest): string {
 
 /** @throws LadingError `invalid_request` */
 function numberIn({ phone, phone_number: other }: CallReplay): string {
-  const given = phone ?? other;
-  if (given === undefined) throw new LadingError('invalid_request', 'Send the number as phone, with its country code.');
-  return phoneOf(given);
+  const number = phone ?? other;
+  if (number === undefined)
+    throw new LadingError('invalid_request', 'Send the number as phone, with its country code.');
+  return phoneOf(number);
 }
 
-/** The digits as they were spoken: a number has lost its leading zeros. */
+/** The digits of a code. A code that was sent as a number lacks its leading zeros. */
 function digitsOf(code: string | number): string {
   return String(code).replaceAll(/[\s-]/g, '').padStart(CODE_DIGITS, '0');
 }
@@ -93,7 +95,7 @@ function requestRoute(app: FastifyInstance, deps: CallDeps): void {
     handler: async (request, reply): Promise<CallRequested> => {
       const { message = null } = request.body;
       if (message !== null && /\p{Cc}/u.test(message)) {
-        throw new LadingError('invalid_request', 'The message contains a control character.');
+        throw new LadingError('invalid_request', 'The message contains a control character. Remove it.');
       }
       const phone = numberIn(request.body);
       const call = await deps.calls.request(callerOf(request), phone, message);
@@ -109,10 +111,10 @@ function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
   app.post<{ Body: CallCode }>(url, {
     schema: {
       tags,
-      summary: 'Verifies a spoken code. It works once and allows three attempts.',
+      summary: 'Verifies a spoken code. A code works once and allows three attempts.',
       description:
-        'A call to the number that is registered for the caller counts as a second factor afterwards, for the session or API ' +
-        'token that verified it.',
+        'A verified call to the registered number of the principal counts as a second factor for the session or API token that ' +
+        'verified it.',
       consumes: ANY_FORM,
       body: CallCode,
       response: { 200: CallVerified },
@@ -129,7 +131,7 @@ function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
       const proof = secondFactor.proofFor(request.principal, access.credentialOf(token), phone);
       const { right, triesLeft } = await calls.verify(callerOf(request), phone, digitsOf(code), proof);
       if (!right) {
-        const next = triesLeft === 0 ? 'Request a new one.' : `Tries left: ${triesLeft}.`;
+        const next = triesLeft === 0 ? 'Request a new code.' : `Attempts left: ${triesLeft}.`;
         throw new LadingError('invalid_request', `The code is wrong. ${next}`, { tries_left: triesLeft });
       }
       if (proof) secondFactor.accept(proof, phone);
@@ -164,7 +166,7 @@ function replayRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
       const call = await deps.calls.replay(callerOf(request), phone);
       request.audited = { target: phone, detail: 'replay' };
       reply.header('cache-control', 'no-store');
-      return { message: `Calling ${phone} once more.`, session_id: call.id, expires_in: secondsLeft(deps, call) };
+      return { message: `Calling ${phone} again.`, session_id: call.id, expires_in: secondsLeft(deps, call) };
     },
   });
 }
@@ -173,7 +175,7 @@ function statusRoute(app: FastifyInstance, deps: CallDeps): void {
   app.get<{ Params: { phone: string } }>('/calls/otp/status/:phone', {
     schema: {
       tags,
-      summary: 'Returns the state of the newest code that you requested for a number.',
+      summary: 'Returns the state of the latest code that you requested for a number.',
       params: Type.Object({ phone: Type.String({ maxLength: 64 }) }),
       response: { 200: CallStatus },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...CALLER, 'not_found'] },
@@ -200,7 +202,8 @@ function statusRoute(app: FastifyInstance, deps: CallDeps): void {
   });
 }
 
-const ENDS: Readonly<Record<string, 'spoken' | 'failed'>> = {
+/** Outcomes by the status of the voice provider. */
+const OUTCOMES: Readonly<Record<string, 'spoken' | 'failed'>> = {
   completed: 'spoken',
   busy: 'failed',
   failed: 'failed',
@@ -208,15 +211,15 @@ const ENDS: Readonly<Record<string, 'spoken' | 'failed'>> = {
   canceled: 'failed',
 };
 
-/** Callback of the voice provider, which signs its requests. */
-export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps): void {
+/** Registers the callback of the voice provider, which signs its requests. */
+export function voiceProviderRoute(app: FastifyInstance, { calls, config }: CallDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
     scope.post<{ Params: { session_id: string }; Body: Record<string, string> }>('/calls/provider/:session_id', {
       schema: {
         tags,
         summary:
-          'For the voice provider: reports how a call ended, signed with the token of the account (X-Twilio-Signature).',
+          'Receives the outcome of a call from the voice provider, signed with the token of the account (X-Twilio-Signature).',
         security: [],
         params: Type.Object({ session_id: Type.String({ maxLength: 64 }) }),
         querystring: ForeignQuery,
@@ -238,8 +241,8 @@ export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps)
         ) {
           throw new LadingError('unauthorized', 'The signature of the voice provider is missing or wrong.');
         }
-        const end = ENDS[request.body.CallStatus ?? ''];
-        if (end) await calls.reportSpeech(request.params.session_id, end);
+        const outcome = OUTCOMES[request.body.CallStatus ?? ''];
+        if (outcome) await calls.reportSpeech(request.params.session_id, outcome);
         return { message: 'Noted.' };
       },
     });

@@ -1,4 +1,4 @@
-/** /api/deliveries: targets and deliveries. For administrators. */
+/** /api/deliveries: administrators manage targets and deliveries. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -46,6 +46,7 @@ const FTP_PORT = 21;
 /** FTPS with TLS from the first byte. */
 const IMPLICIT_PORT = 990;
 
+/** Registers the routes of targets and deliveries. */
 export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
   listTargetsRoute(app, deps);
   deleteTargetRoute(app, deps);
@@ -58,7 +59,7 @@ function listTargetsRoute(app: FastifyInstance, { targets }: Pick<DeliveryDeps, 
   app.get<{ Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
-      summary: 'Lists the targets of complete files and events. Passwords and keys are masked.',
+      summary: 'Lists the targets for complete files and events. Passwords and keys are masked.',
       querystring: TenantQuery,
       response: { 200: TargetList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMIN, 'forbidden'] },
@@ -124,7 +125,7 @@ function retryRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   app.post<{ Params: { id: string } }>('/api/deliveries/:id/retry', {
     schema: {
       tags,
-      summary: 'Retries a delivery at once, with all attempts available again.',
+      summary: 'Retries a delivery at once and gives it all its attempts again.',
       params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
       response: { 200: Delivery },
       documented: { errors: [...ADMIN, 'not_found', 'invalid_request'] },
@@ -149,7 +150,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
     schema: {
       tags,
       summary:
-        'Disables a target, or enables it again. Waiting deliveries are cancelled, and none are queued meanwhile.',
+        'Disables or enables a target. Disabling cancels its waiting deliveries; no delivery is queued until it is enabled again.',
       params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
       body: TargetChange,
       response: { 200: Target },
@@ -168,9 +169,9 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
       }
       request.audited = { tenant: target.tenant };
       const reason = 'An administrator disabled it.';
-      const same = body.disabled === (target.disabled !== undefined);
+      const isSame = body.disabled === (target.disabled !== undefined);
       const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
-      const after = same ? target : await change();
+      const after = isSame ? target : await change();
       if (!after) throw new LadingError('not_found', 'The target was deleted during the request.');
       auditChange(request, targetValues(target), targetValues(after));
       reply.header('cache-control', 'no-store');
@@ -185,7 +186,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   app.post<{ Body: NewTarget; Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
-      summary: 'Creates a target. Files that become complete from now on are sent to it.',
+      summary: 'Creates a target. Files that become complete from now on are delivered to it.',
       querystring: TenantQuery,
       body: NewTarget,
       response: { 201: TargetCreated },
@@ -203,11 +204,11 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
     handler: async (request, reply): Promise<TargetCreated> => {
       const wanted = targetOf(request.principal, request.query.tenant, request.body, deps);
       request.audited = { tenant: wanted.tenant };
-      const made = await deps.targets.add(wanted);
-      auditChange(request, NOTHING, targetValues(made));
+      const created = await deps.targets.add(wanted);
+      auditChange(request, NOTHING, targetValues(created));
       // The secret is shown only once.
       reply.code(201).header('cache-control', 'no-store');
-      return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);
+      return created.kind === 'webhook' ? { ...shownTarget(created), secret: wanted.secret } : shownTarget(created);
     },
   });
 }
@@ -219,63 +220,63 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
   const { kind } = body;
   if (kind === 'webhook') {
     const { url, events = ['file.completed'], secret = makeWebhookSecret(), content = 'event' } = body;
-    if (url === undefined) throw wrong('url is required for a webhook.');
-    if (events.length === 0) throw wrong('Name at least one event.');
+    if (url === undefined) throw invalid('url is required for a webhook.');
+    if (events.length === 0) throw invalid('events must name at least one event.');
     if (content === 'file' && events.some((type) => type !== 'file.completed')) {
-      throw wrong('A webhook with content=file receives no events. Create another webhook for events.');
+      throw invalid('A webhook with content=file receives no events. Create another webhook for events.');
     }
     if (!isWebhookSecret(secret))
-      throw wrong('The secret of a webhook must have at least 16 bytes. Omit it to generate one.');
+      throw invalid('The secret of a webhook must have at least 16 bytes. Omit it to generate one.');
     const { href, host } = checkWebhookUrl(url, deps.config.webhookPrivate === 'on');
     return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)], content };
   }
   const { username = 'anonymous', password = '', directory = '', ca = null, pattern = DEFAULT_PATTERN } = body;
-  const { host, port, implicit } = placeOf(body);
+  const { host, port, implicit } = ftpAddressOf(body);
   for (const [name, text] of Object.entries({ host, username, password, directory })) {
-    // They become parts of FTP commands, which are lines.
-    if (/\p{Cc}/u.test(text)) throw wrong(`${name} contains a control character.`);
+    // They become parts of FTP commands, which end at a line break.
+    if (/\p{Cc}/u.test(text)) throw invalid(`${name} contains a control character.`);
   }
   if (!/^[\w.:-]+$/.test(host))
-    throw wrong('The host of an FTP server must be a name or an address, without a scheme.');
+    throw invalid('The host of an FTP server must be a name or an address, without a scheme.');
   if (!mayBePrivate(tenant, deps.config.webhookPrivate === 'on')) checkPublicHost(host);
   if (!isPattern(pattern)) {
-    throw wrong(
+    throw invalid(
       'A pattern must contain {name} or {id}, no slash, and no placeholders except {date} {time} {client_id} {name} {id}.',
     );
   }
   if (password === '' && !isAnonymous(username)) {
-    throw wrong(`Send the password of ${username}. For anonymous FTP, omit username.`);
+    throw invalid(`Send the password of ${username}. For anonymous FTP, omit username.`);
   }
   if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----'))
-    throw wrong('ca must be a certificate in PEM format.');
+    throw invalid('ca must be a certificate in PEM format.');
   const name = body.name ?? host;
   const server = { host, port, username, directory, pattern, ca, ...(implicit ? { implicit: true as const } : {}) };
   return { kind, tenant, rule, name, secret: password, ...server };
 }
 
-/** Address of an FTP server. `ftps://host` is FTPS with TLS from the first byte, as programs write it. */
-function placeOf({ kind, host: given, port, security }: NewTarget) {
-  if (given === undefined) throw wrong('host is required for an FTP server.');
-  const secured = /^ftps:\/\/([^/]+)\/?$/i.exec(given)?.[1];
-  if (security !== undefined && kind !== 'ftps') throw wrong('security is valid only for the kind ftps.');
-  if (secured !== undefined && kind !== 'ftps') throw wrong('ftps:// is valid only for the kind ftps.');
+/** The address of an FTP server. `ftps://host` means FTPS with TLS from the first byte. */
+function ftpAddressOf({ kind, host: text, port, security }: NewTarget) {
+  if (text === undefined) throw invalid('host is required for an FTP server.');
+  const secured = /^ftps:\/\/([^/]+)\/?$/i.exec(text)?.[1];
+  if (security !== undefined && kind !== 'ftps') throw invalid('security is valid only for the kind ftps.');
+  if (secured !== undefined && kind !== 'ftps') throw invalid('ftps:// is valid only for the kind ftps.');
   const implicit = security === undefined ? secured !== undefined : security === 'implicit';
-  const [, name = given, own] = /^\[?([\w.-]+|[0-9a-f:.]+(?=\]))\]?(?::(\d{1,5}))?$/i.exec(secured ?? '') ?? [];
+  const [, name = text, own] = /^\[?([\w.-]+|[0-9a-f:.]+(?=\]))\]?(?::(\d{1,5}))?$/i.exec(secured ?? '') ?? [];
   if (own !== undefined && port !== undefined && Number(own) !== port)
-    throw wrong('host and port name different ports.');
+    throw invalid('host and port contain different ports.');
   const chosen = own === undefined ? port : Number(own);
-  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw wrong('port must be from 1 to 65535.');
+  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw invalid('port must be from 1 to 65535.');
   return { host: name, port: chosen ?? (implicit ? IMPLICIT_PORT : FTP_PORT), implicit };
 }
 
 function ruleOf({ rule: { owner = null, prefix = '', type = null } = {} }: NewTarget): DeliveryRule {
   const essence = type?.toLowerCase() ?? null;
   if (essence !== null && !/^[\w.+-]+\/([\w.+-]+|\*)$/.test(essence)) {
-    throw wrong('The media type must look like audio/wav, or audio/* for all audio types.');
+    throw invalid('The media type must look like audio/wav, or audio/* for all audio types.');
   }
   return { owner, prefix, type: essence?.replace(/\*$/, '') ?? null };
 }
 
-function wrong(detail: string): LadingError {
+function invalid(detail: string): LadingError {
   return new LadingError('invalid_request', detail);
 }

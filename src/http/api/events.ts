@@ -21,6 +21,7 @@ export interface EventDeps {
   streams: StreamLimits;
 }
 
+/** Registers the stream of events. */
 export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
   const { events, streams } = deps;
   const open = new Set<EventStream>();
@@ -32,9 +33,9 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
       tags: ['Events'],
       summary: 'Streams events of the files that you may see, as server-sent events.',
       description:
-        'Clients see events of their own files, ops and administrators those of their tenant; administrators also see ' +
-        'refusals. A client that reconnects with Last-Event-ID receives the events that it missed; an event named "lost" means that some ' +
-        'of them are no longer available. Chunks are reported at most four times per second and file.',
+        'Clients see events of their own files; ops and administrators, those of their tenant. Administrators also see refusals. ' +
+        'A client that reconnects with Last-Event-ID receives the events that it missed. An event named "lost" means that some of ' +
+        'these events are no longer available. Chunks of a file are reported at most four times per second.',
       querystring: EventQuery,
       response: {
         200: {

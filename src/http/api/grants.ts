@@ -1,4 +1,4 @@
-/** Grants: an owner lets others of the tenant read files; they use the ordinary routes with `owner=`. */
+/** /api/grants: an owner lets other principals of the tenant read files. They use the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -8,7 +8,7 @@ import type { Tokens } from '../../identity/access-tokens.ts';
 import { grantValues, NOTHING } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
-import { mayEndShare, ownerKey, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
+import { mayEndShare, ownerKey, parseOwnerKey } from '../../identity/rights/policy.ts';
 import { subjectsNamed } from '../../identity/subjects/names.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
@@ -22,6 +22,7 @@ import { jsonBodies } from '../body/json.ts';
 import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
+import { sharingOrigin } from './sharing-origin.ts';
 
 /** What these routes need from the server. */
 export interface GrantDeps {
@@ -36,9 +37,10 @@ export interface GrantDeps {
 type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
 
 const tags = ['Sharing'];
-/** Longest prefix in UTF-16 units; matching names are only a little longer. */
+/** Maximum length of a prefix, in UTF-16 units: about that of a name. */
 const MAX_PREFIX = 1024;
 
+/** Registers the routes of grants. */
 export function grantRoutes(app: FastifyInstance, deps: GrantDeps): void {
   app.register(async (json) => createRoute(json, deps));
   listRoute(app, deps);
@@ -51,7 +53,7 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
   app.post<{ Querystring: GrantQuery; Body: NewGrant }>('/api/grants', {
     schema: {
       tags,
-      summary: 'Lets another client or person of the tenant read a file, or all files whose names start with a prefix.',
+      summary: 'Lets another client or person of the tenant read a file, or all files whose names begin with a prefix.',
       querystring: GrantQuery,
       body: NewGrant,
       response: { 201: Grant },
@@ -72,27 +74,26 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
     config: { needs: 'files:read', audit: 'grant_created' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Grant> => {
-      const { owner: asked } = request.query;
-      const owner = sharedOwner(deps, request, asked);
+      const owner = sharedOwner(deps, request, request.query.owner);
       const target = await targetOf(deps, owner, request.body);
       const { tenant, creator } = authorizeShare(deps, request, owner);
       const grantee = granteeOf(deps, tenant, owner, request.body.grantee);
       const seconds = request.body.expires_in ?? null;
       const lifeMs = seconds === null ? null : seconds * 1000;
-      const made = await identity.grants.create({ tenant, owner, target, grantee, maker: creator, lifeMs });
-      // The file, the creator or the grantee may have been deleted meanwhile, which did not end this grant.
-      const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
-      if (!still || !identity.isGrantValid(made) || !identity.subject(grantee.kind, grantee.id)) {
-        await identity.grants.revoke(made.id);
+      const created = await identity.grants.create({ tenant, owner, target, grantee, maker: creator, lifeMs });
+      // The file, the creator or the grantee may have been deleted before the grant existed, which did not end the grant.
+      const hasTarget = target.kind === 'prefix' || (await exists(deps, owner, target));
+      if (!hasTarget || !identity.isGrantValid(created) || !identity.subject(grantee.kind, grantee.id)) {
+        await identity.grants.revoke(created.id);
         throw new LadingError(
           'not_found',
           'The file was deleted or replaced during the request, or the grantee was deleted.',
         );
       }
-      request.audited = { tenant, target: made.id };
-      auditChange(request, NOTHING, grantValues(made, deps.clock));
+      request.audited = { tenant, target: created.id };
+      auditChange(request, NOTHING, grantValues(created, deps.clock));
       reply.code(201).header('cache-control', 'no-store');
-      return shown(deps, made, request.principal);
+      return shown(deps, created, request.principal);
     },
   });
 }
@@ -113,23 +114,23 @@ async function targetOf(deps: GrantDeps, owner: string, { filename, prefix }: Ne
   return { kind: 'prefix', name };
 }
 
-async function isThere(deps: GrantDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
+async function exists(deps: GrantDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
   const file = await completeFile(deps, owner, name).catch(() => null);
   return file?.id === fileId;
 }
 
 /**
- * Who is meant by an id or a name. The answer to somebody of another tenant is the same as to nobody.
- * @throws LadingError `not_found`; `validation_failed` for the owner, and for a name that several have
+ * The client or person with an id or a name.
+ * @throws LadingError `not_found`, also for one of another tenant; `validation_failed` for the owner, and for a name that several have
  */
-function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, word: string): Subject {
-  const meant = subjectsNamed(identity, tenant, word).filter((subject) => identity.hasSubject(tenant, subject));
-  const [grantee, ...others] = meant;
+function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, idOrName: string): Subject {
+  const subjects = subjectsNamed(identity, tenant, idOrName).filter((subject) => identity.hasSubject(tenant, subject));
+  const [grantee, ...others] = subjects;
   if (grantee === undefined) {
-    throw new LadingError('not_found', 'There is no client or person with the id in grantee.');
+    throw new LadingError('not_found', 'There is no client or person with the id or name in grantee.');
   }
   if (others.length > 0) {
-    const detail = 'Several clients or people have this name. Ask the one you mean for the id, and send that.';
+    const detail = 'Several clients or people have this name. Send the id of the grantee instead.';
     throw new LadingError('validation_failed', detail);
   }
   if (ownerKey(tenant, grantee.id) === owner) {
@@ -164,7 +165,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
   app.delete<{ Params: { grant_id: string } }>('/api/grants/:grant_id', {
     schema: {
       tags,
-      summary: 'Revokes a grant at once and cuts its downloads. For its owner, its grantee and administrators.',
+      summary: 'Revokes a grant at once and ends its running downloads. For the owner, the grantee and administrators.',
       params: Type.Object({ grant_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'] },
@@ -187,22 +188,20 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
 }
 
 function shown({ identity, clock }: GrantDeps, grant: GrantDocument, principal: Principal): Grant {
-  const { id, target, owner, grantee, createdAt, expiresAt } = grant;
+  const { id, target, owner, grantee, expiresAt } = grant;
   return {
     grant_id: id,
     kind: target.kind,
     name: target.name,
-    owner: parseOwnerKey(owner).id,
-    owner_name: calledAs(identity, parseOwnerKey(owner).id),
+    ...sharingOrigin(principal, grant),
+    owner_name: ownerName(identity, parseOwnerKey(owner).id),
     grantee: grantee.id,
-    created_by: visibleCreator(principal, grant),
-    created_at: iso(createdAt),
     expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
   };
 }
 
-/** The grantee may see the owner's name. A grantee's name is never shown, because anyone may grant to any id. */
-function calledAs({ clients, people }: GrantDeps['identity'], id: string): string | null {
+/** The name of an owner, which the grantee may see. The name of a grantee is never shown, because anyone may grant to any id. */
+function ownerName({ clients, people }: GrantDeps['identity'], id: string): string | null {
   const person = people.get(id);
   return person === null ? (clients.find(id)?.name ?? null) : `${person.name} ${person.surname}`.trim() || null;
 }

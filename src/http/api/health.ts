@@ -1,4 +1,4 @@
-/** Liveness and readiness. Both need no sign-in and are cheap, because load balancers poll them every second. */
+/** Liveness and readiness. Neither needs a sign-in, and both are cheap, because load balancers poll them every second. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { Health } from '../../protocol/schemas/health.ts';
@@ -6,23 +6,26 @@ import { WORKING } from '../request/documented.ts';
 
 /** What these routes need from the server. */
 export interface HealthDeps {
+  /** Phase of the server. */
   state(): 'starting' | 'ready' | 'stopping';
+  /** State of the data directory. */
   storage(): 'ok' | 'full' | 'unwritable' | 'lost';
 }
 
 /** Why the data directory is not ready. */
-const TROUBLE = {
+const STORAGE_PROBLEMS = {
   ok: null,
-  full: 'The disk is full. Files can be read and deleted, but not stored. Make room or delete files.',
-  unwritable: 'The data directory cannot be written. Check the disk, how it is mounted, and the permissions.',
+  full: 'The disk is full. Files can be read and deleted, but not stored. Delete files or enlarge the disk.',
+  unwritable: 'The data directory cannot be written. Check the disk, its mount options and the permissions.',
   lost: 'The data directory was moved, unmounted or replaced.',
 } as const;
 
+/** Registers the routes of liveness and readiness. */
 export function healthRoutes(app: FastifyInstance, { state, storage }: HealthDeps): void {
   const tags = ['Health'];
   for (const path of ['/health', '/api/health']) {
     app.get(path, {
-      schema: { tags, summary: 'The process is alive.', security: [], response: { 200: Health } },
+      schema: { tags, summary: 'Reports that the process is alive.', security: [], response: { 200: Health } },
       config: { frequent: true, unlimited: true },
       handler: async () => ({ status: 'healthy' }),
     });
@@ -30,20 +33,20 @@ export function healthRoutes(app: FastifyInstance, { state, storage }: HealthDep
   app.get('/ready', {
     schema: {
       tags,
-      summary: 'The server accepts requests.',
+      summary: 'Reports whether the server accepts requests.',
       security: [],
       response: { 200: Health },
       documented: { errors: WORKING },
     },
     config: { frequent: true, unlimited: true },
     handler: async () => {
-      const now = state();
-      if (now === 'ready') {
-        const trouble = TROUBLE[storage()];
-        if (trouble !== null) throw new LadingError('overloaded', trouble, { retry_after: 5 });
+      const phase = state();
+      if (phase === 'ready') {
+        const problem = STORAGE_PROBLEMS[storage()];
+        if (problem !== null) throw new LadingError('overloaded', problem, { retry_after: 5 });
         return { status: 'healthy' };
       }
-      if (now === 'starting') throw new LadingError('overloaded', 'The server is starting.', { retry_after: 1 });
+      if (phase === 'starting') throw new LadingError('overloaded', 'The server is starting.', { retry_after: 1 });
       throw new LadingError('shutting_down', 'The server is shutting down.', { retry_after: 5 });
     },
   });

@@ -1,4 +1,4 @@
-/** GET /metrics for Prometheus, which cannot request a token first: it sends an administrator's id and secret with Basic. */
+/** GET /metrics for Prometheus, which cannot request a token. It may send the id and secret of an administrator with HTTP Basic. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Access } from '../../identity/authenticate.ts';
@@ -20,12 +20,13 @@ export interface MetricsDeps {
   metrics: Metrics;
 }
 
+/** Registers the route of metrics. */
 export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
   const { registry } = deps.metrics;
   app.get('/metrics', {
     schema: {
       tags: ['Administration'],
-      summary: 'Returns metrics of the whole server for Prometheus. With several tenants it requires the role root.',
+      summary: 'Returns metrics of the whole server for Prometheus. With several tenants, requires the role root.',
       security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
@@ -34,14 +35,14 @@ export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
     },
     config: { frequent: true, audit: 'sign_in' },
     handler: async (request, reply) => {
-      requireServerRole(await whoAsks(deps, request), 'ops', deps.identity.tenants.hasSeveral);
+      requireServerRole(await authenticate(deps, request), 'ops', deps.identity.tenants.hasSeveral);
       // Sent as bytes, so that no serializer changes the text.
       return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
     },
   });
 }
 
-async function whoAsks(deps: MetricsDeps, request: FastifyRequest): Promise<Principal> {
+async function authenticate(deps: MetricsDeps, request: FastifyRequest): Promise<Principal> {
   const basic = basicCredentials(request.headers.authorization);
   if (basic) return signIn(deps, request, basic.id, basic.secret);
   const token = credentialOf(request);

@@ -1,8 +1,7 @@
 /**
- * Files for media elements of pages. A signed-in person asks for the right to play one file; the browser keeps it as a cookie that no
- * script can read and that it sends only to the address of that right.
+ * Players: files for the media elements of pages. A signed-in person requests permission to play one file. The browser keeps it as a
+ * cookie that no script can read, and sends it only to the address of the player.
  */
-
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
@@ -32,9 +31,9 @@ export interface PlayerDeps extends DownloadDeps {
 const tags = ['Files'];
 const PATH = '/api/players';
 
-const playerId = Type.Object({ player_id: Type.String({ description: 'Its id.' }) });
+const playerId = Type.Object({ player_id: Type.String({ description: 'The id of the player.' }) });
 
-/** Routes that need a sign-in. */
+/** Registers the routes that need a sign-in. */
 export function playerRoutes(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   openRoute(app, deps, players);
   endRoute(app, players);
@@ -44,10 +43,10 @@ function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): vo
   app.post<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/player/*', {
     schema: {
       tags,
-      summary: 'Lets the media elements of this browser read a complete file for 15 minutes, by a cookie.',
+      summary: 'Sets a cookie with which media elements of this browser can read a complete file for 15 minutes.',
       description:
-        `For pages: <audio> and <video> can send no token. The cookie is for the address in the reply alone, ends with the sign-in, ` +
-        `and after ${PLAYER_SECONDS / 60} minutes. It is no share link, and is in no list of them.`,
+        `For pages: <audio> and <video> cannot send a token. The cookie is valid only for the URL in the reply. It ends with the ` +
+        `session, or after ${PLAYER_SECONDS / 60} minutes. A player is not a share link and is not listed.`,
       params: nameParameter,
       querystring: OwnerQuery,
       response: { 201: Player },
@@ -84,7 +83,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
   app.delete<{ Params: { player_id: string } }>(`${PATH}/:player_id`, {
     schema: {
       tags,
-      summary: 'Ends the permission to play a file and cuts its transfers.',
+      summary: 'Ends the permission to play a file and its running downloads.',
       params: playerId,
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'], storesNothing: true },
@@ -97,7 +96,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
   });
 }
 
-/** The route for the browser that has the cookie. */
+/** Registers the route for the browser that has the cookie. */
 export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   const send = fileSender(app, deps);
   app.route<{ Params: { player_id: string } }>({
@@ -106,8 +105,8 @@ export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players:
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'Downloads a file for the media elements of the browser that has the cookie, whole or by ranges.',
-      description: `The cookie ${PLAYER_COOKIE} comes from POST /api/files/player/{filename}.`,
+      summary: 'Downloads a file, or ranges of it, for the media elements of the browser that has the cookie.',
+      description: `POST /api/files/player/{filename} sets the cookie ${PLAYER_COOKIE}.`,
       security: [{ player: [] }],
       params: playerId,
       querystring: Type.Object({}),

@@ -39,11 +39,10 @@ export function sharedFileRoute(app: FastifyInstance, deps: SharedFileDeps): voi
     schema: {
       ...downloadSchema,
       tags,
-      summary:
-        'Downloads a shared file, whole or by ranges. Send the password of the link, if it has one, with HTTP Basic.',
+      summary: 'Downloads a shared file, or ranges of it. If the link has a password, send it with HTTP Basic.',
       description:
-        'The user name is ignored. HEAD and prefetches do not count as downloads. Ranges that make up the file count as ' +
-        'one download. For each download, as many further bytes as the file has may be read; beyond that, a Range returns the whole file.',
+        'The user name is ignored. HEAD and prefetches do not count as downloads. Ranges that make up the file count as one ' +
+        'download. For each download, the size of the file may be read again in ranges; beyond that, a Range returns the whole file.',
       security: [{}, { basic: [] }],
       params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
       // Messengers and mail programs add parameters to links.
@@ -68,7 +67,7 @@ export function sharedFileRoute(app: FastifyInstance, deps: SharedFileDeps): voi
       const { id, tenant, owner, name, fileId } = share;
       request.audited = { target: `share ${id}`, tenant };
       // A prefetched file may never be opened. Browsers request it again when it is.
-      if (share.maxDownloads !== null && isPrefetch(request)) throw notAhead();
+      if (share.maxDownloads !== null && isPrefetch(request)) throw noPrefetch();
       if (share.passwordHash !== null) await checkSharePassword(deps, request, share);
       reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' });
       return send(
@@ -102,12 +101,12 @@ export function sharedFileRoute(app: FastifyInstance, deps: SharedFileDeps): voi
 /** True for a prefetch (Fetch, `Sec-Purpose`; older browsers send `Purpose` or `X-Moz`). */
 function isPrefetch({ method, headers }: FastifyRequest): boolean {
   if (method === 'HEAD') return false;
-  const said = [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].flat();
-  return said.some((value) => /\b(?:prefetch|prerender|preview)\b/i.test(value ?? ''));
+  const purposes = [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].flat();
+  return purposes.some((value) => /\b(?:prefetch|prerender|preview)\b/i.test(value ?? ''));
 }
 
-function notAhead(): LadingError {
-  return new LadingError('overloaded', 'This link counts its downloads, so it cannot be prefetched.', {
+function noPrefetch(): LadingError {
+  return new LadingError('overloaded', 'This link counts downloads, so it cannot be prefetched.', {
     retry_after: 1,
   });
 }
@@ -126,10 +125,10 @@ async function checkSharePassword(
   const given = basicCredentials(request.headers.authorization);
   if (!given)
     throw new LadingError('unauthorized', 'This link requires a password. Send it with HTTP Basic and any user name.');
-  const isRight = async (requester: Requester): Promise<ShareDocument | null> =>
+  const verify = async (requester: Requester): Promise<ShareDocument | null> =>
     (await identity.shares.isPasswordOf(share, given.secret, requester)) ? share : null;
-  const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
-  if (!right) throw new LadingError('unauthorized', 'Wrong password for this link.');
+  const correct = await throttle.attempt(`share:${share.id}`, request.ip, verify, { chosen: true });
+  if (!correct) throw new LadingError('unauthorized', 'The password of this link is wrong.');
 }
 
 /** The same error for every reason, so that it reveals nothing about the link. */

@@ -9,7 +9,7 @@ import { NOTHING, shareValues } from '../../identity/audit-changes.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
-import { mayEndShare, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
+import { mayEndShare } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
 import {
@@ -32,6 +32,7 @@ import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
+import { sharingOrigin } from './sharing-origin.ts';
 
 /** What these routes need from the server. */
 export interface ShareDeps {
@@ -59,7 +60,7 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
     schema: {
       tags,
       summary:
-        'Creates a link to a complete file. Anyone who has it can read the file without an account. It is shown only once.',
+        'Creates a link to a complete file. Anyone who has the link can read the file without an account. The link is shown only once.',
       params: nameParameter,
       querystring: ShareQuery,
       body: NewShare,
@@ -91,7 +92,7 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
       const { tenant, creator } = authorizeShare(deps, request, owner);
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
       const requester = requesterOf(request);
-      const made = await identity.shares.create({
+      const created = await identity.shares.create({
         tenant,
         owner,
         file,
@@ -101,19 +102,19 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
         maxDownloads,
         requester,
       });
-      // The file or the creator may have been deleted meanwhile, which did not end this link.
-      const again = await completeFile(deps, owner, name).catch(() => null);
-      if (again?.id !== file.id || !identity.mayStillRead(creator, owner)) {
-        await identity.shares.revoke(made.document.id);
+      // The file or the creator may have been deleted before the link existed, which did not end the link.
+      const current = await completeFile(deps, owner, name).catch(() => null);
+      if (current?.id !== file.id || !identity.mayStillRead(creator, owner)) {
+        await identity.shares.revoke(created.document.id);
         throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       }
       request.audited = { tenant };
-      auditChange(request, NOTHING, { share: made.document.id, ...shareValues(made.document, deps.clock) });
+      auditChange(request, NOTHING, { share: created.document.id, ...shareValues(created.document, deps.clock) });
       reply.code(201).header('cache-control', 'no-store');
       return {
-        ...shown(made.document, request.principal, deps.clock),
-        token: made.token,
-        url: request.site.url(`/s/${made.token}`),
+        ...shown(created.document, request.principal, deps.clock),
+        token: created.token,
+        url: request.site.url(`/s/${created.token}`),
       };
     },
   });
@@ -123,7 +124,7 @@ function listRoute(app: FastifyInstance, deps: ShareDeps): void {
   app.get<{ Querystring: ShareListQuery }>('/api/shares', {
     schema: {
       tags,
-      summary: 'Lists the valid links to your files by any creator, oldest first.',
+      summary: 'Lists the valid links to your files, by any creator, oldest first.',
       querystring: ShareListQuery,
       response: { 200: ShareList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
@@ -146,7 +147,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
   app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
     schema: {
       tags,
-      summary: 'Revokes a link at once and cuts its downloads.',
+      summary: 'Revokes a link at once and ends its running downloads.',
       params: Type.Object({ share_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'] },
@@ -168,13 +169,11 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
 }
 
 function shown(document: ShareDocument, principal: Principal, clock: Clock): Share {
-  const { id, name, owner, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
+  const { id, name, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
   return {
     share_id: id,
     filename: name,
-    owner: parseOwnerKey(owner).id,
-    created_by: visibleCreator(principal, document),
-    created_at: iso(createdAt),
+    ...sharingOrigin(principal, document),
     expires_at: iso(clock.dateOf(expiresAt)),
     password: passwordHash !== null,
     max_downloads: maxDownloads,

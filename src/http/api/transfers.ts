@@ -1,4 +1,4 @@
-/** Running uploads, and recent load of the server. */
+/** Running uploads and the recent load of the server. */
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -19,11 +19,12 @@ export interface TransferDeps {
 
 const tags = ['Administration'];
 
+/** Registers the routes of uploads and load. */
 export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, identity }: TransferDeps): void {
   app.get<{ Querystring: TransferQuery }>('/api/transfers', {
     schema: {
       tags,
-      summary: 'Lists running uploads: your own, or for ops and administrators those of the tenant.',
+      summary: 'Lists running uploads: your own or, for ops and administrators, those of the tenant.',
       querystring: TransferQuery,
       response: { 200: TransferList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
@@ -50,7 +51,7 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
     schema: {
       tags,
       summary:
-        'Returns throughput, chunks and refusals of the whole server for the last hour. For ops and administrators; with several tenants for root only.',
+        'Returns throughput, chunks and refusals of the whole server in the last hour. For ops and administrators; with several tenants, only for root.',
       response: { 200: History },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },

@@ -1,4 +1,4 @@
-/** GET /: the dashboard, built in advance and held in memory. It needs no sign-in, because it shows nothing before one. */
+/** GET /: the dashboard, which is built in advance and kept in memory. It needs no sign-in, because it shows no data before one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -14,7 +14,7 @@ const ENCODINGS = [
   ['gzip', '.gz'],
 ] as const;
 
-/** Routes of the page and its files, whose names change with their content. */
+/** Registers the routes of the page and its files. The names of the files change with their content. */
 export function dashboardRoutes(app: FastifyInstance): void {
   const page = read('index.html');
   const assets = new Map<string, FixedDocument>();

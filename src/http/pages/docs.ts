@@ -7,7 +7,7 @@ import { LadingError } from '../../errors.ts';
 import { pageFields } from '../connection/security-fields.ts';
 import { compressedDocument, type FixedDocument, once, sendFixed } from '../send/fixed-documents.ts';
 
-/** Where the package has the files of its page. */
+/** The directory of the page in its package. */
 const FOLDER = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static');
 const FILES: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
@@ -15,35 +15,36 @@ const FILES: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 };
 
-/** Trusted proxies have one path or a few. */
+/** Trusted proxies use one or a few paths. */
 const MAX_DOCUMENTS = 8;
 
-/** What starts the page; the address of the document stands in the element that loads it. */
+/** The script that starts the page. The element that loads it has the address of the document. */
 const START = `const { document: url } = document.currentScript.dataset;
 window.addEventListener('load', () => {
   SwaggerUIBundle({ url, dom_id: '#swagger-ui', deepLinking: false, validatorUrl: null });
 });
 `;
 
+/** Registers the routes of the document and its page. */
 export function docRoutes(app: FastifyInstance): void {
   const hidden = { schema: { hide: true } } as const;
-  /** By the path that the server is below. */
+  /** Documents by the path below which the proxy serves the server. */
   const documents = new Map<string, () => Promise<FixedDocument>>();
   const documentFor = (prefix: string): Promise<FixedDocument> => {
-    const known = documents.get(prefix);
-    if (known) return known();
-    const made = once(() => {
+    const cached = documents.get(prefix);
+    if (cached) return cached();
+    const build = once(() => {
       const document = { ...app.swagger(), servers: [{ url: prefix === '' ? '/' : prefix }] };
       return compressedDocument('application/json', Buffer.from(JSON.stringify(document)));
     });
-    if (documents.size < MAX_DOCUMENTS) documents.set(prefix, made);
-    return made();
+    if (documents.size < MAX_DOCUMENTS) documents.set(prefix, build);
+    return build();
   };
   app.get('/openapi.json', hidden, async (request, reply) => {
     return sendFixed(request, reply, await documentFor(request.site.prefix));
   });
 
-  // Addresses are relative, for the server may be behind a path of a proxy.
+  // Addresses are relative, because a proxy may serve the server below a path.
   for (const [url, up, files] of [
     ['/docs', '', 'docs/static'],
     ['/docs/', '../', 'static'],
@@ -69,14 +70,17 @@ export function docRoutes(app: FastifyInstance): void {
   });
 }
 
-/** @param up to the root of the server; @param files where the files of the page are */
+/**
+ * @param up relative path of the server's root
+ * @param files relative path of the page's files
+ */
 function pageOf(up: string, files: string): string {
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Lading: the interface</title>
+<title>Lading: HTTP API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="${files}/swagger-ui.css">
 <link rel="stylesheet" href="${files}/index.css">

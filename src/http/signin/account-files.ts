@@ -1,4 +1,4 @@
-/** /ops and /client after sign-in: ops accounts upload whole files, client accounts list and download them. Also GET /logout. */
+/** /ops and /client: ops accounts upload whole files, client accounts list and download them. Also GET /logout. */
 import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
@@ -53,11 +53,11 @@ function logoutRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       },
     },
     config: { needs: 'sign-in', audit: 'sign_out' },
-    // A HEAD only reads, and must not end the session.
+    // HEAD must not change anything.
     exposeHeadRoute: false,
     handler: async (request, reply): Promise<Message> => {
       const byCookie = request.headers.authorization === undefined;
-      // A link or an image on another site's page must not sign its visitors out.
+      // A link or an image on a page of another site must not sign visitors out.
       if (byCookie) refuseForeign(request);
       if (request.principal.kind === 'token') {
         throw new LadingError(
@@ -81,7 +81,7 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
     schema: {
       tags,
       summary:
-        'Stores a whole file, sent as the part "request_file" of a form. Client accounts of the tenant may download it.',
+        'Stores a whole file from the part "request_file" of a form. Client accounts of the tenant may download it.',
       querystring: OpsUploadQuery,
       body: formOf({ request_file: Binary }),
       response: { 201: OpsStored },
@@ -115,31 +115,31 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   });
 }
 
-const opsUsername = { ops_username: Type.String({ description: 'User name of an ops account.' }) };
+const opsUsername = { ops_username: Type.String({ description: 'The username of an ops account.' }) };
 
 /**
- * The ops account whose files a client account requests.
+ * The owner key of the ops account whose files a client account requests.
  * @throws LadingError `forbidden` unless the principal is a client account, `not_found`
  */
 function opsOwner({ identity }: AccountFileDeps, { principal }: FastifyRequest, username: string): string {
   requireAccount(identity, principal, 'client');
   const ops = identity.people.byName(principal.tenant, 'ops', username);
-  if (!ops) throw new LadingError('not_found', 'There is no ops account with this name.');
+  if (!ops) throw new LadingError('not_found', 'There is no ops account with this username.');
   return ownerKey(ops.tenant, ops.id);
 }
 
-const TEXT = 'text/plain; charset=utf-8';
+const TEXT_TYPE = 'text/plain; charset=utf-8';
 const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): string => `${name}\n` };
 
 function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   const schema = {
     tags,
-    summary: 'Lists the complete files of an ops account; with Accept: text/plain one name per line.',
+    summary: 'Lists the complete files of an ops account. With Accept: text/plain, returns one name per line.',
     params: Type.Object(opsUsername),
     querystring: OpsFilesQuery,
     response: {
       200: {
-        description: 'All names, or with limit one page',
+        description: 'All names or, with limit, one page',
         content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
       },
     },
@@ -148,7 +148,7 @@ function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       errors: [...SIGNED_IN, 'forbidden', 'not_found'],
     },
   } satisfies FastifySchema;
-  // Older programs send the slash.
+  // Older programs send the path with a slash at its end.
   for (const [url, shown] of [
     ['/client/files/:ops_username', schema],
     ['/client/files/:ops_username/', { ...schema, hide: true }],
@@ -162,14 +162,14 @@ function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
         const { limit, cursor } = request.query;
         const asText = prefersText(request.headers.accept);
         varyBy(reply, 'Accept').header('cache-control', 'no-store');
-        const page = async (after: string | null, most: number): Promise<{ items: string[]; next: string | null }> => {
-          const asked = { owner, prefix: '', cursor: after, limit: most, status: 'complete' as const };
-          const { files, next_cursor: next } = await deps.engine.list(asked);
+        const page = async (after: string | null, max: number): Promise<{ items: string[]; next: string | null }> => {
+          const query = { owner, prefix: '', cursor: after, limit: max, status: 'complete' as const };
+          const { files, next_cursor: next } = await deps.engine.list(query);
           return { items: files.map(({ filename }) => filename), next };
         };
         if (limit === undefined) {
           const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
-          reply.type(asText ? TEXT : 'application/json; charset=utf-8');
+          reply.type(asText ? TEXT_TYPE : 'application/json; charset=utf-8');
           return wholeList(pages, {
             ...(asText ? TEXT_LINES : JSON_ARRAY),
             isAuthorized: authorizationOf(deps, request),
@@ -181,7 +181,7 @@ function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
           reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
         }
         if (!asText) return names;
-        reply.type(TEXT);
+        reply.type(TEXT_TYPE);
         return names.map((name) => `${name}\n`).join('');
       },
     });
@@ -196,7 +196,7 @@ function downloadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'Downloads a file of an ops account, whole or by ranges.',
+      summary: 'Downloads a file of an ops account, or ranges of it.',
       params: Type.Object({ ...opsUsername, ...downloadSchema.params.properties }),
       querystring: Type.Object({}),
     },

@@ -1,4 +1,4 @@
-/** /ops and /client before sign-in: accounts with a user name. */
+/** /ops and /client: accounts with a username sign up and sign in. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
@@ -31,7 +31,7 @@ export interface AccountLoginDeps {
   access: Access;
   tokens: Tokens;
   throttle: Throttle;
-  /** Throttle of sign-ups, apart from that of sign-ins. */
+  /** The throttle of sign-ups, which is separate from that of sign-ins. */
   signUps: Throttle;
 }
 
@@ -54,7 +54,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
   app.post<{ Body: SignUp; Querystring: TenantQuery }>(`/${kind}/signup`, {
     schema: {
       tags,
-      summary: `Creates ${kind === 'ops' ? 'an ops' : 'a client'} account. For administrators, unless LADING_REGISTRATION is open.`,
+      summary: `Creates ${kind === 'ops' ? 'an ops' : 'a client'} account. Requires an administrator, unless LADING_REGISTRATION is open.`,
       security: [{}, { bearer: ['users:admin'] }],
       consumes: ANY_FORM,
       querystring: TenantQuery,
@@ -82,22 +82,22 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
       if (!audited) {
         const key = namedKey('', kind, body.username);
         signUps.check(key, request.ip);
-        // Every attempt counts: an account costs space, and a refusal reveals that the name exists.
+        // Every attempt counts: an account takes space, and a refusal reveals that the name exists.
         signUps.recordFailure(key, request.ip);
       }
-      const by = audited?.principal;
-      const requester = by ? { from: by.id, known: true } : unknownRequester(request.ip);
-      const made = await createAccount(identity, tenant, kind, body, request.hostname, requester);
-      request.audited = { ...audited, target: made.id, tenant: made.tenant };
-      auditChange(request, NOTHING, personValues(made));
+      const administrator = audited?.principal;
+      const requester = administrator ? { from: administrator.id, known: true } : unknownRequester(request.ip);
+      const created = await createAccount(identity, tenant, kind, body, request.hostname, requester);
+      request.audited = { ...audited, target: created.id, tenant: created.tenant };
+      auditChange(request, NOTHING, personValues(created));
       reply.code(201).header('cache-control', 'no-store');
-      return shownAccount(made);
+      return shownAccount(created);
     },
   });
 }
 
 /**
- * The tenant of the new account: that of the administrator, or the one that root names; without a sign-in, the default tenant.
+ * The tenant of the new account: that of the administrator, the one that root names or, without a sign-in, the default tenant.
  * @throws LadingError `forbidden`, `not_found`
  */
 function tenantFor(
@@ -126,7 +126,7 @@ function administratorOf({ access }: AccountLoginDeps, request: FastifyRequest):
 }
 
 function shownAccount({ id, name, account, createdAt }: PersonDocument): Account {
-  if (!account) throw new Error('the account that was made has no name');
+  if (!account) throw new Error('the created account has no username');
   const { kind, username, contact } = account;
   return { id, kind, username, name: name === '' ? null : name, email: contact, created_at: iso(createdAt) };
 }
@@ -135,7 +135,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
   app.post<{ Body: NamedLogin }>(`/${kind}/login`, {
     schema: {
       tags,
-      summary: `Signs ${kind === 'ops' ? 'an ops' : 'a client'} account in. The reply is only the token (JWT).`,
+      summary: `Signs ${kind === 'ops' ? 'an ops' : 'a client'} account in. Returns only the token, as text.`,
       security: [],
       consumes: ANY_FORM,
       body: NamedLogin,
@@ -152,7 +152,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
       const { identity, throttle } = deps;
       const { username, password, tenant = DEFAULT_TENANT } = request.body;
       const claimed = identity.people.byName(tenant, kind, username);
-      // Unknown names are not logged: people type passwords into the wrong field.
+      // Unknown names are not logged, because people type passwords into the wrong field.
       if (claimed) request.audited = { target: claimed.id, tenant };
       const person = await throttle.attempt(
         namedKey(tenant, kind, username),

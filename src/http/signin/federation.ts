@@ -1,4 +1,4 @@
-/** /v1/auth/{oidc,yandex}: people sign in with an account of a provider. */
+/** /v1/auth/{oidc,yandex}: people sign in with an account at a provider. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -37,20 +37,20 @@ export interface FederationDeps {
   config: Pick<Config, 'registration'>;
   identity: Identity;
   audit: Audit;
-  /** Outside providers through which people may sign in. */
+  /** The configured sign-in providers. */
   federation: readonly FederatedProvider[];
   clock: Clock;
   tokens: Tokens;
 }
 
 const tags = ['People'];
-const NAMES = ['oidc', 'yandex'] as const;
-const BEGUN = ['Cache-Control', 'Set-Cookie'] as const;
-type Name = (typeof NAMES)[number];
+const PROVIDERS = ['oidc', 'yandex'] as const;
+const BEGUN_REPLY = ['Cache-Control', 'Set-Cookie'] as const;
+type ProviderName = (typeof PROVIDERS)[number];
 
-/** Query parameter with the reason when a browser returns without a sign-in. */
+/** Query parameter with the reason of a failed sign-in. */
 const REASON = 'sign_in_error';
-/** Longest `return_to`, percent-encoded: browsers keep 4 KiB per cookie. */
+/** Maximum length of `return_to`, percent-encoded. Browsers keep 4 KiB per cookie. */
 const MAX_RETURN = 1000;
 
 /** The person cancelled the sign-in at the provider. */
@@ -61,6 +61,7 @@ interface Deps extends FederationDeps {
   accountLocks: AccountLocks;
 }
 
+/** Registers the routes of sign-in providers. */
 export function federationRoutes(app: FastifyInstance, deps: FederationDeps): void {
   const all: Deps = { ...deps, pendingLogins: new PendingLogins(deps.clock), accountLocks: new AccountLocks() };
   app.register(async (scope) => {
@@ -68,7 +69,7 @@ export function federationRoutes(app: FastifyInstance, deps: FederationDeps): vo
     // Bodies are ignored.
     unparsedBodies(scope);
     listRoute(scope, all);
-    for (const name of NAMES) {
+    for (const name of PROVIDERS) {
       loginRoute(scope, all, name, 'GET');
       loginRoute(scope, all, name, 'POST');
       callbackRoute(scope, all, name);
@@ -80,7 +81,7 @@ function listRoute(app: FastifyInstance, { federation }: Deps): void {
   app.get('/v1/auth/providers', {
     schema: {
       tags,
-      summary: 'Lists the providers that people may sign in with.',
+      summary: 'Lists the sign-in providers.',
       security: [],
       response: { 200: FederatedProvidersSchema },
       documented: {},
@@ -91,7 +92,7 @@ function listRoute(app: FastifyInstance, { federation }: Deps): void {
   });
 }
 
-function loginRoute(app: FastifyInstance, deps: Deps, name: Name, method: 'GET' | 'POST'): void {
+function loginRoute(app: FastifyInstance, deps: Deps, name: ProviderName, method: 'GET' | 'POST'): void {
   app.route<{ Querystring: FederatedSignInQuery }>({
     method,
     url: `/v1/auth/${name}/login`,
@@ -100,8 +101,8 @@ function loginRoute(app: FastifyInstance, deps: Deps, name: Name, method: 'GET' 
       tags,
       summary:
         method === 'GET'
-          ? 'Redirects the browser to the provider, which redirects it to the callback.'
-          : 'Redirects the browser to the provider; with Accept: application/json returns the URL, for pages that navigate themselves.',
+          ? 'Begins a sign-in: redirects the browser to the provider, which redirects it to the callback.'
+          : 'Begins a sign-in: redirects the browser to the provider or, with Accept: application/json, returns the URL of the provider.',
       security: [],
       querystring: FederatedSignInQuery,
       response:
@@ -109,7 +110,7 @@ function loginRoute(app: FastifyInstance, deps: Deps, name: Name, method: 'GET' 
           ? { 302: { description: 'To the provider', type: 'null' } }
           : { 200: FederatedSignInBegunSchema, 303: { description: 'To the provider', type: 'null' } },
       documented: {
-        replies: { 200: BEGUN, 302: BEGUN, 303: BEGUN },
+        replies: { 200: BEGUN_REPLY, 302: BEGUN_REPLY, 303: BEGUN_REPLY },
         errors: [...SIGNED_IN, 'forbidden', 'not_found'],
         storesNothing: true,
       },
@@ -128,7 +129,7 @@ async function begin(
   deps: Deps,
   request: FastifyRequest<{ Querystring: FederatedSignInQuery }>,
   reply: FastifyReply,
-  name: Name,
+  name: ProviderName,
 ): Promise<string> {
   const { pendingLogins } = deps;
   const provider = providerOf(deps, name);
@@ -151,16 +152,16 @@ async function begin(
   return url.href;
 }
 
-function callbackRoute(app: FastifyInstance, deps: Deps, name: Name): void {
+function callbackRoute(app: FastifyInstance, deps: Deps, name: ProviderName): void {
   app.get(`/v1/auth/${name}/callback`, {
     exposeHeadRoute: false,
     schema: {
       tags,
-      summary: 'Callback of the provider: signs the person in.',
+      summary: 'Completes a sign-in after the provider redirected the browser here.',
       description:
-        'Returns the tokens, or redirects to the path in return_to; both set the cookies. After a failed sign-in it ' +
-        'redirects there too, with sign_in_error in the query: cancelled, or the code of the error. A sign-in expires after ' +
-        'ten minutes; a browser (Accept: text/html) that returns later gets a page with a link to sign in again.',
+        'Sets the cookies, and returns the tokens or redirects to the path in return_to. A failed sign-in redirects there, too, with ' +
+        'sign_in_error in the query: cancelled, or the code of the error. A sign-in expires after ten minutes; a browser ' +
+        '(Accept: text/html) that returns later gets a page with a link to sign in again.',
       security: [],
       querystring: ForeignQuery,
       response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
@@ -198,7 +199,7 @@ function pendingLogin(
   { pendingLogins }: Deps,
   request: FastifyRequest,
   reply: FastifyReply,
-  name: Name,
+  name: ProviderName,
 ): PendingLogin | null {
   const state = callbackQuery(request).get('state') ?? '';
   const login = takePendingLogin(pendingLogins, request, reply, state);
@@ -238,7 +239,7 @@ async function finish(
   return beginSession(deps, request, reply, person);
 }
 
-/** Query of the callback, which the provider defines. */
+/** The query of the callback. The provider defines its parameters. */
 function callbackQuery({ raw }: FastifyRequest): URLSearchParams {
   return new URLSearchParams(raw.url?.split('?')[1] ?? '');
 }
@@ -250,7 +251,7 @@ function withReason(returnTo: string, error: LadingError): string {
   return `${url.pathname}${url.search}${url.hash}`;
 }
 
-function providerOf({ federation }: Deps, name: Name): FederatedProvider {
+function providerOf({ federation }: Deps, name: ProviderName): FederatedProvider {
   const found = federation.find((provider) => provider.name === name);
   if (!found) throw new LadingError('not_found', `This server has no sign-in provider ${name}.`);
   return found;

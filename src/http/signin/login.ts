@@ -38,17 +38,17 @@ export interface LoginDeps {
   clock: Clock;
   tokens: Tokens;
   throttle: Throttle;
-  /** Throttle of sign-ups, apart from that of sign-ins. */
+  /** The throttle of sign-ups, which is separate from that of sign-ins. */
   signUps: Throttle;
 }
 
 const tags = ['People'];
-const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
+const TOKEN_REPLIES = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
 
 /** Routes that need no sign-in. */
 export function signInRoutes(app: FastifyInstance, deps: LoginDeps): void {
   app.register(async (scope) => {
-    // The plugin parses and writes cookies; the routes know which requests need that.
+    // The plugin parses and writes cookies. The routes decide which requests need that.
     await scope.register(fastifyCookie, { hook: false });
     scope.register(async (json) => {
       jsonBodies(json);
@@ -56,20 +56,20 @@ export function signInRoutes(app: FastifyInstance, deps: LoginDeps): void {
       refreshRoute(json, deps);
       logoutRoute(json, deps);
     });
-    scope.register(async (either) => {
-      formBodies(either);
-      either.addContentTypeParser(
+    scope.register(async (jsonOrForm) => {
+      formBodies(jsonOrForm);
+      jsonOrForm.addContentTypeParser(
         'application/json',
         { parseAs: 'string' },
-        either.getDefaultJsonParser('error', 'error'),
+        jsonOrForm.getDefaultJsonParser('error', 'error'),
       );
-      loginRoute(either, deps);
+      loginRoute(jsonOrForm, deps);
     });
   });
 }
 
-/** Before the body, so that a page of another site gets no further. */
-function ownPages(): onRequestHookHandler {
+/** Refuses requests of pages of other sites before the body is read. */
+function sameSiteOnly(): onRequestHookHandler {
   return (request, _reply, next) => {
     refuseForeign(request);
     next();
@@ -81,18 +81,18 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: Registration }>('/v1/auth/registration', {
     schema: {
       tags,
-      summary: 'Creates an account with the role client and signs it in. Closed unless LADING_REGISTRATION is open.',
+      summary: 'Creates an account with the role client and signs the person in. Requires LADING_REGISTRATION=open.',
       security: [],
       body: Registration,
       response: { 201: SignedIn },
       documented: {
-        replies: TOKENS,
+        replies: TOKEN_REPLIES,
         errors: ['forbidden', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING],
       },
     },
     config: { audit: 'user_created' },
     onRequest: [
-      ownPages(),
+      sameSiteOnly(),
       (_request, _reply, next) => {
         if (config.registration === 'open') return next();
         next(new LadingError('forbidden', 'Registration is closed. Ask an administrator for an account.'));
@@ -101,19 +101,19 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const key = personKey('', checkEmail(request.body.email));
-      // Check the cheap rules before the password.
+      // Check the throttle before the password, which takes time to check.
       signUps.check(key, request.ip);
       const person = await newPersonOf(request.body, request);
       signUps.check(key, request.ip);
-      // Every attempt counts: an account costs space, and a refusal reveals that the address is registered.
+      // Every attempt counts: an account takes space, and a refusal reveals that the address is registered.
       signUps.recordFailure(key, request.ip);
-      const made = await identity.people.create(
+      const created = await identity.people.create(
         { ...person, tenant: DEFAULT_TENANT, role: 'client' },
         requesterOf(request),
       );
-      request.audited = { target: made.id, tenant: made.tenant };
-      auditChange(request, NOTHING, personValues(made));
-      const signedIn = await beginSession(deps, request, reply, made);
+      request.audited = { target: created.id, tenant: created.tenant };
+      auditChange(request, NOTHING, personValues(created));
+      const signedIn = await beginSession(deps, request, reply, created);
       reply.code(201);
       return signedIn;
     },
@@ -124,18 +124,18 @@ function loginRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: Login }>('/v1/auth/login', {
     schema: {
       tags,
-      summary: 'Signs a person in with e-mail address and password.',
+      summary: 'Signs a person in with an e-mail address and a password.',
       security: [],
       consumes: ['application/json', 'application/x-www-form-urlencoded'],
       body: Login,
       response: { 200: SignedIn },
       documented: {
-        replies: TOKENS,
+        replies: TOKEN_REPLIES,
         errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
     config: { audit: 'sign_in' },
-    onRequest: ownPages(),
+    onRequest: sameSiteOnly(),
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const { tenant = DEFAULT_TENANT, email, password } = request.body;
@@ -145,7 +145,7 @@ function loginRoute(app: FastifyInstance, deps: LoginDeps): void {
   });
 }
 
-/** @throws LadingError `unauthorized`, the same for an unknown address and a wrong password; `rate_limited` */
+/** Checks address and password. @throws LadingError `unauthorized`, the same for an unknown address and a wrong password; `rate_limited` */
 async function authenticate(
   { identity, throttle }: LoginDeps,
   request: FastifyRequest,
@@ -172,23 +172,23 @@ function refreshRoute(app: FastifyInstance, deps: LoginDeps): void {
     schema: {
       tags,
       summary:
-        'Returns new tokens for a refresh token. A repetition within 30 seconds returns the same ones; a later one ends the session.',
+        'Returns new tokens for a refresh token. Repeated within 30 seconds, it returns the same tokens; used again later, it ends the session.',
       security: [],
       body: RefreshToken,
       response: { 200: SignedIn },
       documented: {
         // The cookie is sufficient.
         optionalBody: true,
-        replies: TOKENS,
+        replies: TOKEN_REPLIES,
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
-    onRequest: ownPages(),
+    onRequest: sameSiteOnly(),
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const token = request.body.refresh_token ?? refreshCookie(request);
-      if (token === null) throw new LadingError('unauthorized', 'The request has no refresh token. Sign in.');
-      // An error does not clear the cookies: by now they may be those of another tab or of a new sign-in.
+      if (token === null) throw new LadingError('unauthorized', 'The request has no refresh token. Sign in again.');
+      // An error does not clear the cookies, because another tab or a new sign-in may have replaced them.
       return renewSession(deps, request, reply, token);
     },
   });
@@ -205,7 +205,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
     schema: {
       tags,
-      summary: 'Ends the session of the token or the cookies. All its tokens become invalid at once.',
+      summary: 'Ends the session of the token or cookies. All its tokens become invalid at once.',
       security: [{ bearer: [] }, { cookie: [] }, {}],
       body: RefreshToken,
       response: { 200: Message },
@@ -217,29 +217,29 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
       },
     },
     config: { audit: 'sign_out' },
-    onRequest: ownPages(),
+    onRequest: sameSiteOnly(),
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Message> => {
       const { authorization, cookie } = request.headers;
-      const shown = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };
-      const kept = { access: cookieOf(cookie, ACCESS_COOKIE), refresh: cookieOf(cookie, REFRESH_COOKIE) };
-      if (kept.access !== null || kept.refresh !== null) requireSameOrigin(request);
-      const access = [shown.bearer, kept.access].filter((token) => token !== null);
-      const refresh = [shown.refresh, kept.refresh].filter((token) => token !== null);
+      const sent = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };
+      const cookies = { access: cookieOf(cookie, ACCESS_COOKIE), refresh: cookieOf(cookie, REFRESH_COOKIE) };
+      if (cookies.access !== null || cookies.refresh !== null) requireSameOrigin(request);
+      const access = [sent.bearer, cookies.access].filter((token) => token !== null);
+      const refresh = [sent.refresh, cookies.refresh].filter((token) => token !== null);
       if (access.length + refresh.length === 0) {
-        throw new LadingError('unauthorized', 'Nobody is signed in. Send a token or the cookies.');
+        throw new LadingError('unauthorized', 'The request has no credentials. Send a token or the cookies.');
       }
-      const families = refresh.map((token) => {
-        const family = identity.sessions.findByToken(token);
-        const principal = family && identity.subject(family.kind, family.subject);
+      const sessionIds = refresh.map((token) => {
+        const session = identity.sessions.findByToken(token);
+        const principal = session && identity.subject(session.kind, session.subject);
         if (principal) request.audited = { principal };
-        return family?.id;
+        return session?.id;
       });
       for (const token of access) {
         const principal = await endSessionOf(deps, token);
         if (principal) request.audited = { principal };
       }
-      for (const id of families) if (id !== undefined) await identity.sessions.end(id);
+      for (const id of sessionIds) if (id !== undefined) await identity.sessions.end(id);
       clearCookies(request, reply);
       return { message: 'Signed out.' };
     },

@@ -16,6 +16,7 @@ export interface OAuthClientDeps {
   throttle: Throttle;
 }
 
+/** The form fields that authenticate a client. */
 export interface ClientFields {
   client_id?: string;
   client_secret?: string;
@@ -26,7 +27,10 @@ interface Credentials {
   secret: string;
 }
 
-/** @throws LadingError `unauthorized`, the same for an unknown client and a wrong secret; `invalid_request`, `rate_limited` */
+/**
+ * Authenticates a client by HTTP Basic or by the fields of the form.
+ * @throws LadingError `unauthorized`, the same for an unknown client and a wrong secret; `invalid_request`, `rate_limited`
+ */
 export async function authenticateClient(
   deps: OAuthClientDeps,
   request: FastifyRequest,
@@ -54,12 +58,12 @@ function credentialsOf(authorization: string | undefined, fields: ClientFields):
     throw new LadingError('unauthorized', 'Authorization must be Basic with the form-urlencoded client id and secret.');
   }
   if (id !== undefined && id !== sent.id) {
-    throw new OAuthError('invalid_request', 'The client_id in the form differs from the one in Authorization.');
+    throw new OAuthError('invalid_request', 'The client_id in the form differs from the id in Authorization.');
   }
   return { id: sent.id, secret: sent.secret };
 }
 
-/** RFC 6749 §2.3.1: both are form-urlencoded before they are joined; null when they are not. */
+/** Decodes an id or a secret, which are form-urlencoded before they are joined (RFC 6749 §2.3.1); null if it is not encoded so. */
 function decoded(text: string): string | null {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
@@ -69,17 +73,17 @@ function decoded(text: string): string | null {
 }
 
 /**
- * The client of a refresh token, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null if the request names a client: then
- * the client must authenticate.
+ * The client of a refresh token, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null if the request has other
+ * credentials, which the client must then prove.
  * @throws OAuthError `invalid_grant`
  */
-export function ownerOfRefresh(
+export function clientOfRefreshToken(
   { identity }: OAuthClientDeps,
   request: FastifyRequest<{ Body: GrantRequest }>,
 ): Principal | null {
   const { client_id: id, client_secret: secret, refresh_token: token } = request.body;
   if (request.headers.authorization !== undefined || secret !== undefined || token === undefined) return null;
-  // A client that is not authenticated cannot end a session either.
+  // A client that is not authenticated must not be able to end a session.
   const family = identity.sessions.isAccepted(token) ? identity.sessions.familyOf(token) : null;
   const principal = family?.kind === 'device' ? identity.subject('device', family.subject) : null;
   if (!principal || (id !== undefined && id !== principal.id)) throw badRefreshToken();
@@ -87,6 +91,7 @@ export function ownerOfRefresh(
   return principal;
 }
 
+/** The error for every invalid refresh token. */
 export function badRefreshToken(): OAuthError {
   return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or already used.');
 }

@@ -1,7 +1,4 @@
-/**
- * OAuth 2.0 for clients, machine to machine: tokens (RFC 6749 §4.4 and §6), revocation (RFC 7009) and introspection
- * (RFC 7662).
- */
+/** OAuth 2.0 for clients: tokens (RFC 6749 §4.4 and §6), revocation (RFC 7009) and introspection (RFC 7662). */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
@@ -32,7 +29,7 @@ import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { SIGNED_IN } from '../request/documented.ts';
-import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
+import { authenticateClient, badRefreshToken, clientOfRefreshToken } from './oauth-clients.ts';
 
 /** What these routes need from the server. */
 export interface OAuthDeps {
@@ -70,7 +67,7 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: GrantRequest }>('/api/oauth/token', {
     schema: {
       tags,
-      summary: 'Issues tokens to a client, for its secret or its last refresh token.',
+      summary: 'Issues tokens to a client for its secret or its latest refresh token.',
       security,
       consumes,
       querystring: ForeignQuery,
@@ -86,32 +83,34 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<GrantReply> => {
       const { body } = request;
-      // Check the cheap rules before a secret is hashed.
+      // Check the cheap rules before hashing a secret.
       const grant = GRANT_TYPES.find((known) => known === body.grant_type);
       if (body.grant_type === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
       if (!grant) throw new OAuthError('unsupported_grant_type', `Use ${GRANT_TYPES.join(' or ')}.`);
-      const alone =
-        grant === 'refresh_token' && config.compat.allows('refreshAlone') ? ownerOfRefresh(deps, request) : null;
-      const client = alone ?? (await authenticateClient(deps, request, body));
+      const byTokenAlone =
+        grant === 'refresh_token' && config.compat.allows('refreshAlone') ? clientOfRefreshToken(deps, request) : null;
+      const client = byTokenAlone ?? (await authenticateClient(deps, request, body));
       reply.headers(NO_STORE);
-      return grant === 'client_credentials' ? begin(deps, request, client) : refresh(deps, request, client);
+      return grant === 'client_credentials'
+        ? issueByCredentials(deps, request, client)
+        : issueByRefreshToken(deps, request, client);
     },
   });
 }
 
-async function begin(
+async function issueByCredentials(
   deps: OAuthDeps,
   { body, headers }: FastifyRequest<{ Body: GrantRequest }>,
   client: Principal,
 ): Promise<GrantReply> {
-  const scopes = narrowed(body.scope, client.scopes);
+  const scopes = requestedScopes(body.scope, client.scopes);
   const agent = headers['user-agent'];
-  const renewable = await deps.identity.sessions.begin({ id: client.id, kind: 'device' }, scopes, { agent });
-  return replyOf(deps, client, renewable, scopes);
+  const issued = await deps.identity.sessions.begin({ id: client.id, kind: 'device' }, scopes, { agent });
+  return replyOf(deps, client, issued, scopes);
 }
 
 /** RFC 6749 §6. A narrower scope applies to the access token only: the refresh token keeps its scopes. */
-async function refresh(
+async function issueByRefreshToken(
   deps: OAuthDeps,
   request: FastifyRequest<{ Body: GrantRequest }>,
   client: Principal,
@@ -120,28 +119,28 @@ async function refresh(
   const { refresh_token: token, scope } = request.body;
   if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.');
   const family = sessions.familyOf(token);
-  // A token of another client is treated as unknown.
+  // Treat a token of another client as unknown.
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
-  // A token that was used before must end its session, whatever the request asks for.
+  // A token that was used before must end its session, whatever scopes the request has.
   const fresh = sessions.isAccepted(token);
-  const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
+  const scopes = fresh ? (requestedScopes(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
-  const keeps = deps.config.compat.allows('keepRefreshToken') && sessions.findByToken(token) !== null;
-  const renewable = await (keeps ? sessions.renewWithSameToken(token) : sessions.refresh(token)).catch(
+  const keepsToken = deps.config.compat.allows('keepRefreshToken') && sessions.findByToken(token) !== null;
+  const issued = await (keepsToken ? sessions.renewWithSameToken(token) : sessions.refresh(token)).catch(
     (error: unknown) => {
       throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
     },
   );
-  return replyOf(deps, client, renewable, scopes);
+  return replyOf(deps, client, issued, scopes);
 }
 
-/** The token may have been stolen, so record it. */
+/** Records the reuse of a refresh token, which may have been stolen. */
 function noteReuse(
   { audit }: OAuthDeps,
   { ip, id: requestId }: FastifyRequest,
   { id, kind, tenant }: Principal,
-  signIn: string,
+  session: string,
 ): void {
   audit.recordAggregated({
     action: 'refusal',
@@ -149,47 +148,47 @@ function noteReuse(
     principal: { id, kind },
     tenant,
     address: ip,
-    target: signIn,
+    target: session,
     detail: 'a refresh token was used twice: its session ended',
     requestId,
   });
 }
 
 /**
- * The requested scopes; null without the parameter.
+ * The requested scopes; null if the parameter is absent.
  * @throws OAuthError `invalid_scope` for an unknown scope or one that is not allowed
  */
-function narrowed(asked: string | undefined, allowed: ReadonlySet<Scope>): Scope[] | null {
-  if (asked === undefined) return null;
-  const scopes = scopesOf(asked);
-  const beyond = scopes.filter((scope) => !allowed.has(scope));
-  if (beyond.length > 0)
-    throw new OAuthError('invalid_scope', `This client may not have the scope ${beyond.join(' ')}.`);
+function requestedScopes(scope: string | undefined, allowed: ReadonlySet<Scope>): Scope[] | null {
+  if (scope === undefined) return null;
+  const scopes = scopesOf(scope);
+  const excess = scopes.filter((one) => !allowed.has(one));
+  if (excess.length > 0)
+    throw new OAuthError('invalid_scope', `This client may not request the scope ${excess.join(' ')}.`);
   if (scopes.length === 0) throw new OAuthError('invalid_scope', 'The scope parameter is empty.');
   return scopes;
 }
 
-function scopesOf(asked: string): Scope[] {
+function scopesOf(text: string): Scope[] {
   try {
-    return parseScopes(asked);
+    return parseScopes(text);
   } catch (error) {
     throw error instanceof LadingError ? new OAuthError('invalid_scope', error.message) : error;
   }
 }
 
-function replyOf(deps: OAuthDeps, client: Principal, renewable: IssuedSession, scopes: Scope[] | null): GrantReply {
-  const { session: signIn, refreshToken } = renewable;
-  const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
+function replyOf(deps: OAuthDeps, client: Principal, issued: IssuedSession, scopes: Scope[] | null): GrantReply {
+  const { session, refreshToken } = issued;
+  const { token, claims } = deps.tokens.grant(client, { signIn: session.id, ...(scopes ? { scopes } : {}) });
   const expiresAt = plainTime(deps.clock.dateOf(expiryOf(claims)));
   return {
     access_token: token,
     refresh_token: refreshToken,
     token_type: 'bearer',
     expires_in: claims.exp - claims.iat,
-    refresh_expires_in: Math.max(0, Math.floor((signIn.expiresAt - deps.clock.steady()) / 1000)),
+    refresh_expires_in: Math.max(0, Math.floor((session.expiresAt - deps.clock.steady()) / 1000)),
     expires_at: expiresAt,
     access_token_expires_at: expiresAt,
-    refresh_token_expires_at: plainTime(deps.clock.dateOf(signIn.expiresAt)),
+    refresh_token_expires_at: plainTime(deps.clock.dateOf(session.expiresAt)),
     ...(scopes ? { scope: scopes.join(' ') } : {}),
   };
 }
@@ -219,14 +218,17 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
         principal: client,
         ...(target === null ? { detail: 'no token of this client' } : { target }),
       };
-      if (target !== null) auditChange(request, { token: 'good' }, { token: 'revoked' });
+      if (target !== null) auditChange(request, { token: 'valid' }, { token: 'revoked' });
       reply.headers(NO_STORE);
       return { message: 'The token is invalid.' };
     },
   });
 }
 
-/** Id of the revoked token or session; null for an unknown token or one of another client, which is ignored (RFC 7009 §2.2). */
+/**
+ * Revokes a token of the client. Ignores an unknown token and one of another client (RFC 7009 §2.2).
+ * @returns the id of the revoked token or session; null if it was ignored
+ */
 async function revoke(
   { identity, tokens, clock }: OAuthDeps,
   client: Principal,
@@ -234,7 +236,7 @@ async function revoke(
 ): Promise<string | null> {
   const family = identity.sessions.familyOf(token);
   if (family) {
-    // A refresh token that was used before also ends the session: the client wants all tokens of it revoked.
+    // A refresh token that was used before also ends the session, because the client wants its tokens revoked.
     if (family.kind !== 'device' || family.subject !== client.id) return null;
     await identity.sessions.end(family.id);
     return family.id;
@@ -251,7 +253,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: TokenQuestion }>('/api/oauth/introspect', {
     schema: {
       tags,
-      summary: 'Introspects a token of the client; administrators may introspect any token of their tenant.',
+      summary: 'Returns the state of a token of the client. Administrators may ask for any token of their tenant.',
       security,
       consumes,
       querystring: ForeignQuery,
@@ -277,7 +279,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
 
 function shown(
   { identity }: OAuthDeps,
-  { type: sort, id, owner, scopes, issuedAt, expiresAt, claims }: IntrospectedToken,
+  { type, id, owner, scopes, issuedAt, expiresAt, claims }: IntrospectedToken,
 ): Introspection {
   const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;
   return {
@@ -285,7 +287,7 @@ function shown(
     scope: scopes.join(' '),
     ...(owner.kind === 'device' ? { client_id: owner.id } : {}),
     username: person?.email ?? person?.account?.username ?? owner.id,
-    ...(sort === 'refresh' ? {} : { token_type: 'bearer', jti: id }),
+    ...(type === 'refresh' ? {} : { token_type: 'bearer', jti: id }),
     ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
     iat: Math.floor(issuedAt / 1000),
     sub: owner.id,

@@ -26,6 +26,7 @@ export interface OwnAccountDeps {
 
 const tags = ['People'];
 
+/** Registers the routes of the own account. */
 export function ownAccountRoutes(app: FastifyInstance, deps: OwnAccountDeps): void {
   app.get('/v1/auth/me', {
     schema: {
@@ -37,7 +38,7 @@ export function ownAccountRoutes(app: FastifyInstance, deps: OwnAccountDeps): vo
     config: { needs: 'sign-in' },
     handler: async (request, reply): Promise<Person> => {
       reply.header('cache-control', 'no-store');
-      return shownPerson(whoAsks(deps, request));
+      return shownPerson(personOf(deps, request));
     },
   });
   app.register(async (json) => ownChangeRoute(json, deps));
@@ -49,7 +50,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
   app.put<{ Body: OwnChange }>('/v1/auth/me', {
     schema: {
       tags,
-      summary: 'Changes your name, or your password with the old one.',
+      summary: 'Changes your name or password. A new password requires the old one and ends all your sessions.',
       body: OwnChange,
       response: { 200: Person },
       documented: {
@@ -60,9 +61,9 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
     config: { needs: 'sign-in', audit: 'user_updated' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Person> => {
-      const person = whoAsks(deps, request);
+      const person = personOf(deps, request);
       const change = await changeOf(request, person, request.body);
-      if (change.password !== undefined) await proveOldPassword(deps, request, person);
+      if (change.password !== undefined) await requireOldPassword(deps, request, person);
       const after = await identity.people.update(person.id, change, requesterOf(request));
       if (!after) throw wrongCredentials();
       if (change.password !== undefined) {
@@ -78,23 +79,24 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
   });
 }
 
-/** @throws LadingError `forbidden` for a device or an API token */
-function whoAsks({ identity }: OwnAccountDeps, { principal }: FastifyRequest): PersonDocument {
+/** The signed-in person. @throws LadingError `forbidden` for a device or an API token */
+function personOf({ identity }: OwnAccountDeps, { principal }: FastifyRequest): PersonDocument {
   const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
   if (person) return person;
-  throw new LadingError('forbidden', 'Only people who have signed in may do this, not devices or API tokens.');
+  throw new LadingError('forbidden', 'Only people who are signed in may do this. Devices and API tokens may not.');
 }
 
-async function proveOldPassword(
+/** @throws LadingError `forbidden`, `rate_limited` */
+async function requireOldPassword(
   { identity, throttle }: OwnAccountDeps,
   request: FastifyRequest<{ Body: OwnChange }>,
   person: PersonDocument,
 ): Promise<void> {
-  // Throttled apart from sign-ins: here only the holder of a token can guess, and the token may be stolen.
+  // Throttled separately from sign-ins: only the holder of a token can guess here, and the token may be stolen.
   const key = `own ${keyOf(person)}`;
-  const isRight = async (requester: Requester): Promise<PersonDocument | null> =>
+  const verify = async (requester: Requester): Promise<PersonDocument | null> =>
     (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', requester)) ? person : null;
-  const right = await throttle.attempt(key, request.ip, isRight, passwordAttempt(identity, person, request));
-  if (right) return;
+  const correct = await throttle.attempt(key, request.ip, verify, passwordAttempt(identity, person, request));
+  if (correct) return;
   throw new LadingError('forbidden', 'The old password is wrong. It is required to set a new one.');
 }

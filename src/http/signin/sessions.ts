@@ -1,4 +1,4 @@
-/** /v1/auth/sessions: people list their sessions and end those that they do not recognize. */
+/** /v1/auth/sessions: clients and people list and end their sessions. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -25,6 +25,7 @@ export interface SessionRouteDeps {
 
 const tags = ['Sessions'];
 
+/** Registers the routes of sessions. */
 export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): void {
   const { sessions } = deps.identity;
   app.get('/v1/auth/sessions', {
@@ -36,9 +37,9 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     },
     config: { needs: 'sign-in' },
     handler: async (request, reply): Promise<SessionList> => {
-      const { subject, current } = whoAsks(deps, request);
+      const { subject, current } = ownerOf(deps, request);
       reply.header('cache-control', 'no-store');
-      return { sessions: sessions.listOf(subject).map((signIn) => shown(signIn, current, deps.clock)) };
+      return { sessions: sessions.listOf(subject).map((session) => shown(session, current, deps.clock)) };
     },
   });
   app.delete('/v1/auth/sessions', {
@@ -50,7 +51,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     },
     config: { needs: 'sign-in', audit: 'session_ended' },
     handler: async (request): Promise<Message> => {
-      const { subject } = whoAsks(deps, request);
+      const { subject } = ownerOf(deps, request);
       requireFullRoleOrScope(request.principal, 'users:admin');
       request.audited = { principal: request.principal, target: subject.id };
       auditChange(request, { sessions: 'open' }, { sessions: 'ended' });
@@ -63,7 +64,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
   app.delete<{ Params: { session_id: string } }>('/v1/auth/sessions/:session_id', {
     schema: {
       tags,
-      summary: 'Ends a session. Its tokens become invalid at once, and its transfers are cut.',
+      summary: 'Ends a session. Its tokens become invalid at once, and its running transfers are cut.',
       params: Type.Object({ session_id: Type.String() }),
       response: { 200: Message },
       documented: {
@@ -72,11 +73,11 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     },
     config: { needs: 'sign-in', audit: 'session_ended' },
     handler: async (request): Promise<Message> => {
-      const { subject, current } = whoAsks(deps, request);
+      const { subject, current } = ownerOf(deps, request);
       const { session_id: id } = request.params;
-      // A session with reduced scopes may end only itself.
+      // A token with reduced scopes may end only its own session.
       if (id !== current) requireFullRoleOrScope(request.principal, 'users:admin');
-      const session = sessions.listOf(subject).find((signIn) => signIn.id === id);
+      const session = sessions.listOf(subject).find((one) => one.id === id);
       if (!session) {
         throw new LadingError('not_found', 'There is no such session.');
       }
@@ -88,10 +89,10 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
 }
 
 /**
- * The owner of the sessions, and the id of the current session, if any.
+ * The owner of the sessions, and the id of the current session if the token has one.
  * @throws LadingError `forbidden`
  */
-function whoAsks(
+function ownerOf(
   { tokens }: SessionRouteDeps,
   request: FastifyRequest,
 ): { subject: Subject; current: string | undefined } {

@@ -1,4 +1,4 @@
-/** POST /auth/token: exchanges id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
+/** POST /auth/token: issues a token for an id and a secret (RFC 6749 §4.3). RFC 9700 §2.4 forbids this grant, so it can be turned off. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
@@ -22,6 +22,7 @@ export interface TokenDeps {
   throttle: Throttle;
 }
 
+/** Registers the route, unless the setting turns it off. */
 export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
   if (deps.config.passwordGrant === 'off') return;
   app.register(async (scope) => {
@@ -32,7 +33,7 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
         tags: ['Signing in'],
         summary: 'Issues a token for a client id and secret.',
         security: [],
-        // A multipart form is accepted, too, but a common client generator does not support two kinds of bodies.
+        // Multipart forms are accepted, too, but a common client generator does not support two kinds of bodies.
         consumes: ['application/x-www-form-urlencoded'],
         querystring: ForeignQuery,
         body: TokenRequest,
@@ -46,7 +47,7 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
       config: { audit: 'sign_in' },
       preParsing: smallBody(deps.config.idleSeconds),
       handler: async (request, reply) => {
-        // RFC 6749 §5.1: required on every answer with a token.
+        // RFC 6749 §5.1 requires these fields on every reply with a token.
         reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });
         const { username, password } = request.body;
         return deps.tokens.issue(await signIn(deps, request, username, password));
@@ -56,7 +57,7 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
 }
 
 function passwordForm(form: Form): Form {
-  // RFC 6749 §4.3.2 requires it; older devices omit it.
+  // RFC 6749 §4.3.2 requires grant_type, but older devices omit it.
   if ((form.grant_type ?? 'password') !== 'password') {
     throw new LadingError('invalid_request', 'The grant_type must be password.');
   }

@@ -1,4 +1,4 @@
-/** GET /api/token/verify, for the holder of the token. */
+/** GET /api/token/verify: a client checks its own token. */
 import type { FastifyInstance } from 'fastify';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { hasRole } from '../../identity/rights/policy.ts';
@@ -12,6 +12,7 @@ export interface VerifyTokenDeps {
   identity: Identity;
 }
 
+/** Registers the route. */
 export function verifyRoute(app: FastifyInstance, { identity }: VerifyTokenDeps): void {
   app.get('/api/token/verify', {
     schema: {

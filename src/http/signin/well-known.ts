@@ -1,4 +1,4 @@
-/** Discovery for programs: the OAuth routes (RFC 8414, RFC 9728), and the keys that verify access tokens. */
+/** Discovery: metadata of the OAuth routes (RFC 8414, RFC 9728), and the public keys that verify access tokens. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { AuthorizationServer, GRANT_TYPES, JwkSet, ProtectedResource } from '../../protocol/schemas/identity/oauth.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
@@ -13,11 +13,11 @@ export interface WellKnownDeps {
 
 const tags = ['Clients'];
 const AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
-/** Keys rotate rarely, and verifiers fetch the document again when they meet an unknown one. */
+/** Keys rotate rarely, and a verifier fetches the document again for an unknown key. */
 const CACHED = { 'cache-control': 'public, max-age=300' };
 const FIELDS = ['Cache-Control', 'ETag'] as const;
 
-/** Built once, with an entity tag for caches. */
+/** Schema of the documents, which are built once and have an entity tag for caches. */
 const fixed = {
   security: [],
   documented: {
@@ -28,6 +28,7 @@ const fixed = {
 } satisfies FastifySchema;
 const notModified = { description: 'Not modified', type: 'null' } as const;
 
+/** Registers the routes of discovery. */
 export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void {
   const { keys } = deps;
   const documents = new FixedDocuments();
@@ -40,7 +41,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void
     },
     handler: async (request, reply) => {
       const issuer = request.site.url('');
-      const make = (): AuthorizationServer => ({
+      const build = (): AuthorizationServer => ({
         issuer,
         token_endpoint: `${issuer}/api/oauth/token`,
         revocation_endpoint: `${issuer}/api/oauth/revoke`,
@@ -54,32 +55,33 @@ export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void
         introspection_endpoint_auth_methods_supported: AUTHENTICATION,
         service_documentation: `${issuer}/docs`,
       });
-      return sendFixed(request, reply, await documents.json(`server ${issuer}`, make), CACHED);
+      return sendFixed(request, reply, await documents.json(`server ${issuer}`, build), CACHED);
     },
   });
   app.get('/.well-known/oauth-protected-resource', {
     schema: {
       tags,
-      summary: 'Returns the metadata of the protected resource (RFC 9728).',
+      summary: 'Returns the metadata of the server as a protected resource (RFC 9728).',
       ...fixed,
       response: { 200: ProtectedResource, 304: notModified },
     },
     handler: async (request, reply) => {
       const resource = request.site.url('');
-      const make = (): ProtectedResource => ({
+      const build = (): ProtectedResource => ({
         resource,
         authorization_servers: [resource],
         scopes_supported: [...SCOPES],
         bearer_methods_supported: ['header'],
         resource_documentation: `${resource}/docs`,
       });
-      return sendFixed(request, reply, await documents.json(`resource ${resource}`, make), CACHED);
+      return sendFixed(request, reply, await documents.json(`resource ${resource}`, build), CACHED);
     },
   });
   app.get('/.well-known/jwks.json', {
     schema: {
       tags,
-      summary: 'Returns the public keys that verify access tokens (RFC 7517); empty while a secret signs them (HS256).',
+      summary:
+        'Returns the public keys that verify access tokens (RFC 7517). The set is empty if a secret signs them (HS256).',
       ...fixed,
       response: { 200: JwkSet, 304: notModified },
     },

@@ -139,7 +139,7 @@ test('a client without administrator rights can name grantees and itself', async
     [4, unknown.stderr],
   );
   const twins = await lading(['grants', 'create', 'twin', '--prefix', 'a/']);
-  assert.deepEqual([twins.code, /Ask the one you mean/.test(twins.stderr)], [1, true], twins.stderr);
+  assert.deepEqual([twins.code, /Several clients or people/.test(twins.stderr)], [1, true], twins.stderr);
   for (const args of [
     ['tokens', 'create', '--user'],
     ['tokens', 'list', '--user'],

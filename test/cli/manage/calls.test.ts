@@ -25,7 +25,7 @@ test('calls requests, replays and verifies a code, which counts as a second fact
   const code = provider.placed[0]?.code ?? '';
   const wrong = await lading(client.token, 'verify', PHONE, code === '000000' ? '111111' : '000000');
   assert.notEqual(wrong.code, 0);
-  assert.match(wrong.stderr, /Tries left: 2/);
+  assert.match(wrong.stderr, /Attempts left: 2/);
   const right = await lading(client.token, 'verify', PHONE, code);
   assert.deepEqual([right.code, /second factor until/.test(right.stdout)], [0, true], right.stderr);
   const none = await lading(admin.token, 'phone', 'client', client.id, 'none', '--json');

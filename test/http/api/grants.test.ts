@@ -74,7 +74,7 @@ test('a grantee is named by id or by an exact name of the tenant; what nobody or
     assert.deepEqual([reply.status, same], [404, refusal], word);
   }
   const twins = await grant(server, { prefix: 'a/', grantee: 'twin' });
-  assert.match(await twins.clone().text(), /Ask the one you mean for the id/);
+  assert.match(await twins.clone().text(), /Send the id of the grantee/);
   await assertProblemReply(twins, 'validation_failed');
   await assertProblemReply(await grant(server, { prefix: 'a/', grantee: client.id }), 'validation_failed');
 });

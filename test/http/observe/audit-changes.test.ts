@@ -147,7 +147,7 @@ const CHANGES: Record<string, Row> = {
     const reply = await world.made('/api/tokens', {}, world.own);
     const form = { token: reply.token ?? '' };
     const headers = basic(world.server);
-    return { path: '/api/oauth/revoke', form, headers, target: reply.token_id ?? '', detail: 'token: good → revoked' };
+    return { path: '/api/oauth/revoke', form, headers, target: reply.token_id ?? '', detail: 'token: valid → revoked' };
   },
   'PUT /api/quotas/{kind}/{id}': ({ server: { client } }) => ({
     path: `/api/quotas/client/${client.id}`,

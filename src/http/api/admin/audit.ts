@@ -1,4 +1,4 @@
-/** GET /api/audit: the audit log. For administrators. */
+/** GET /api/audit: administrators read the audit log. */
 import type { FastifyInstance } from 'fastify';
 import type { Audit } from '../../../identity/audit.ts';
 import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../../identity/rights/policy.ts';
@@ -16,11 +16,12 @@ function shown({ time, requestId, count, ...entry }: AuditEntry): AuditRecord {
   return { time: iso(time), ...entry, request_id: requestId, count };
 }
 
+/** Registers the route of the audit log. */
 export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
   app.get<{ Querystring: AuditQuery }>('/api/audit', {
     schema: {
       tags: ['Administration'],
-      summary: 'Lists sign-ins, refusals and changes, newest first, in pages.',
+      summary: 'Lists sign-ins, refusals and changes in pages, newest first.',
       querystring: AuditQuery,
       response: { 200: AuditPage },
       documented: {
@@ -34,9 +35,9 @@ export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
       const all = reachesAllTenants(request.principal) && asked === undefined;
       const tenant = all ? null : tenantOf(request.principal, asked);
       reply.header('cache-control', 'no-store');
-      // Refusals of unknown callers concern only the operators of the server.
-      const nobodys = tenant === DEFAULT_TENANT;
-      const page = await audit.page({ tenant, includeTenantless: nobodys, before: cursor, limit, action, principal });
+      // Entries without a tenant, such as refusals of unknown callers, concern only the operators of the server.
+      const includeTenantless = tenant === DEFAULT_TENANT;
+      const page = await audit.page({ tenant, includeTenantless, before: cursor, limit, action, principal });
       return { entries: page.entries.map(shown), next_cursor: page.nextCursor };
     },
   });

@@ -1,4 +1,4 @@
-/** Management of clients (PROTOCOL §7). For administrators. */
+/** /api/clients: administrators manage clients (PROTOCOL §7). */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
@@ -35,6 +35,7 @@ export interface ClientDeps {
 const tags = ['Clients'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
 
+/** Registers the routes of clients. */
 export function clientRoutes(app: FastifyInstance, deps: ClientDeps): void {
   listRoute(app, deps);
   app.register(async (json) => createRoute(json, deps));
@@ -52,7 +53,7 @@ function listRoute(app: FastifyInstance, { clients: known }: ClientDeps): void {
   app.get<{ Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
-      summary: 'Lists the clients.',
+      summary: 'Lists the clients of the tenant.',
       querystring: TenantQuery,
       response: { 200: ClientList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'forbidden'] },
@@ -74,7 +75,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
   app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
-      summary: 'Enrols a client. Its secret is shown only once.',
+      summary: 'Creates a client. Its secret is shown only once.',
       querystring: TenantQuery,
       body: NewClient,
       response: { 201: ClientCreated },
@@ -95,14 +96,14 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
         throw new LadingError('insufficient_scope', `You cannot create a client with the role ${role}.`);
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
-      const made = await clients.create({ role, name, tenant });
+      const created = await clients.create({ role, name, tenant });
       auditChange(request, NOTHING, { role, name });
-      const location = request.site.path(`/api/clients/${made.clientId}`);
+      const location = request.site.path(`/api/clients/${created.clientId}`);
       reply.code(201).headers({ 'cache-control': 'no-store', location });
       return {
         message: 'Client created. Keep the secret now: it is not shown again.',
-        client_id: made.clientId,
-        client_secret: made.secret,
+        client_id: created.clientId,
+        client_secret: created.secret,
         role,
       };
     },
@@ -131,8 +132,8 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       const { principal, body } = request;
       const { role, name, disabled, end_sessions: endSessions } = body;
       const client = clients.find(id);
-      const theirs = client && reachesTenant(principal, client.tenant) && mayEnrol(principal, client.role);
-      if (!theirs) throw new LadingError('not_found', 'There is no client with this id.');
+      const isManaged = client && reachesTenant(principal, client.tenant) && mayEnrol(principal, client.role);
+      if (!isManaged) throw new LadingError('not_found', 'There is no client with this id.');
       if (id === principal.id && (role ?? disabled) !== undefined)
         throw new LadingError('forbidden', 'You cannot change your own role or disable yourself.');
       if (role !== undefined && !mayEnrol(principal, role))
@@ -168,10 +169,10 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): v
       const { principal } = request;
       if (id === principal.id) throw new LadingError('invalid_request', 'A client cannot delete itself.');
       const client = clients.find(id);
-      // A client of another tenant or of a higher role: do not reveal that it exists.
-      const theirs = client && reachesTenant(principal, client.tenant);
-      const removable = theirs && mayEnrol(principal, client.role);
-      if (!removable || !(await identity.remove({ kind: 'device', id }))) {
+      // Do not reveal clients of other tenants and of higher roles.
+      const isManaged = client && reachesTenant(principal, client.tenant);
+      const isRemovable = isManaged && mayEnrol(principal, client.role);
+      if (!isRemovable || !(await identity.remove({ kind: 'device', id }))) {
         throw new LadingError('not_found', 'There is no client with this id.');
       }
       request.audited = { tenant: client.tenant };

@@ -1,4 +1,4 @@
-/** GET /api/config: the settings that clients may see. */
+/** GET /api/config: settings that clients may see. */
 import type { FastifyInstance } from 'fastify';
 import { plainName, type Targets } from '../../../delivery/targets.ts';
 import { maySeeTargets } from '../../../identity/rights/policy.ts';
@@ -12,7 +12,7 @@ import { MASK, shownTarget } from '../../native/delivery-views.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../../request/documented.ts';
 
-type Shown = keyof Config & (typeof SETTINGS)[number]['name'];
+type ShownSetting = keyof Config & (typeof SETTINGS)[number]['name'];
 type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;
 type Values = ServerConfig['server'];
 
@@ -32,7 +32,7 @@ const SECTIONS = {
   ],
   signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
   delivery: ['deliveryParallel', 'deliveryAttempts', 'deliveryRetrySeconds', 'webhookPrivate', 'sealingKey'],
-} as const satisfies Record<Section, readonly Shown[]>;
+} as const satisfies Record<Section, readonly ShownSetting[]>;
 
 type ShownConfig = Pick<Config, (typeof SECTIONS)[Section][number]>;
 
@@ -42,6 +42,7 @@ export interface ConfigDeps {
   targets: Targets;
 }
 
+/** Registers the route of settings. */
 export function configRoute(app: FastifyInstance, { config, targets }: ConfigDeps): void {
   const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
   // These sections do not change while the server runs.
@@ -56,7 +57,7 @@ export function configRoute(app: FastifyInstance, { config, targets }: ConfigDep
   app.get('/api/config', {
     schema: {
       tags: ['Administration'],
-      summary: 'Returns limits, durations and other settings of the server. Secrets are masked.',
+      summary: 'Returns limits, durations and other settings of the server, with secrets masked.',
       response: { 200: ServerConfig },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
@@ -79,9 +80,9 @@ export function configRoute(app: FastifyInstance, { config, targets }: ConfigDep
   });
 }
 
-/** The first FTP target as recorders of an older server read it. Every key is null if it is missing or the caller may not see it. */
-function flatTarget(target: TargetDocument | undefined, isSeen: boolean): FlatTarget {
-  if (!isSeen || target === undefined || target.kind === 'webhook')
+/** The first FTP target in the form that recorders of an older server read. Every key is null if there is no target or the caller may not see it. */
+function flatTarget(target: TargetDocument | undefined, isVisible: boolean): FlatTarget {
+  if (!isVisible || target === undefined || target.kind === 'webhook')
     return { host: null, port: null, username: null, password: null, directory: null };
   const { host, port, username, directory } = target;
   return { host, port, username, password: MASK, directory };

@@ -1,4 +1,4 @@
-/** /api/phones: the telephone of a second factor, which an administrator registers. */
+/** /api/phones: administrators register telephones for the second factor. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { phoneOf } from '../../../calls/numbers.ts';
@@ -23,18 +23,19 @@ export interface PhoneDeps {
 const tags = ['Calls'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 
-const Whose = Type.Object({
+const HolderParams = Type.Object({
   kind: Type.Unsafe<'client' | 'person'>({ type: 'string', enum: ['client', 'person'] }),
   id: Type.String({ maxLength: 128 }),
 });
-type Whose = Static<typeof Whose>;
+type HolderParams = Static<typeof HolderParams>;
 
+/** Registers the routes of telephones. */
 export function phoneRoutes(app: FastifyInstance, deps: PhoneDeps): void {
-  app.get<{ Params: Whose }>('/api/phones/:kind/:id', {
+  app.get<{ Params: HolderParams }>('/api/phones/:kind/:id', {
     schema: {
       tags,
-      summary: 'Returns the registered telephone of a client or a person.',
-      params: Whose,
+      summary: 'Returns the registered telephone of a client or person.',
+      params: HolderParams,
       response: { 200: RegisteredPhone },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ADMIN },
     },
@@ -50,12 +51,12 @@ export function phoneRoutes(app: FastifyInstance, deps: PhoneDeps): void {
 function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
   const { clients, people } = deps.identity;
   jsonBodies(app);
-  app.put<{ Params: Whose; Body: RegisteredPhone }>('/api/phones/:kind/:id', {
+  app.put<{ Params: HolderParams; Body: RegisteredPhone }>('/api/phones/:kind/:id', {
     schema: {
       tags,
       summary:
-        'Registers the telephone whose calls count as a second factor for a client or a person; null removes it.',
-      params: Whose,
+        'Registers the telephone whose verified calls count as a second factor for a client or person; null removes it.',
+      params: HolderParams,
       body: RegisteredPhone,
       response: { 200: RegisteredPhone },
       documented: { errors: [...ADMIN, 'invalid_request', ...SMALL_BODY] },
@@ -74,20 +75,24 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
       }
       const phone = request.body.phone === null ? null : phoneOf(request.body.phone);
       const { phone: before } = (kind === 'client' ? clients.find(id) : people.get(id)) ?? {};
-      if (!(await (kind === 'client' ? clients : people).setPhone(id, phone))) throw nobody();
+      if (!(await (kind === 'client' ? clients : people).setPhone(id, phone))) throw noHolder();
       auditChange(request, { phone: before }, { phone });
       return { phone };
     },
   });
 }
 
-/** @throws LadingError `not_found`, also for another tenant */
-function holderOf({ identity }: PhoneDeps, principal: Principal, { kind, id }: Whose): DeviceDocument | PersonDocument {
-  const found = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
-  if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
-  return found;
+/** The client or person of the path. @throws LadingError `not_found`, also for another tenant */
+function holderOf(
+  { identity }: PhoneDeps,
+  principal: Principal,
+  { kind, id }: HolderParams,
+): DeviceDocument | PersonDocument {
+  const holder = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
+  if (!holder || !reachesTenant(principal, holder.tenant)) throw noHolder();
+  return holder;
 }
 
-function nobody(): LadingError {
+function noHolder(): LadingError {
   return new LadingError('not_found', 'There is no client or person with this id.');
 }

@@ -1,4 +1,4 @@
-/** /api/quotas: limits and usage. */
+/** /api/quotas: limits and usage of clients, people and tenants. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Use } from '../../../contracts/quota.ts';
@@ -24,11 +24,11 @@ export interface QuotaDeps {
 
 const tags = ['Quotas'];
 
-const Whose = Type.Object({
+const HolderParams = Type.Object({
   kind: Type.Unsafe<QuotaKind>({ type: 'string', enum: QUOTA_KINDS }),
   id: Type.String({ maxLength: 128 }),
 });
-type Whose = Static<typeof Whose>;
+type HolderParams = Static<typeof HolderParams>;
 
 function report(limits: Limits, used: Use): QuotaReport {
   const shown = ({ bytes, openUploads, dayBytes }: Use) => ({ bytes, open_uploads: openUploads, day_bytes: dayBytes });
@@ -39,6 +39,7 @@ function report(limits: Limits, used: Use): QuotaReport {
   };
 }
 
+/** Registers the routes of quotas. */
 export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
   const { quotas, engine } = deps;
   app.get('/api/quotas/me', {
@@ -54,11 +55,11 @@ export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
       return report(quotas.ofPrincipal(tenant, id), engine.usage(ownerKey(tenant, id)));
     },
   });
-  app.get<{ Params: Whose }>('/api/quotas/:kind/:id', {
+  app.get<{ Params: HolderParams }>('/api/quotas/:kind/:id', {
     schema: {
       tags,
-      summary: 'Returns the limits and usage of a client, a person or a tenant.',
-      params: Whose,
+      summary: 'Returns the limits and usage of a client, person or tenant.',
+      params: HolderParams,
       response: { 200: QuotaReport },
       documented: {
         replies: { 200: ['Cache-Control'] },
@@ -76,11 +77,11 @@ export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
 
 function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
   jsonBodies(app);
-  app.put<{ Params: Whose; Body: NewQuota }>('/api/quotas/:kind/:id', {
+  app.put<{ Params: HolderParams; Body: NewQuota }>('/api/quotas/:kind/:id', {
     schema: {
       tags,
-      summary: 'Sets the limits of a client, a person or (for root) a tenant. Stored files stay.',
-      params: Whose,
+      summary: 'Sets the limits of a client, a person or, for root, a tenant. Stored files stay.',
+      params: HolderParams,
       body: NewQuota,
       response: { 200: QuotaReport },
       documented: {
@@ -102,26 +103,26 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
         );
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
-      if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
+      if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw noHolder();
       auditChange(request, limitValues(limits), limitValues(holderOf(deps, principal, params).limits));
       return reportOf(deps, principal, params);
     },
   });
 }
 
-function reportOf(deps: QuotaDeps, principal: Principal, whose: Whose): QuotaReport {
-  const { limits, owner } = holderOf(deps, principal, whose);
-  return report(limits, deps.engine.usage(owner, whose.kind === 'tenant'));
+function reportOf(deps: QuotaDeps, principal: Principal, params: HolderParams): QuotaReport {
+  const { limits, owner } = holderOf(deps, principal, params);
+  return report(limits, deps.engine.usage(owner, params.kind === 'tenant'));
 }
 
-/** @throws LadingError `not_found` */
-function holderOf({ quotas }: QuotaDeps, principal: Principal, { kind, id }: Whose): QuotaHolder {
+/** The holder of the path. @throws LadingError `not_found` */
+function holderOf({ quotas }: QuotaDeps, principal: Principal, { kind, id }: HolderParams): QuotaHolder {
   const found = QUOTA_KINDS.includes(kind) ? quotas.find(kind, id) : null;
-  if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
+  if (!found || !reachesTenant(principal, found.tenant)) throw noHolder();
   return found;
 }
 
-/** The same error for another tenant. */
-function nobody(): LadingError {
+/** The error for an unknown id, and for an id of another tenant. */
+function noHolder(): LadingError {
   return new LadingError('not_found', 'There is no client or person with this id.');
 }

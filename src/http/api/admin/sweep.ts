@@ -1,4 +1,4 @@
-/** POST /api/sweep: runs the hourly clean-up now. For administrators of the whole server. */
+/** POST /api/sweep: administrators of the whole server run the hourly clean-up now. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Engine } from '../../../engine/engine.ts';
@@ -16,18 +16,19 @@ const Swept = Type.Object(
   {
     removed: Type.Integer({ minimum: 0, description: 'Parked uploads that were removed.' }),
     sealed: Type.Integer({ minimum: 0, description: 'Contiguous uploads of undeclared size that were sealed.' }),
-    parked: Type.Optional(Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent if none were.' })),
+    parked: Type.Optional(Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent if it is 0.' })),
   },
   { title: 'Swept' },
 );
 type Swept = Static<typeof Swept>;
 
+/** Registers the route of the clean-up. */
 export function adminRoutes(app: FastifyInstance, { engine, identity }: SweepDeps): void {
   app.post('/api/sweep', {
     schema: {
       tags: ['Administration'],
       summary:
-        'Parks stale uploads, removes expired ones and seals finished ones of undeclared size, on the whole server. With several tenants it requires the role root.',
+        'Parks stale uploads, removes expired ones and seals finished ones of undeclared size, on the whole server. With several tenants, requires the role root.',
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },

@@ -1,4 +1,4 @@
-/** /api/tenants: groups that share nothing with each other. For `root`. */
+/** /api/tenants: `root` manages tenants, which share nothing with each other. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
@@ -27,13 +27,14 @@ function shown({ id, name, createdAt }: TenantDocument): Tenant {
   return { tenant_id: id, name, created_at: iso(createdAt) };
 }
 
+/** Registers the routes of tenants. */
 export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
   const { identity } = deps;
   const { tenants } = identity;
   app.get('/api/tenants', {
     schema: {
       tags,
-      summary: 'All tenants.',
+      summary: 'Lists the tenants.',
       response: { 200: TenantList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ROOT },
     },
@@ -46,7 +47,7 @@ export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
   app.delete<{ Params: { tenant_id: string } }>('/api/tenants/:tenant_id', {
     schema: {
       tags,
-      summary: 'Deletes a tenant with its clients, people and tokens. Its files stay where they are.',
+      summary: 'Deletes a tenant with its clients, people and tokens. Its files stay.',
       params: Type.Object({ tenant_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...ROOT, 'not_found'] },
@@ -72,7 +73,7 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
   app.post<{ Body: NewTenant }>('/api/tenants', {
     schema: {
       tags,
-      summary: 'Creates a tenant.',
+      summary: 'Creates an empty tenant.',
       body: NewTenant,
       response: { 201: Tenant },
       documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists'] },
@@ -81,10 +82,10 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;
-      const made = await identity.createTenant(id, name);
-      auditChange(request, NOTHING, tenantValues(made));
+      const created = await identity.createTenant(id, name);
+      auditChange(request, NOTHING, tenantValues(created));
       reply.code(201);
-      return shown(made);
+      return shown(created);
     },
   });
 }

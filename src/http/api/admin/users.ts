@@ -36,6 +36,7 @@ export interface UserDeps {
 const tags = ['People'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
 
+/** Registers the routes of people. */
 export function userRoutes(app: FastifyInstance, deps: UserDeps): void {
   listRoute(app, deps);
   deleteRoute(app, deps);
@@ -51,7 +52,7 @@ function listRoute(app: FastifyInstance, { identity }: UserDeps): void {
   app.get<{ Querystring: PeopleQuery }>('/v1/user', {
     schema: {
       tags,
-      summary: 'Lists the people of the tenant.',
+      summary: 'Lists the people of the tenant in pages, oldest first.',
       querystring: PeopleQuery,
       response: { 200: PeopleList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
@@ -61,10 +62,10 @@ function listRoute(app: FastifyInstance, { identity }: UserDeps): void {
       reply.header('cache-control', 'no-store');
       const { limit = 100, cursor, tenant } = request.query;
       const people = identity.people.list(tenantOf(request.principal, tenant)).sort(byAge);
-      const begin = cursor === undefined ? 0 : firstAfter(people, cursor);
-      const page = people.slice(begin, begin + limit);
+      const start = cursor === undefined ? 0 : firstAfter(people, cursor);
+      const page = people.slice(start, start + limit);
       const last = page.at(-1);
-      const more = last !== undefined && begin + limit < people.length;
+      const more = last !== undefined && start + limit < people.length;
       return { users: page.map(shownPerson), next_cursor: more ? cursorOf(last) : null };
     },
   });
@@ -74,7 +75,7 @@ function byAge(a: PersonDocument, b: PersonDocument): number {
   return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }
 
-/** The position of a person in the list, which stays valid when the person is deleted. */
+/** The position of a person in the list. It stays valid if the person is deleted. */
 function cursorOf({ createdAt, id }: PersonDocument): string {
   return `${createdAt}-${id}`;
 }
@@ -94,7 +95,7 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
   app.post<{ Body: NewPerson; Querystring: TenantQuery }>('/v1/user', {
     schema: {
       tags,
-      summary: 'Creates the account of a person.',
+      summary: 'Creates a person.',
       querystring: TenantQuery,
       body: NewPerson,
       response: { 201: Person },
@@ -111,13 +112,13 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
       request.audited = { tenant };
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
-      const made = await identity.people.create(
+      const created = await identity.people.create(
         { ...(await newPersonOf(request.body, request)), tenant, role },
         requesterOf(request),
       );
-      auditChange(request, NOTHING, personValues(made));
+      auditChange(request, NOTHING, personValues(created));
       reply.code(201).header('cache-control', 'no-store');
-      return shownPerson(made);
+      return shownPerson(created);
     },
   });
 }
@@ -147,9 +148,9 @@ function findRoute(app: FastifyInstance, deps: UserDeps): void {
         throw new LadingError('validation_failed', 'Send the id, email, name or surname of the person.');
       }
       const [, id] = wanted.find(([key]) => key === 'id') ?? [];
-      const among = id === undefined ? identity.people.list(tenant) : [personOf(deps, request, id)];
-      const person = among.map(shownPerson).find((one) => wanted.every(([key, text]) => one[key] === text));
-      if (!person) throw nobody();
+      const candidates = id === undefined ? identity.people.list(tenant) : [personOf(deps, request, id)];
+      const person = candidates.map(shownPerson).find((one) => wanted.every(([key, text]) => one[key] === text));
+      if (!person) throw noPerson();
       return person;
     },
   });
@@ -172,7 +173,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
     schema: {
       tags,
       summary:
-        'Changes a person. A new password or role ends all sessions; a new password also revokes the API tokens.',
+        'Changes a person. A new password or role ends all sessions of the person; a new password also revokes their API tokens.',
       querystring: PersonKey,
       body: PersonChange,
       response: { 200: Person },
@@ -201,19 +202,19 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
         disabled,
       };
       const after = await identity.people.update(person.id, change, requesterOf(request));
-      if (!after) throw nobody();
+      if (!after) throw noPerson();
       const subject = { kind: 'person' as const, id: person.id };
       if (password !== undefined || after.role !== person.role || disabled || endSessions)
         await identity.sessions.endAllOf(subject);
-      // Someone who knew the old password may have created tokens with it.
+      // Anyone who knew the old password may have created tokens with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
       const sessions = endSessions ? ['open', 'ended'] : [];
-      const had = person.passwordHash === null ? null : 'old';
-      const has = password === undefined ? had : 'new';
+      const passwordBefore = person.passwordHash === null ? null : 'old';
+      const passwordAfter = password === undefined ? passwordBefore : 'new';
       auditChange(
         request,
-        { ...personValues(person), password: had, sessions: sessions[0] },
-        { ...personValues(after), password: has, sessions: sessions[1] },
+        { ...personValues(person), password: passwordBefore, sessions: sessions[0] },
+        { ...personValues(after), password: passwordAfter, sessions: sessions[1] },
       );
       return shownPerson(after);
     },
@@ -224,7 +225,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
   app.delete<{ Querystring: PersonKey }>('/v1/user/delete_user', {
     schema: {
       tags,
-      summary: 'Deletes a person. All tokens become invalid at once; the files stay.',
+      summary: 'Deletes a person. Their tokens become invalid at once; their files stay.',
       querystring: PersonKey,
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },
@@ -235,17 +236,17 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
       const { id, role } = person;
       if (id === request.principal.id) throw new LadingError('invalid_request', 'You cannot delete your own account.');
       requireRank(request, role);
-      if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
+      if (!(await deps.identity.remove({ kind: 'person', id }))) throw noPerson();
       auditChange(request, personValues(person), NOTHING);
       return { message: `Person ${id} deleted.` };
     },
   });
 }
 
-/** @throws LadingError `not_found`, also for another tenant */
+/** The person with this id. @throws LadingError `not_found`, also for another tenant */
 function personOf({ identity }: UserDeps, request: FastifyRequest, id: string): PersonDocument {
   const person = identity.people.get(id);
-  if (!person || !reachesTenant(request.principal, person.tenant)) throw nobody();
+  if (!person || !reachesTenant(request.principal, person.tenant)) throw noPerson();
   request.audited = { tenant: person.tenant };
   return person;
 }
@@ -256,6 +257,6 @@ function requireRank({ principal }: FastifyRequest, role: Role): void {
   throw new LadingError('insufficient_scope', `You cannot create, change or delete people with the role ${role}.`);
 }
 
-function nobody(): LadingError {
+function noPerson(): LadingError {
   return new LadingError('not_found', 'There is no such person.');
 }
