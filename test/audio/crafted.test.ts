@@ -1,4 +1,4 @@
-/** Whatever a file makes its parser do, the thread of the server goes on, and so do the files of others. */
+/** Crafted files cannot block the server or the files of other owners. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StoredBytes } from '../../src/audio/ranges.ts';
@@ -24,7 +24,7 @@ function stored(bytes: Uint8Array): StoredBytes {
 const outcome = (work: Promise<unknown>) => work.catch((error: unknown) => error);
 const isRefusal = (found: unknown) => found instanceof LadingError && found.code === 'unsupported_media_type';
 
-test('crafted files are parsed beside the server, and then the others have their turn', async (t) => {
+test('crafted files are parsed in separate threads, and other owners are served', async (t) => {
   const sounds = new SoundReader();
   t.after(() => sounds.close());
   const crafted = [...craftedSounds(2 * MIB).values()];
@@ -34,25 +34,25 @@ test('crafted files are parsed beside the server, and then the others have their
       ended += 1;
     }),
   );
-  // A parser in this thread would not let go of it.
+  // A parser in this thread would block the event loop until it ends.
   for (let turn = 0; turn < 100; turn += 1) await new Promise(setImmediate);
   assert.ok(ended < crafted.length);
-  const good = await sounds.read('somebody else', stored(wav()));
-  assert.equal(good?.mediaType, 'audio/wav');
+  const sound = await sounds.read('another owner', stored(wav()));
+  assert.equal(sound?.mediaType, 'audio/wav');
   for (const result of await Promise.all(found)) {
     assert.ok(result === null || isRefusal(result) || (result as { mediaType?: string }).mediaType, String(result));
   }
 });
 
-test('a file that needs more time than it may have is refused, and a thread that parses it is ended', async (t) => {
-  // Its parser takes seconds without a pause, whatever the machine; a limit far below that makes the outcome certain.
+test('a file that exceeds the time limit is refused, and its thread is terminated', async (t) => {
+  // The parser needs seconds on any machine, which is far above the limit.
   const sounds = new SoundReader({ threads: 1, milliseconds: 50 });
   t.after(() => sounds.close());
   const longest = craftedSounds(48 * MIB).get('blocks.flac') ?? assert.fail();
   assert.ok(isRefusal(await outcome(sounds.read('a', stored(longest)))));
 });
 
-test('a file that needs more memory than its thread may have is refused, and the next one is parsed', async (t) => {
+test('a file that exceeds the memory limit is refused, and the next file is parsed', async (t) => {
   const sounds = new SoundReader({ megabytes: 8, threads: 1, milliseconds: 60_000 });
   t.after(() => sounds.close());
   const frames = craftedSounds(8 * MIB).get('comments.mp3') ?? assert.fail();
@@ -60,15 +60,15 @@ test('a file that needs more memory than its thread may have is refused, and the
   assert.equal((await sounds.read('a', stored(wav())))?.mediaType, 'audio/wav');
 });
 
-test('one file of each owner at a time, owners in turn, and a bound for each and for all', async (t) => {
+test('owners take turns, and the number of waiting files is limited per owner and in total', async (t) => {
   const sounds = new SoundReader({ threads: 1, waitingEach: 2, waiting: 4 });
   t.after(() => sounds.close());
-  let go = (): void => {};
+  let open = (): void => {};
   const gate = new Promise<void>((resolve) => {
-    go = resolve;
+    open = resolve;
   });
   const order: string[] = [];
-  const held = (owner: string) => {
+  const readHeld = (owner: string) => {
     const file = stored(wav());
     return sounds.read(owner, {
       ...file,
@@ -78,18 +78,18 @@ test('one file of each owner at a time, owners in turn, and a bound for each and
       },
     });
   };
-  const look = (owner: string, name: string) => held(owner).then(() => order.push(name));
-  const all = [look('a', 'a1'), look('a', 'a2'), look('a', 'a3'), look('b', 'b1')];
+  const read = (owner: string, name: string) => readHeld(owner).then(() => order.push(name));
+  const all = [read('a', 'a1'), read('a', 'a2'), read('a', 'a3'), read('b', 'b1')];
   const overloaded = (found: unknown) => found instanceof LadingError && found.code === 'overloaded';
-  assert.ok(overloaded(await outcome(held('a'))), 'too many of one owner');
-  all.push(look('b', 'b2'));
-  assert.ok(overloaded(await outcome(held('c'))), 'too many of all');
-  go();
+  assert.ok(overloaded(await outcome(readHeld('a'))), 'too many of one owner');
+  all.push(read('b', 'b2'));
+  assert.ok(overloaded(await outcome(readHeld('c'))), 'too many of all');
+  open();
   await Promise.all(all);
   assert.ok(order.indexOf('b1') < order.indexOf('a3'), order.join(' '));
 });
 
-test('what waits when the server stops is refused', async () => {
+test('files that wait when the server stops are refused', async () => {
   const sounds = new SoundReader({ threads: 1 });
   const never = () => new Promise<number>(() => {});
   const found = ['a', 'b'].map((owner) => outcome(sounds.read(owner, { size: 100, read: never })));
@@ -99,7 +99,7 @@ test('what waits when the server stops is refused', async () => {
   }
 });
 
-test('over the wire: a crafted file is refused by name or left out of the list, and the server answers meanwhile', async (t) => {
+test('a crafted upload is refused, a crafted file is omitted from the list, and the server keeps responding', async (t) => {
   const { origin, client } = await startServer(t);
   const nested = craftedSounds(8 * MIB).get('nested.m4a') ?? assert.fail();
   const put = await fetch(`${origin}/api/files/content/nested.m4a`, {

@@ -1,4 +1,4 @@
-/** What the tests of formats share. */
+/** Helpers of the tests of formats. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -11,13 +11,13 @@ export const skip = without('ffmpeg') || without('ffprobe');
 
 export const sounds = new SoundReader();
 
-export function look(bytes: Buffer): Promise<Sound | null> {
+export function parse(bytes: Buffer): Promise<Sound | null> {
   const read: StoredBytes['read'] = async (into, position) => {
     const piece = bytes.subarray(position, position + into.length);
     into.set(piece);
     return piece.length;
   };
-  return sounds.read('somebody', { size: bytes.length, read });
+  return sounds.read('an owner', { size: bytes.length, read });
 }
 
 export interface Format {
@@ -39,7 +39,7 @@ export function format(
   return { name, channels, rate, type, options: ['-c:a', codec, ...more] };
 }
 
-/** Duration of a frame of its codec, in seconds. */
+/** Samples per frame, by codec. */
 export const FRAME: Record<string, number> = {
   mp3: 1152,
   mp2: 1152,
@@ -59,7 +59,7 @@ export interface Stream {
   nb_read_packets: string;
 }
 
-/** As ffprobe has it; of ADTS it only guesses the duration, so its frames are counted. */
+/** Properties of a file by ffprobe. For ADTS the duration is computed from the number of frames, because ffprobe only estimates it. */
 export function probe(file: string): Sound {
   const args = ['-v', 'error', '-count_packets', '-show_streams', '-show_format', '-of', 'json', file];
   const { stdout } = spawnSync('ffprobe', args, { encoding: 'utf8' });
@@ -68,13 +68,14 @@ export function probe(file: string): Sound {
     format: { duration: string; format_name: string };
   };
   const [stream] = streams;
-  assert.ok(stream, `ffprobe does not know ${file}`);
+  assert.ok(stream, `ffprobe found no stream in ${file}`);
   const sampleRate = Number(stream.sample_rate);
   const counted = (Number(stream.nb_read_packets) * 1024) / sampleRate;
   const durationSeconds = format.format_name === 'aac' ? counted : Number(stream.duration ?? format.duration);
   return { mediaType: '', durationSeconds, sampleRate, channels: stream.channels, codec: stream.codec_name };
 }
 
+/** Fails unless both agree, with a tolerance of one frame in the duration. */
 export function assertAgree(found: Sound | null, expected: Sound, type: string, name: string): void {
   assert.ok(found, `${name} was refused`);
   const { durationSeconds, ...rest } = found;
@@ -87,6 +88,7 @@ export function assertAgree(found: Sound | null, expected: Sound, type: string, 
   );
 }
 
+/** Creates a file of two seconds with ffmpeg. @returns its path */
 export async function make(folder: string, { name, channels, rate, options }: Format): Promise<string> {
   const file = join(folder, name);
   const tone = ['-f', 'lavfi', '-i', `sine=frequency=440:duration=2:sample_rate=${rate}`, '-ac', String(channels)];

@@ -1,4 +1,4 @@
-/** What is found out about files of many formats, made by ffmpeg, is what ffprobe says of them. */
+/** Compares the parsed properties of files of many formats, created by ffmpeg, with those that ffprobe reports. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { wav } from '../support/audio.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
-import { assertAgree, type Format, format, look, make, probe, skip, sounds } from './formats-setup.ts';
+import { assertAgree, type Format, format, make, parse, probe, skip, sounds } from './formats-setup.ts';
 
 after(() => sounds.close());
 
@@ -106,17 +106,17 @@ const FORMATS: Format[] = [
   format('audio/aac', 'surround.aac', 6, 48_000, 'aac'),
 ];
 
-test('what is found out of each format is what ffprobe says', { skip }, async (t) => {
+test('the parsed properties of each format agree with ffprobe', { skip }, async (t) => {
   const folder = await temporaryFolder(t);
   for (const one of FORMATS) {
     await t.test(one.name, async () => {
       const file = await make(folder, one);
-      assertAgree(await look(await readFile(file)), probe(file), one.type, one.name);
+      assertAgree(await parse(await readFile(file)), probe(file), one.type, one.name);
     });
   }
 });
 
-test('WAV as recorders that cannot go back, taggers and others leave it', { skip }, async (t) => {
+test('WAV files with missing sizes, tags, odd chunks or a truncated end are parsed', { skip }, async (t) => {
   const folder = await temporaryFolder(t);
   const plain = wav({ seconds: 2, rate: 8000 });
   const changed = (change: (bytes: Buffer) => void): Buffer => {
@@ -136,7 +136,7 @@ test('WAV as recorders that cannot go back, taggers and others leave it', { skip
   const variants: Record<string, Buffer> = {
     'zero.wav': sizes(0, 0),
     'unknown.wav': sizes(0xffffffff, 0xffffffff),
-    // The header of a recorder that crashed.
+    // A recorder that crashed leaves such a header.
     'crashed.wav': sizes(36, 0),
     'id3.wav': Buffer.concat([tag, plain]),
     'odd.wav': Buffer.concat([plain.subarray(0, 36), Buffer.from('junk\x03\0\0\0abc\0', 'latin1'), plain.subarray(36)]),
@@ -145,16 +145,16 @@ test('WAV as recorders that cannot go back, taggers and others leave it', { skip
   for (const [name, bytes] of Object.entries(variants)) {
     const file = join(folder, name);
     await writeFile(file, bytes);
-    assertAgree(await look(bytes), probe(file), 'audio/wav', name);
+    assertAgree(await parse(bytes), probe(file), 'audio/wav', name);
   }
   const piped = spawnSync('ffmpeg', ['-v', 'error', '-i', join(folder, 'zero.wav'), '-f', 'wav', 'pipe:1']).stdout;
-  assert.equal((await look(piped))?.durationSeconds, 2);
-  // ffprobe of today; the one of some systems does not know BW64 yet.
+  assert.equal((await parse(piped))?.durationSeconds, 2);
+  // Compared with constants, because older versions of ffprobe do not support BW64.
   rf64.write('BW64', 'latin1');
-  assert.deepEqual(await look(rf64), {
+  assert.deepEqual(await parse(rf64), {
     ...{ mediaType: 'audio/wav', durationSeconds: 2, sampleRate: 48_000, channels: 2, codec: 'pcm_s16le' },
   });
-  // Beyond 4 GiB, of which only the head is there.
+  // A declared size beyond 4 GiB, of which only the beginning exists.
   rf64.writeBigUInt64LE(2n ** 33n, rf64.indexOf('ds64') + 16);
-  assert.equal((await look(rf64))?.durationSeconds, 2);
+  assert.equal((await parse(rf64))?.durationSeconds, 2);
 });

@@ -1,4 +1,4 @@
-/** A browser plays an audio file that was uploaded and jumps into its middle, by ranges. */
+/** A browser plays an uploaded audio file and seeks in it with range requests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AudioFile } from '../../src/protocol/schemas/audio.ts';
@@ -6,7 +6,7 @@ import { encoded, hasFfmpeg, wav } from '../support/audio.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
-test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BROWSER }, async (t) => {
+test('an audio element shows the duration of a file and seeks in it', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const files: [string, Buffer][] = [['long.wav', wav({ seconds: 120 })]];
@@ -22,7 +22,7 @@ test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BRO
     page.on('response', (reply) => {
       if (reply.url().includes(String(id))) statuses.push(reply.status());
     });
-    const heard = await page.evaluate(
+    const played = await page.evaluate(
       `new Promise((resolve, reject) => {
         const audio = new Audio('/v1/audio/file/${id}');
         audio.onerror = () => reject(new Error(audio.error.message));
@@ -31,7 +31,7 @@ test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BRO
         audio.load();
       })`,
     );
-    const { duration, at } = heard as { duration: number; at: number };
+    const { duration, at } = played as { duration: number; at: number };
     assert.ok(duration > 1 && Math.abs(duration / 2 - at) < 0.1, `${name}: ${duration} s, at ${at}`);
     assert.ok(statuses.length > 0 && statuses.every((status) => status === 206), `${name}: ${statuses}`);
   }

@@ -1,4 +1,4 @@
-/** What is found out about a file without reading much of it. */
+/** Parsing reads a bounded part of a file. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
@@ -14,34 +14,34 @@ const sounds = new SoundReader();
 after(() => sounds.close());
 
 function readSound(file: StoredBytes): Promise<Sound | null> {
-  return sounds.read('somebody', file);
+  return sounds.read('an owner', file);
 }
 
-/** Counts what is read of it. */
-function stored(bytes: Uint8Array, size = bytes.length): StoredBytes & { taken: number } {
+/** Counts the bytes that are read. */
+function stored(bytes: Uint8Array, size = bytes.length): StoredBytes & { bytesRead: number } {
   const file = {
     size,
-    taken: 0,
+    bytesRead: 0,
     read: async (into: Uint8Array, position: number): Promise<number> => {
       const piece = bytes.subarray(position, position + into.length);
       into.set(piece);
       const beyond = Math.max(0, Math.min(into.length, size - position) - piece.length);
-      file.taken += piece.length + beyond;
+      file.bytesRead += piece.length + beyond;
       return piece.length + beyond;
     },
   };
   return file;
 }
 
-test('of a WAV file of gigabytes hardly anything is read', async () => {
+test('less than a megabyte of a WAV file of gigabytes is read', async () => {
   const file = stored(wavHeader(4_000_000_000, 48_000, 2), 4_000_000_044);
   const sound = await readSound(file);
   assert.equal(sound?.mediaType, 'audio/wav');
   assert.ok(Math.abs((sound?.durationSeconds ?? 0) - 20_833.333) < 0.01);
-  assert.ok(file.taken < 1_000_000, `${file.taken}`);
+  assert.ok(file.bytesRead < 1_000_000, `${file.bytesRead}`);
 });
 
-test('long recordings in Ogg tell their duration from their two ends', { skip }, async (t) => {
+test('the duration of a long Ogg recording is read from its beginning and end', { skip }, async (t) => {
   for (const [name, codec, options] of [
     ['a.ogg', 'vorbis', ['-c:a', 'libvorbis', '-q:a', '10']],
     ['a.opus', 'opus', ['-c:a', 'libopus', '-b:a', '450k', '-vbr', 'off']],
@@ -49,14 +49,14 @@ test('long recordings in Ogg tell their duration from their two ends', { skip },
     await t.test(codec, async () => {
       const noise = ['-f', 'lavfi', '-i', 'anoisesrc=duration=170:sample_rate=48000:seed=1', '-map', '1:a', '-ac', '2'];
       const bytes = await encoded(name, ...noise, ...options, '-t', '170');
-      assert.ok(bytes.length > MAX_BYTES, `${bytes.length} bytes are no long file`);
+      assert.ok(bytes.length > MAX_BYTES, `${bytes.length} bytes are not a long file`);
       const file = stored(bytes);
       const sound = await readSound(file);
       assert.ok(sound);
       assert.ok(sound.codec?.startsWith(codec), String(sound.codec));
       assert.ok(Math.abs((sound.durationSeconds ?? 0) - 170) < 1, `${sound.durationSeconds}`);
       assert.equal(sound.sampleRate, 48_000);
-      assert.ok(file.taken < MAX_BYTES, `${file.taken}`);
+      assert.ok(file.bytesRead < MAX_BYTES, `${file.bytesRead}`);
     });
   }
 });
@@ -66,18 +66,18 @@ const NAMES = [
   ...['a.wma', 'a.aac', 'a.ac3'],
 ];
 
-test('no file, however it is made up, makes it read much or fail', { skip }, async (t) => {
+test('malformed files cause neither long reads nor errors', { skip }, async (t) => {
   const random = seeded(t);
   for (const name of NAMES) {
     const whole = await encoded(name, ...(name === 'a.3gp' ? ['-c:a', 'aac'] : []));
     for (let round = 0; round < 40; round += 1) {
       const bytes = Buffer.from(whole.subarray(0, Math.ceil(whole.length * random.unit())));
-      // Not the first bytes, by which it is known what it is.
+      // Keeps the first bytes, which identify the format.
       for (let i = 0; i < 20; i += 1) {
         const at = random.int(12, Math.min(2000, bytes.length) + 11);
         if (at < bytes.length) bytes[at] = random.int(0, 255);
       }
-      // Sizes and counts as large, or as small, as they can be.
+      // Sets sizes and counts to their maximum or minimum.
       if (round % 2 === 0) {
         const at = random.int(4, 200);
         bytes.subarray(at, at + random.int(1, 8)).fill(round % 4 === 0 ? 0xff : 0);
@@ -85,7 +85,7 @@ test('no file, however it is made up, makes it read much or fail', { skip }, asy
       const file = stored(bytes);
       const sound = await readSound(file);
       assert.ok(sound === null || sound.mediaType.startsWith('audio/'));
-      assert.ok(file.taken <= 2 * MAX_BYTES + 1_000_000, `${name}: ${file.taken}`);
+      assert.ok(file.bytesRead <= 2 * MAX_BYTES + 1_000_000, `${name}: ${file.bytesRead}`);
     }
   }
 });
@@ -102,12 +102,11 @@ test('a file without audio is reported as such', async () => {
   }
 });
 
-test('what the disk fails with is told', async () => {
+test('an error of the storage is reported, and the next file is parsed', async () => {
   const failing: StoredBytes = {
     size: 1000,
     read: () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' })),
   };
   await assert.rejects(readSound(failing), { code: 'EIO' });
-  // The next one has its turn.
   assert.equal((await readSound(stored(wav())))?.mediaType, 'audio/wav');
 });

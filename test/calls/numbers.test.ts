@@ -1,4 +1,4 @@
-/** Who asks for a call names a telephone number. The host that places it comes from the settings alone. */
+/** Users supply telephone numbers only. The host that places a call comes from the settings. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -13,7 +13,7 @@ import { operationsOf } from '../support/tables/openapi.ts';
 
 const HOSTS = ['127.0.0.1', '127.0.0.1:5060', '10.0.0.1', '[::1]', 'localhost', 'pbx.internal', 'evil.example'];
 
-test('a number never carries a host, however it is written', () => {
+test('a telephone number cannot contain a host, in any notation', () => {
   const written = HOSTS.flatMap((host) => [
     `sip:+14155552671@${host}`,
     `+14155552671@${host}`,
@@ -35,17 +35,17 @@ test('a number never carries a host, however it is written', () => {
   }
 });
 
-test('no operation takes the host of a SIP server or of a voice provider', async (t) => {
+test('no operation accepts the host of a SIP server or voice provider', async (t) => {
   const { origin } = await startServer(t);
-  const taken = (await operationsOf(origin)).flatMap(({ name, parameters, body }) =>
+  const accepted = (await operationsOf(origin)).flatMap(({ name, parameters, body }) =>
     [...parameters.map((one) => one.name), ...Object.keys((body?.properties ?? {}) as object)]
       .filter((field) => /sip|voice|registrar|proxy|outbound|domain/i.test(field))
       .map((field) => `${name} ${field}`),
   );
-  assert.deepEqual(taken, []);
+  assert.deepEqual(accepted, []);
 });
 
-test('a voice provider that sends on to another host is not followed', async (t) => {
+test('a redirect by the voice provider is not followed', async (t) => {
   let followed = 0;
   const other = createServer((_request, response) => {
     followed += 1;

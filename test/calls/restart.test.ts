@@ -8,7 +8,7 @@ import { clockOf } from '../support/product/clock.ts';
 
 const NO_LIMITS = { phoneHour: 0, callerHour: 0, day: 0 };
 
-test('a call that the end of a server cut off is failed after the start, and can be spoken again', async () => {
+test('a call that a crash interrupted is failed after the restart and can be repeated', async () => {
   const stored = new Map<string, CallDocument>();
   const documents: Collection<CallDocument> = {
     list: async () => [...stored.values()],
@@ -34,7 +34,7 @@ test('a call that the end of a server cut off is failed after the start, and can
       },
       NO_LIMITS,
     );
-  // The first server is gone while it calls: nothing of it comes back.
+  // The first server never finishes its call.
   const first = await open(() => {
     begun();
     return new Promise(() => {});

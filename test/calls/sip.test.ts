@@ -1,4 +1,4 @@
-/** A call by SIP: a real user agent calls a real one on loopback, and what comes over RTP is a voice. */
+/** A SIP call between two real user agents on loopback. The voice arrives over RTP. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/servers/processes.ts';
 const missing = ['baresip', 'sipp', 'espeak-ng'].filter((program) => spawnSync(program, ['-h']).error !== undefined);
 const skip = missing.length > 0 ? `not installed: ${missing.join(', ')}` : false;
 
-/** Answers a call, names our own port for the voice, and waits for the end. */
+/** A scenario that answers a call, receives the voice on the given port, and waits for the end. */
 const ANSWER = (mediaPort: number): string => `<?xml version="1.0" encoding="ISO-8859-1" ?>
 <scenario name="answer">
   <recv request="INVITE" crlf="true"></recv>
@@ -61,7 +61,7 @@ const ANSWER = (mediaPort: number): string => `<?xml version="1.0" encoding="ISO
 </scenario>
 `;
 
-/** One byte of G.711 µ-law as a sample of 16 bits. */
+/** Decodes one byte of G.711 µ-law to a 16-bit sample. */
 function sampleOf(byte: number): number {
   const value = ~byte & 0xff;
   const magnitude = (((value & 0x0f) << 3) + 0x84) << ((value & 0x70) >> 4);
@@ -70,18 +70,18 @@ function sampleOf(byte: number): number {
 
 interface Callee {
   port: number;
-  /** Samples that came over RTP. */
-  heard: number[];
+  /** Samples that arrived over RTP. */
+  samples: number[];
   process: ChildProcess;
 }
 
 async function startCallee(t: TestContext): Promise<Callee> {
   const folder = await temporaryFolder(t);
-  const heard: number[] = [];
+  const samples: number[] = [];
   const media = createSocket('udp4');
   media.on('message', (packet) => {
     // Payload type 0 is PCMU; the header has twelve bytes here.
-    if (((packet[1] ?? 0) & 0x7f) === 0) for (const byte of packet.subarray(12)) heard.push(sampleOf(byte));
+    if (((packet[1] ?? 0) & 0x7f) === 0) for (const byte of packet.subarray(12)) samples.push(sampleOf(byte));
   });
   media.bind(0, '127.0.0.1');
   await once(media, 'listening');
@@ -95,16 +95,16 @@ async function startCallee(t: TestContext): Promise<Callee> {
   const options = ['-i', '127.0.0.1', '-p', String(port), '-m', '1', '-nostdin', '-timeout', '90'];
   const callee = spawn('sipp', ['-sf', scenario, ...options], { cwd: folder, stdio: 'ignore' });
   t.after(() => callee.kill('SIGKILL'));
-  return { port, heard, process: callee };
+  return { port, samples, process: callee };
 }
 
-/** Command lines of everything that runs, as other users of the machine see them. */
+/** Command lines of all processes, as other users of the machine see them. */
 async function commandLines(): Promise<string> {
   const { stdout } = spawnSync('ps', ['-eo', 'args', 'ww']);
   return stdout?.toString() ?? (await readFile('/proc/self/cmdline', 'latin1'));
 }
 
-test('the code is spoken loudly enough to be heard, and no process list shows it', {
+test('the code is spoken audibly, and no process list shows it', {
   skip,
 }, async (t) => {
   const callee = await startCallee(t);
@@ -117,23 +117,23 @@ test('the code is spoken loudly enough to be heard, and no process list shows it
   await voice.speak(call, new AbortController().signal);
   clearInterval(watch);
   assert.equal((await ended)[0], 0, 'the callee saw a whole call');
-  assert.ok(callee.heard.length > 8000 * 5, `${callee.heard.length} samples are more than five seconds`);
-  // Seconds: a voice is loud in most of them, and the first words are not silent.
+  assert.ok(callee.samples.length > 8000 * 5, `${callee.samples.length} samples are more than five seconds`);
+  // Loudness by second. A voice is loud in most of them.
   const seconds: number[] = [];
-  for (let at = 0; at + 8000 <= callee.heard.length; at += 8000) {
-    const sum = callee.heard.slice(at, at + 8000).reduce((total, sample) => total + sample * sample, 0);
+  for (let at = 0; at + 8000 <= callee.samples.length; at += 8000) {
+    const sum = callee.samples.slice(at, at + 8000).reduce((total, sample) => total + sample * sample, 0);
     seconds.push(Math.sqrt(sum / 8000));
   }
   assert.ok(seconds.filter((loudness) => loudness > 300).length >= 4, `loudness by second: ${seconds.map(Math.round)}`);
   assert.ok(seen.includes('baresip') && !seen.includes('704915') && !seen.includes('7, 0, 4'), 'what ps shows');
 });
 
-test('nobody answers: it says so, and leaves nothing running', { skip }, async () => {
+test('a call without an answer fails and leaves no process running', { skip }, async () => {
   const voice = sipVoice({ address: 'sip:lading@127.0.0.1:9', password: null });
   const call = { id: 'b', to: '+14155552671', message: null, code: '704915' };
   const abort = new AbortController();
   const spoken = voice.speak(call, abort.signal);
-  // SIP asks for half a minute; who stops the server does not wait for it.
+  // SIP retries for half a minute. The abort stands for a stop of the server.
   setTimeout(() => abort.abort(), 3000);
   await assert.rejects(spoken, /nobody answered|the server is stopping/);
   assert.ok(!(await commandLines()).includes('lading-call-'));

@@ -1,4 +1,4 @@
-/** The receiver in examples/, as written but for its port. */
+/** Runs the receiver in examples/ with a different port. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { ALPHABET, put } from '../support/wire/downloads.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-test('the receiver in the documentation takes what is signed, and nothing else', async (t) => {
+test('the example receiver accepts signed messages only', async (t) => {
   const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on' });
   const example = await readFile(join(repoRoot(), 'examples/webhook-receiver.mjs'), 'utf8');
   const anyPort = ".listen(0, '127.0.0.1', function () { console.log(this.address().port); });";

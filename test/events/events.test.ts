@@ -28,24 +28,24 @@ function drain(events: Events, position: { next: number; lost: boolean }): numbe
   return count;
 }
 
-test('the newest events are kept; who is further behind is told that some are lost', () => {
+test('the ring keeps the newest events, and a slow reader learns that it lost some', () => {
   const events = new Events(clockOf(() => 0));
   const slow = events.positionAfter(null);
-  const quick = events.positionAfter(null);
-  let heard = 0;
+  const fast = events.positionAfter(null);
+  let received = 0;
   for (let n = 0; n < 20_000; n += 1) {
     events.emitFileEvent({ type: 'file.created', file: FILE });
-    heard += drain(events, quick);
+    received += drain(events, fast);
   }
-  assert.equal(heard, 20_000);
-  assert.equal(quick.lost, false);
+  assert.equal(received, 20_000);
+  assert.equal(fast.lost, false);
   const kept = drain(events, slow);
   assert.equal(slow.lost, true);
   assert.equal(kept, 8192);
   events.close();
 });
 
-test('chunks of a file are told together, and before whatever comes after them', () => {
+test('chunk events of a file are combined and emitted before later events', () => {
   const events = new Events(clockOf(() => 0));
   const position = events.positionAfter(null);
   for (let n = 1; n <= 1000; n += 1) {

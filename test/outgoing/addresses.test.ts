@@ -10,7 +10,7 @@ import {
   publicLookup,
 } from '../../src/outgoing/addresses.ts';
 
-test('only addresses of the public internet are public, however they are written', () => {
+test('isPublicAddress accepts only addresses of the public internet, in any notation', () => {
   for (const address of ['8.8.8.8', '1.1.1.1', '2606:4700:4700::1111', '::ffff:8.8.8.8']) {
     assert.equal(isPublicAddress(address), true, address);
   }
@@ -24,10 +24,10 @@ test('only addresses of the public internet are public, however they are written
   for (const address of special) assert.equal(isPublicAddress(address), false, address);
 });
 
-test('URLs of webhooks: https, no password, no host of one’s own network, in any spelling', () => {
-  const good = ['https://example.org/hook', 'https://8.8.8.8/', 'https://example.org:8443/a?b=c'];
-  for (const url of good) assert.equal(checkWebhookUrl(url, false).protocol, 'https:', url);
-  const bad = [
+test('a webhook URL needs https, no password and a public host, in any notation', () => {
+  const accepted = ['https://example.org/hook', 'https://8.8.8.8/', 'https://example.org:8443/a?b=c'];
+  for (const url of accepted) assert.equal(checkWebhookUrl(url, false).protocol, 'https:', url);
+  const refused = [
     ...['', 'example.org', 'http://example.org/', 'file:///etc/passwd', 'https://a:b@example.org/'],
     ...['https://127.0.0.1/', 'https://2130706433/', 'https://0x7f000001/', 'https://0177.0.0.1/', 'https://127.1/'],
     ...['https://[::1]/', 'https://[::ffff:7f00:1]/', 'https://[fd00::1]/', 'https://10.0.0.1:8443/'],
@@ -39,18 +39,18 @@ test('URLs of webhooks: https, no password, no host of one’s own network, in a
       'https://db.internal/',
     ],
   ];
-  for (const url of bad) assert.throws(() => checkWebhookUrl(url, false), { code: 'invalid_request' }, url);
+  for (const url of refused) assert.throws(() => checkWebhookUrl(url, false), { code: 'invalid_request' }, url);
   assert.equal(checkWebhookUrl('http://127.0.0.1:8080/', true).port, '8080');
   assert.throws(() => checkWebhookUrl('ftp://127.0.0.1/', true), { code: 'invalid_request' });
 });
 
-/** What the name server says. */
+/** A resolver that always gives these addresses. */
 function resolver(addresses: LookupAddress[]) {
   return ((_: string, __: LookupAllOptions, callback: (error: null, found: LookupAddress[]) => void) =>
     callback(null, addresses)) as never;
 }
 
-function looked(addresses: LookupAddress[], options: LookupOptions): Promise<unknown> {
+function lookedUp(addresses: LookupAddress[], options: LookupOptions): Promise<unknown> {
   return new Promise((resolve, reject) => {
     publicLookup(resolver(addresses))('name.example', options, (error, found) => {
       if (error) reject(error);
@@ -59,18 +59,18 @@ function looked(addresses: LookupAddress[], options: LookupOptions): Promise<unk
   });
 }
 
-test('a name is connected to at the address that was looked at, and at none if one of its answers is not public', async () => {
-  const good = { address: '8.8.8.8', family: 4 };
-  const bad = { address: '127.0.0.1', family: 4 };
-  assert.deepEqual(await looked([good], { all: true }), [good]);
-  assert.equal(await looked([good], {}), '8.8.8.8');
-  for (const answers of [[bad], [good, bad], [], [{ address: '::ffff:127.0.0.1', family: 6 }]]) {
-    await assert.rejects(looked(answers, { all: true }), { code: 'invalid_request' });
-    await assert.rejects(looked(answers, {}), { code: 'invalid_request' });
+test('a name resolves only if all of its addresses are public', async () => {
+  const accepted = { address: '8.8.8.8', family: 4 };
+  const refused = { address: '127.0.0.1', family: 4 };
+  assert.deepEqual(await lookedUp([accepted], { all: true }), [accepted]);
+  assert.equal(await lookedUp([accepted], {}), '8.8.8.8');
+  for (const answers of [[refused], [accepted, refused], [], [{ address: '::ffff:127.0.0.1', family: 6 }]]) {
+    await assert.rejects(lookedUp(answers, { all: true }), { code: 'invalid_request' });
+    await assert.rejects(lookedUp(answers, {}), { code: 'invalid_request' });
   }
 });
 
-test('the address of a host is one that was looked at', async () => {
+test('the address of a host is public, and private hosts are refused in any notation', async () => {
   const resolver = (...addresses: string[]) =>
     ((_host: string, _options: object, callback: (error: null, found: object[]) => void) =>
       callback(
@@ -78,8 +78,8 @@ test('the address of a host is one that was looked at', async () => {
         addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
       )) as unknown as typeof lookup;
   assert.equal(await publicAddressOf('a.example', resolver('93.184.216.34')), '93.184.216.34');
-  for (const bad of [['127.0.0.1'], ['10.0.0.1'], ['93.184.216.34', '169.254.169.254'], ['::ffff:127.0.0.1']]) {
-    await assert.rejects(publicAddressOf('a.example', resolver(...bad)), { code: 'invalid_request' });
+  for (const refused of [['127.0.0.1'], ['10.0.0.1'], ['93.184.216.34', '169.254.169.254'], ['::ffff:127.0.0.1']]) {
+    await assert.rejects(publicAddressOf('a.example', resolver(...refused)), { code: 'invalid_request' });
   }
   for (const host of ['127.0.0.1', '10.1.2.3', '::1', 'localhost', 'ftp.internal', '169.254.169.254', '0.0.0.0']) {
     assert.throws(() => checkPublicHost(host), { code: 'invalid_request' }, host);

@@ -12,7 +12,7 @@ interface Service {
   connections: number;
 }
 
-/** On loopback; sends on to `location` if there is one. */
+/** Starts a server on loopback. It redirects to `location`, if given. */
 async function service(t: TestContext, location: string | null = null): Promise<Service> {
   const server = createServer((_request, response) => {
     response.writeHead(location === null ? 200 : 307, location === null ? {} : { location }).end('here');
@@ -21,11 +21,11 @@ async function service(t: TestContext, location: string | null = null): Promise<
   await once(server, 'listening');
   t.after(() => server.close());
   const { port } = server.address() as AddressInfo;
-  const found = { origin: `http://127.0.0.1:${port}`, port, connections: 0 };
+  const started = { origin: `http://127.0.0.1:${port}`, port, connections: 0 };
   server.on('connection', () => {
-    found.connections += 1;
+    started.connections += 1;
   });
-  return found;
+  return started;
 }
 
 function through(t: TestContext, trusted: string[], allowPrivate = false) {
@@ -44,7 +44,7 @@ async function isRefused(reply: Promise<Response>): Promise<void> {
   await assert.rejects(reply, ({ cause }: Error) => cause instanceof LadingError && cause.code === 'invalid_request');
 }
 
-test('what a setting names may be anywhere, its neighbours may not, however they are written', async (t) => {
+test('an origin in the settings may be private, other private hosts are refused in any notation', async (t) => {
   const named = await service(t);
   const other = await service(t);
   const { fetch, refused } = through(t, [`${named.origin}/realm`]);
@@ -59,7 +59,7 @@ test('what a setting names may be anywhere, its neighbours may not, however they
   assert.ok(refused.includes(other.origin));
 });
 
-test('a redirect does not lead where its sender may not point', async (t) => {
+test('a redirect to a private host is refused', async (t) => {
   const other = await service(t);
   const named = await service(t, `${other.origin}/`);
   await isRefused(through(t, [named.origin]).fetch(named.origin));
@@ -69,9 +69,9 @@ test('a redirect does not lead where its sender may not point', async (t) => {
   assert.equal(other.connections, 1);
 });
 
-test('public hosts are spoken to by https only', async (t) => {
+test('connections to public hosts must use https', async (t) => {
   await isRefused(through(t, []).fetch('http://name.invalid/'));
-  // It passes the check, and then nobody knows the name.
+  // The check passes; the name cannot be resolved.
   await assert.rejects(
     through(t, []).fetch('https://name.invalid/'),
     ({ cause }: Error) => !(cause instanceof LadingError),

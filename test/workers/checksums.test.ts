@@ -1,4 +1,4 @@
-/** Every way to compute a checksum gives the same value as the portable one of the protocol. */
+/** All implementations of a checksum agree with the portable one of the protocol. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -8,12 +8,12 @@ import { crc32 as protocolCrc } from '../../src/protocol/crc32.ts';
 import { checksum, crc32Candidates } from '../../workers/checksums.ts';
 import { loadSimdSum256, portableSum256 } from '../../workers/sum256.ts';
 
-/** Any bytes at any alignment. */
+/** Bytes at any alignment. */
 const anyBytes = fc
   .tuple(fc.uint8Array({ maxLength: 3000 }), fc.nat({ max: 9 }))
   .map(([bytes, offset]) => new Uint8Array(Uint8Array.from([...new Uint8Array(offset), ...bytes]).buffer, offset));
 
-test('all CRC-32 implementations that are here agree, also when continued', () => {
+test('all available CRC-32 implementations agree, also with a seed', () => {
   const candidates = crc32Candidates();
   assert.ok(candidates.length >= 2, 'at least the built-in and the portable one');
   for (const { name, crc32 } of candidates) {
@@ -28,25 +28,25 @@ test('all CRC-32 implementations that are here agree, also when continued', () =
   }
 });
 
-test('the sum modulo 256: portable and SIMD agree with the plain one', () => {
+test('the portable and the SIMD sum modulo 256 agree with the one of the protocol', () => {
   const simd = loadSimdSum256();
   assert.ok(simd, 'this runtime has WebAssembly SIMD');
   for (const sum of [portableSum256, simd]) {
     assert.equal(sum(new Uint8Array(0)), 0);
     fc.assert(fc.property(anyBytes, (bytes) => sum(bytes) === protocolSum(bytes)));
-    // Around the sizes at which they change gear, with bytes that overflow soonest.
+    // Sizes around the block sizes, with the bytes that overflow first.
     for (const size of [1, 3, 4, 63, 64, 65, 511, 512, 513, 262_143, 262_144, 262_145, 600_001]) {
       assert.equal(sum(new Uint8Array(size).fill(255)), (size * 255) % 256, `${size} times 255`);
       const bytes = randomBytes(size);
       assert.equal(sum(bytes), protocolSum(bytes), `${size} random bytes`);
     }
-    // What one call leaves behind is not in the next.
+    // The memory of one call does not affect the next.
     sum(new Uint8Array(1000).fill(9));
     assert.equal(sum(new Uint8Array(10).fill(1)), 10);
   }
 });
 
-test('both at once, over more than a slice', () => {
+test('both checksums are computed in one pass over several slices', () => {
   const bytes = randomBytes(700_000);
   assert.deepEqual(checksum(bytes), { crc32: protocolCrc(bytes), sum: protocolSum(bytes) });
   assert.deepEqual(checksum(new Uint8Array(0)), { crc32: 0, sum: 0 });

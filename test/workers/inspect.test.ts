@@ -16,7 +16,7 @@ async function stored(t: TestContext) {
   return file;
 }
 
-test('a digest over more than one step', async (t) => {
+test('a digest covers a prefix and an extent of several steps', async (t) => {
   const { fd } = await stored(t);
   const extent = { start: 10, end: 2_900_000 };
   const prefix = Buffer.from('prefix');
@@ -27,7 +27,7 @@ test('a digest over more than one step', async (t) => {
   );
 });
 
-test('what is missing or cannot be read comes back as a failure, not as an exception', async (t) => {
+test('missing and unreadable bytes are returned as a failure, not thrown', async (t) => {
   const { fd } = await stored(t);
   const prefix = new Uint8Array(0);
   const past = run({
@@ -41,7 +41,7 @@ test('what is missing or cannot be read comes back as a failure, not as an excep
   assert.deepEqual(closed.kind === 'failure' && closed.failure.code, 'EBADF');
 });
 
-test('writing again changes no byte, neither of what agrees nor of what does not', async (t) => {
+test('a rewrite changes neither correct nor damaged bytes', async (t) => {
   const file = await stored(t);
   const halves = [bytes.subarray(0, 1_500_000), bytes.subarray(1_500_000)];
   const records = Float64Array.from([0, 1_499_999, crc32(halves[0] ?? bytes), 1_500_000, 2_999_999, 1]);

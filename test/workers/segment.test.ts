@@ -15,7 +15,7 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
   return buffer;
 }
 
-test('a job survives the way to a worker and back', () => {
+test('a job and its result survive the transfer to a worker and back', () => {
   const buffer = new ArrayBuffer(8);
   const ranges: SegmentRange[] = [
     { extent: { start: 2 ** 40, end: 2 ** 40 + 3 }, action: 'write' },
@@ -28,7 +28,7 @@ test('a job survives the way to a worker and back', () => {
   assert.deepEqual(result, { buffer, sum: 1, crc32: 2, conflict: true, rangeCrcs: [3, 4] });
 });
 
-test('checksums are right even when the write is not possible, and the reason comes back with the buffer', async (t) => {
+test('checksums are correct even if the write fails, and the failure is returned with the buffer', async (t) => {
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx');
   await file.close();
   const reading = await open(join(await temporaryFolder(t), 'other'), 'wx');
@@ -45,7 +45,7 @@ test('checksums are right even when the write is not possible, and the reason co
   assert.equal(result.crc32, crc32(bytes));
 });
 
-test('a full device is told as ENOSPC, not as a success', async (t) => {
+test('a full device is reported as ENOSPC', async (t) => {
   const full = await open('/dev/full', 'r+').catch(() => null);
   if (full === null) return t.skip('this system has no /dev/full');
   const ranges: SegmentRange[] = [{ extent: { start: 0, end: 99 }, action: 'write' }];
@@ -54,7 +54,7 @@ test('a full device is told as ENOSPC, not as a success', async (t) => {
   assert.equal(outcome.failure?.code, 'ENOSPC');
 });
 
-test('a conflict in one piece keeps the others from being written', async (t) => {
+test('a conflict in one range prevents the writes of the others', async (t) => {
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   await file.write(Buffer.from('AAAA'), 0, 4, 4);
   const ranges: SegmentRange[] = [
