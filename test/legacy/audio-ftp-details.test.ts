@@ -1,4 +1,4 @@
-/** Recorders: refresh tokens, missing fields, and files that are sent at once. */
+/** Recorders: refresh tokens, missing fields, and concurrent uploads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wav } from '../support/audio.ts';
@@ -7,10 +7,10 @@ import { signIn, startServer } from '../support/product/server.ts';
 import { addTarget, COMPAT, HOUR, Recorder, TIME } from './audio-ftp-setup.ts';
 import { connectTo, multipart, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
-test('a refresh token without its client: what ends it, and whose it must be', async (t) => {
+test('a refresh token without credentials works until it expires or its client is disabled or deleted', async (t) => {
   const clock = handClock(Date.now());
   const server = await startServer(t, { ...COMPAT, LADING_REFRESH_DAYS: '2' }, { clock });
   const ask = await connectTo(t, server.origin);
@@ -18,7 +18,7 @@ test('a refresh token without its client: what ends it, and whose it must be', a
   const other = await server.enrol();
   await recorder.signIn();
   const { refreshToken } = recorder;
-  // It lapses when it was to lapse, however often it was used.
+  // Use does not extend its lifetime.
   await pause(server, clock, 30 * HOUR);
   assert.equal((await recorder.refresh()).status, 200);
   await pause(server, clock, 30 * HOUR);
@@ -37,8 +37,8 @@ test('a refresh token without its client: what ends it, and whose it must be', a
     const form = urlencoded({ grant_type: 'refresh_token', refresh_token: made });
     assert.equal((await ask('POST', '/api/oauth/token', form)).status, 400, made);
   }
-  assert.equal((await recorder.refresh()).status, 200, 'what was made up took nothing away');
-  // A client that is disabled, and one that is deleted.
+  assert.equal((await recorder.refresh()).status, 200, 'an invalid token does not end the valid one');
+  // The client is disabled, then deleted.
   const { access_token: token } = await signIn(server.origin, server.admin.id, server.admin.secret);
   const admin = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   const change = async (method: string, body?: string): Promise<void> => {
@@ -54,7 +54,7 @@ test('a refresh token without its client: what ends it, and whose it must be', a
   assert.equal((await recorder.refresh()).status, 400);
 });
 
-test('what is missing is 400: a secret, a role', async (t) => {
+test('a missing secret or role is refused with 400', async (t) => {
   const server = await startServer(t);
   const ask = await connectTo(t, server.origin);
   const form = { grant_type: 'client_credentials', client_id: server.client.id };
@@ -75,7 +75,7 @@ test('what is missing is 400: a secret, a role', async (t) => {
   for (const { created_at: at } of listed.clients) assert.match(at, TIME);
 });
 
-test('both are kept of two that are sent at once, and of /v1/audio/file', async (t) => {
+test('concurrent uploads of one name are all kept, also by /v1/audio/file', async (t) => {
   const server = await startServer(t);
   const ask = await connectTo(t, server.origin);
   const recorders = await Promise.all(

@@ -1,4 +1,4 @@
-/** What the tests of audio-ftp share. */
+/** Helpers of the tests of audio-ftp. */
 import assert from 'node:assert/strict';
 import type { Account, TestServer } from '../support/product/server.ts';
 import { type Ask, multipart, type OldReply, type Sent, urlencoded } from './old-client.ts';
@@ -7,7 +7,7 @@ export const HOUR = 3600;
 
 export const COMPAT = { LADING_COMPAT: 'audio-ftp' };
 
-/** As these programs parse it. */
+/** The time format that these programs parse. */
 export const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/;
 
 export class Recorder {
@@ -38,7 +38,7 @@ export class Recorder {
     assert.match(String(json.refresh_token_expires_at), TIME);
   }
 
-  /** Without id and secret, and with the refresh token of the sign-in, whatever came since. */
+  /** Refreshes without id and secret, always with the refresh token of the sign-in. */
   async refresh(): Promise<OldReply> {
     const form = { grant_type: 'refresh_token', refresh_token: this.refreshToken };
     const reply = await this.#ask('POST', '/api/oauth/token', urlencoded(form));

@@ -1,6 +1,6 @@
 /**
- * A recorder's day: a program for an older server that signs in with the id and secret of a client, refreshes its token without them, sends
- * a file of always the same name, and reads `expires_at`, `message` and the flat keys of the FTP target.
+ * A day of a recorder: a program for an older server that signs in with the id and secret of a client, refreshes its token without them,
+ * always sends the same file name, and reads `expires_at`, `message` and the flat keys of the FTP target.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -12,12 +12,12 @@ import { hasNginx } from '../support/servers/plain-nginx.ts';
 import { addTarget, COMPAT, FTP, HOUR, Recorder, TIME } from './audio-ftp-setup.ts';
 import { type Ask, connectTo, pause, urlencoded } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const PROXIED = { LADING_TRUST_PROXY: 'loopback' };
 
-/** What works with every server, whatever its settings. */
+/** The part of the day that works with any settings. */
 async function liveADay(recorder: Recorder, server: TestServer, clock: HandClock): Promise<string[]> {
   await recorder.signIn();
   assert.equal(Date.parse(`${recorder.expiresAt}Z`), Math.floor(clock.now() / 1000) * 1000 + 1_800_000);
@@ -40,7 +40,7 @@ async function liveADay(recorder: Recorder, server: TestServer, clock: HandClock
   assert.equal(refused.status, 400);
   assert.equal(typeof refused.json.message, 'string');
 
-  // The token lapses in a pause.
+  // The token expires during a pause.
   await pause(server, clock, 2 * HOUR);
   for (const [method, path] of [
     ['GET', '/api/config'],
@@ -48,11 +48,11 @@ async function liveADay(recorder: Recorder, server: TestServer, clock: HandClock
     ['GET', '/api/token/verify'],
     ['POST', '/api/upload'],
   ] as const) {
-    const lapsed = method === 'POST' ? await recorder.upload(wav()) : await recorder.ask(method, path);
-    assert.equal(lapsed.status, 401, path);
-    assert.equal(lapsed.json.error, 'token_expired', path);
-    assert.equal(typeof lapsed.json.message, 'string');
-    assert.equal(typeof lapsed.json.description, 'string');
+    const expired = method === 'POST' ? await recorder.upload(wav()) : await recorder.ask(method, path);
+    assert.equal(expired.status, 401, path);
+    assert.equal(expired.json.error, 'token_expired', path);
+    assert.equal(typeof expired.json.message, 'string');
+    assert.equal(typeof expired.json.description, 'string');
   }
   return names;
 }
@@ -91,7 +91,7 @@ const ways: [string, (t: TestContext, server: TestServer) => Promise<Ask> | null
 ];
 
 for (const [way, connect] of ways) {
-  test(`a day of a recorder, ${way}, with the settings as they come`, async (t) => {
+  test(`a day of a recorder, ${way}, with default settings`, async (t) => {
     const clock = handClock(Date.now());
     const server = await startServer(t, PROXIED, { clock });
     const ask = await connect(t, server);
@@ -99,7 +99,7 @@ for (const [way, connect] of ways) {
     await addTarget(server);
     const recorder = new Recorder(ask, server.client);
     const names = await liveADay(recorder, server, clock);
-    // A refresh that proves nothing is refused, and takes nothing away.
+    // A refresh without credentials is refused, and the token stays valid.
     const refused = await recorder.refresh();
     assert.deepEqual([refused.status, refused.json.error], [401, 'invalid_client']);
     const { id, secret } = server.client;

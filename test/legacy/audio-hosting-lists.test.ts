@@ -1,4 +1,4 @@
-/** Audio hosting: long lists, and pages of another origin. */
+/** Audio hosting: long lists, and a page of a different origin. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -13,10 +13,10 @@ import { temporaryFolder } from '../support/servers/processes.ts';
 import { ANNA, begin, Program, TONE } from './audio-hosting-setup.ts';
 import { connectTo, multipart, type OldReply } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
-/** All files of the list, and the same by pages. */
+/** Names of all files by id. Fails unless the list without a limit equals its pages. */
 async function listed(program: Program): Promise<Map<string, string>> {
   const read = (reply: OldReply): [string, string][] => {
     assert.equal(reply.status, 200, reply.text);
@@ -34,7 +34,7 @@ async function listed(program: Program): Promise<Map<string, string>> {
   return new Map(whole);
 }
 
-/** What the page does: its requests have the browser's cookies, which no script can see. */
+/** The script of the page. The browser adds the cookies, which scripts cannot read. */
 function script(origin: string): string {
   const samples = JSON.stringify([...TONE]);
   return `(async () => {
@@ -56,7 +56,7 @@ function script(origin: string): string {
   })()`;
 }
 
-/** Chromium drops cookies of other sites unless its profile says that it shall not. */
+/** Opens a page with a profile that allows third-party cookies, which Chromium blocks by default. */
 async function pageThatKeepsAllCookies(t: TestContext, url: string): Promise<Page> {
   const profile = await temporaryFolder(t);
   await mkdir(join(profile, 'Default'));
@@ -73,7 +73,7 @@ async function pageThatKeepsAllCookies(t: TestContext, url: string): Promise<Pag
   return page;
 }
 
-test('3,000 files are listed at once, by default and with LADING_COMPAT=audio-hosting', async (t) => {
+test('3,000 files are listed in one reply, by default and with LADING_COMPAT=audio-hosting', async (t) => {
   const folder = await temporaryFolder(t);
   const settings = { LADING_REGISTRATION: 'open', LADING_DURABILITY: 'seal' };
   const first = await startServer(t, settings, {}, folder);
@@ -89,9 +89,9 @@ test('3,000 files are listed at once, by default and with LADING_COMPAT=audio-ho
     const { id, file_name: name } = (await reply.json()) as { id: string; file_name: string };
     sent.set(id, name);
   };
-  // Many at one time, which is no part of the day but saves minutes.
+  // In parallel, which saves minutes.
   for (let n = 0; n < 3000; n += 25) await Promise.all(Array.from({ length: 25 }, (_, more) => send(n + more)));
-  assert.equal(new Set(sent.values()).size, 3000, 'where two have one name both are kept');
+  assert.equal(new Set(sent.values()).size, 3000, 'files of the same name are all kept');
   assert.deepEqual(await listed(program), sent);
   await first.close();
   const second = await startServer(t, { ...settings, LADING_COMPAT: 'audio-hosting' }, {}, folder);
@@ -101,7 +101,7 @@ test('3,000 files are listed at once, by default and with LADING_COMPAT=audio-ho
   await second.close();
 });
 
-test('a page of another origin signs people up, in and out, and keeps their sound', {
+test('a page of a different origin can register, sign in, upload, download and sign out', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const pages = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<p>A page'));
@@ -113,7 +113,7 @@ test('a page of another origin signs people up, in and out, and keeps their soun
   const near = await begin(t, { LADING_ALLOWED_ORIGINS: app });
   const { page } = await visit(t, app);
   assert.deepEqual(await page.evaluate(script(near.server.origin.replace('127.0.0.1', 'localhost'))), expected);
-  // A number is another site than the name. Only a browser that keeps cookies of other sites is of use then.
+  // The IP address is a different site than the name, so this needs a browser with third-party cookies.
   const far = await begin(t, { LADING_ALLOWED_ORIGINS: app });
   const stranger = await pageThatKeepsAllCookies(t, app);
   assert.deepEqual(await stranger.evaluate(script(far.server.origin)), expected);

@@ -1,4 +1,4 @@
-/** What the tests of audio-hosting share. */
+/** Helpers of the tests of audio-hosting. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { wav } from '../support/audio.ts';
@@ -15,7 +15,7 @@ export const BOSS = { name: 'Boss', surname: 'Byron', email: 'boss@x.example', p
 
 export const TONE = wav({ seconds: 0.1 });
 
-/** A program that knows cookies and nothing else. */
+/** A program that authenticates with cookies only. */
 export class Program extends CookieJar {
   signIn(email: string, password = PASSWORD): Promise<OldReply> {
     return this.json('POST', '/v1/auth/login', { email, password });
@@ -29,7 +29,7 @@ export class Program extends CookieJar {
     return this.ask('POST', '/v1/audio/file', multipart({}, { field: 'file', name, bytes: TONE }));
   }
 
-  /** Renews what has lapsed, as it always did. */
+  /** Repeats a request after a refresh if its token expired. */
   async again(ask: () => Promise<OldReply>): Promise<OldReply> {
     const reply = await ask();
     if (reply.status !== 401) return reply;

@@ -1,6 +1,6 @@
 /**
- * A day of programs and of a page that keep people signed in by cookies alone: JSON in, flat keys out, sound up and down. A program says
- * neither Origin nor Sec-Fetch-Site; the page is of another origin.
+ * A day of programs and of a page that stay signed in with cookies only. They send JSON, read flat keys, and upload and download sound. A
+ * program sends neither Origin nor Sec-Fetch-Site; the page has a different origin.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ import { hasNginx } from '../support/servers/plain-nginx.ts';
 import { ANNA, BOSS, begin, Program, type Stage, TONE } from './audio-hosting-setup.ts';
 import { type Ask, connectTo, type OldReply, pause, pythonDay } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const MINUTE = 60;
@@ -52,7 +52,7 @@ async function keepSound(program: Program): Promise<string> {
   assert.ok(!sent.text.includes('file_path'));
   const { id } = sent.json;
   assert.equal(typeof id, 'string');
-  // A recording that has the name of another one is another one.
+  // Recordings of the same name are separate files.
   const more = [await program.send('tone.wav'), await program.send('tone.wav')];
   const list = await program.ask('GET', '/v1/audio/');
   assert.deepEqual(
@@ -67,8 +67,8 @@ async function keepSound(program: Program): Promise<string> {
 
 async function liveADay({ server, clock }: Stage, sent: Ask): Promise<void> {
   const program = new Program(sent);
-  assert.equal((await program.ask('GET', '/v1/auth/me')).status, 401, 'there is no cookie');
-  assert.equal((await program.signIn(ANNA.email)).status, 401, 'nobody is there yet');
+  assert.equal((await program.ask('GET', '/v1/auth/me')).status, 401, 'without a cookie');
+  assert.equal((await program.signIn(ANNA.email)).status, 401, 'the account does not exist yet');
   const made = await program.json('POST', '/v1/auth/registration', ANNA);
   assert.equal(made.status, 201, made.text);
   assert.ok(!/hash|scrypt/.test(made.text));
@@ -79,14 +79,14 @@ async function liveADay({ server, clock }: Stage, sent: Ask): Promise<void> {
   const file = await keepSound(program);
   const boss = new Program(sent);
   await administer(boss, anna);
-  assert.equal((await boss.ask('GET', `/v1/audio/file/${file}`)).status, 404, 'somebody else’s file');
+  assert.equal((await boss.ask('GET', `/v1/audio/file/${file}`)).status, 404, 'a file of a different user');
 
   await pause(server, clock, 31 * MINUTE);
-  // It sends its whole form, with null for what nobody filled in.
+  // The program sends its whole form, with null for empty fields.
   const form = { name: null, surname: 'Smith', password: null, password2: null, old_password: null };
   const change = () => program.json('PUT', '/v1/auth/me', form);
   assert.equal((await program.again(change)).status, 200);
-  // Two tabs with the same cookies come at once, and once more when the reply of one is lost.
+  // Two tabs refresh with the same cookies at once, and again after a lost reply.
   await pause(server, clock, 31 * MINUTE);
   const [one, two] = [program.copy(), program.copy()];
   const tabs = await Promise.all([one, two].map((tab) => tab.json('POST', '/v1/auth/refresh', {})));
@@ -99,14 +99,14 @@ async function liveADay({ server, clock }: Stage, sent: Ask): Promise<void> {
   await pause(server, clock, 29 * DAY);
   assert.equal((await program.again(() => program.ask('GET', '/v1/audio/'))).status, 200);
   await pause(server, clock, 31 * DAY);
-  assert.equal((await program.refresh()).status, 401, 'a month without a word');
+  assert.equal((await program.refresh()).status, 401, 'the refresh token expired after a month');
   assert.equal((await program.signIn(ANNA.email)).status, 200);
 
   const begun = await program.ask('POST', '/v1/auth/yandex/login');
   assert.equal(begun.status, 303);
   assert.match(String(begun.headers.location), /\/authorize\?/);
-  const told = await program.ask('POST', '/v1/auth/yandex/login', { headers: { accept: 'application/json' } });
-  assert.match(String(told.json.authorization_url), /\/authorize\?/);
+  const answered = await program.ask('POST', '/v1/auth/yandex/login', { headers: { accept: 'application/json' } });
+  assert.match(String(answered.json.authorization_url), /\/authorize\?/);
 
   assert.equal((await program.json('POST', '/v1/auth/logout', { refresh_token: null })).status, 200);
   assert.ok(!program.names().includes('access_token'));
@@ -124,7 +124,7 @@ for (const [settings, what] of WAYS) {
     await liveADay(stage, await connectTo(t, stage.server.origin));
   });
 
-  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'no nginx on this machine' }, async (t) => {
+  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'nginx is not installed' }, async (t) => {
     const stage = await begin(t, { ...settings, LADING_TRUST_PROXY: 'loopback' });
     const { origin, certificate } = await startNginx(t, stage.server.port);
     await liveADay(stage, await connectTo(t, origin, certificate));

@@ -1,4 +1,4 @@
-"""A day of a recorder, written for an older server; with Python's requests, as such programs are."""
+"""A day of a recorder for an older server, in Python with requests."""
 
 import io
 import sys

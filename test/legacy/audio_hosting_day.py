@@ -1,4 +1,4 @@
-"""A day of a program that keeps sound by cookies, written with requests for the older server."""
+"""A day of an audio program for the older server that authenticates with cookies, in Python with requests."""
 import struct
 import sys
 

@@ -1,4 +1,4 @@
-/** The cookies of a program: kept by name, and sent to the paths that they are for. */
+/** The cookies of a program, by name. Each is sent to its path only. */
 import type { Ask, OldReply, Sent } from './old-client.ts';
 
 interface Cookie {
@@ -14,7 +14,7 @@ export class CookieJar {
     this.#ask = ask;
   }
 
-  /** Sends a request with the cookies that are kept, and keeps those of the reply. */
+  /** Sends a request with the stored cookies, and stores those of the reply. */
   async ask(method: string, path: string, { headers = {}, body }: Sent = {}): Promise<OldReply> {
     const cookie = this.header(path);
     const reply = await this.#ask(method, path, { headers: cookie === '' ? headers : { ...headers, cookie }, body });
@@ -37,7 +37,7 @@ export class CookieJar {
     return [...this.#cookies.keys()].sort();
   }
 
-  /** Another tab: the same cookies, each its own from now on. */
+  /** A copy for another tab, which changes independently. */
   copy(): CookieJar {
     const other = new CookieJar(this.#ask);
     for (const [name, cookie] of this.#cookies) other.#cookies.set(name, cookie);

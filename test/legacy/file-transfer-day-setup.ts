@@ -1,11 +1,11 @@
-/** What the tests of file-transfer-day share. */
+/** A device of the older file transfer. */
 import assert from 'node:assert/strict';
 import { encodeChunkHeader, sum256 } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 import type { Account } from '../support/product/server.ts';
 import { type Ask, multipart, type OldReply, type Sent, urlencoded } from './old-client.ts';
 
-/** A device as it was written for the older server: it knows what it was told then and nothing of what came since. */
+/** A client as it was written for the older server. It uses no later feature. */
 export class Device {
   readonly #ask: Ask;
   readonly #account: { username: string; password: string };
@@ -23,7 +23,7 @@ export class Device {
     this.#token = String(reply.json.access_token);
   }
 
-  /** Signs in anew when it has to, as it always did. */
+  /** Sends a request, and signs in again if the token expired. */
   async ask(method: string, path: string, { headers = {}, body }: Sent = {}): Promise<OldReply> {
     const send = (): Promise<OldReply> =>
       this.#ask(method, path, { headers: { ...headers, authorization: `Bearer ${this.#token}` }, body });
@@ -34,7 +34,7 @@ export class Device {
     return send();
   }
 
-  /** One chunk, and a word of its own on where it belongs, as its header has never been a range. */
+  /** Sends one chunk, with a Content-Range field that is not a valid range, as these devices do. */
   chunk(name: string, start: number, data: Uint8Array, checksum = sum256(data)): Promise<OldReply> {
     const header = encodeChunkHeader({ start, end: start + Math.max(data.length, 1) - 1, checksum });
     const { headers, body } = multipart({}, { field: 'file', name: 'chunk', bytes: Buffer.concat([header, data]) });
@@ -42,7 +42,7 @@ export class Device {
     return this.ask('POST', path, { headers: { ...headers, 'content-range': `chunk ${start}` }, body });
   }
 
-  /** A file, one chunk after another. */
+  /** Sends a file in chunks, in order. */
   async send(name: string, data: Buffer, size = 1000): Promise<void> {
     for (let start = 0; start < data.length; start += size) {
       const reply = await this.chunk(name, start, data.subarray(start, start + size));

@@ -1,4 +1,4 @@
-/** A day of a device of the older file transfer, by several ways. */
+/** A day of a device of the older file transfer, with and without a proxy. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type HandClock, handClock } from '../support/product/clock.ts';
@@ -9,10 +9,8 @@ import { Device } from './file-transfer-day-setup.ts';
 import { ALPHABET, seen } from './file-transfer-setup.ts';
 import { type Ask, connectTo, multipart, pause } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
-
-// ---------------------------------------------------------------- a day
 
 const HOUR = 3600;
 
@@ -20,7 +18,7 @@ const DAY = 24 * HOUR;
 
 const MORNING = Buffer.from('morning '.repeat(500));
 
-/** What works with every server, whatever its settings. */
+/** The part of the day that works with any settings. */
 async function liveADay(device: Device, server: TestServer, clock: HandClock): Promise<void> {
   await device.signIn();
   await device.signIn((fields) => multipart(fields));
@@ -31,7 +29,7 @@ async function liveADay(device: Device, server: TestServer, clock: HandClock): P
   assert.equal(refused.status, 400);
   assert.match(String(refused.json.detail), /Checksum validation failed/);
 
-  // It pauses for a while, for longer than the server waits for more, for longer than an upload counts as open.
+  // The pauses grow: within the timeout, beyond it, and beyond the lifetime of an open upload.
   await device.send('morning.log', MORNING.subarray(0, 1000));
   const { id } = await device.status('morning.log');
   for (const [seconds, start] of [
@@ -90,7 +88,7 @@ const ways: [string, (t: TestContext, server: TestServer) => Promise<Ask> | null
 ];
 
 for (const [way, connect] of ways) {
-  test(`a day of a device, ${way}, with the settings as they come`, async (t) => {
+  test(`a day of a device, ${way}, with default settings`, async (t) => {
     const clock = handClock(Date.now());
     const server = await startServer(t, PROXIED, { clock });
     const ask = await connect(t, server);
@@ -98,7 +96,7 @@ for (const [way, connect] of ways) {
     const device = new Device(ask, server.client);
     await liveADay(device, server, clock);
 
-    // A daily report: the first one is stored, a repeat is welcome, another one is refused and changes nothing.
+    // A daily report: the first one is stored, a repeat is accepted, a different one is refused.
     const [monday = '', tuesday = ''] = REPORTS;
     await device.send('status.log', Buffer.from(monday));
     await device.send('status.log', Buffer.from(monday));

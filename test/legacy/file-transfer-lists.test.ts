@@ -1,4 +1,4 @@
-/** Older file transfer: long lists, odd fields, readers of replaced files, and a day by Python. */
+/** Older file transfer: long lists, invalid fields, replaced files, and a day by Python. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunkHeader, sum256 } from '../../src/protocol/chunk.ts';
@@ -8,10 +8,10 @@ import { Device } from './file-transfer-day-setup.ts';
 import { ALPHABET } from './file-transfer-setup.ts';
 import { connectTo, multipart, type OldReply, pythonDay } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
-test('3,000 files are listed at once, with and without the slash; with a limit by pages', async (t) => {
+test('3,000 files are listed in one reply, and in pages with a limit', async (t) => {
   const server = await startServer(t, { LADING_DURABILITY: 'seal' });
   const device = new Device(await connectTo(t, server.origin), server.client);
   const wanted: string[] = [];
@@ -34,7 +34,7 @@ test('3,000 files are listed at once, with and without the slash; with a limit b
   assert.deepEqual((await device.ask('GET', '/api/files?status=partial')).json, { files: [], next_cursor: null });
 });
 
-test('an invalid Content-Range is ignored beside a form; a valid one must be the right one', async (t) => {
+test('an invalid Content-Range is ignored with a form, a valid one must match the chunk', async (t) => {
   const server = await startServer(t);
   const header = encodeChunkHeader({ start: 0, end: 25, checksum: sum256(ALPHABET) });
   const { headers = {}, body } = multipart({}, { field: 'file', name: 'c', bytes: Buffer.concat([header, ALPHABET]) });
@@ -47,7 +47,7 @@ test('an invalid Content-Range is ignored beside a form; a valid one must be the
   assert.equal((await send('bytes 0-25/26')).status, 200);
   for (const range of ['bytes 0-9/26', 'bytes 25-0/26', 'bytes 1-26/*'])
     assert.equal((await send(range)).status, 400, range);
-  // Everywhere else it is refused, whatever it is.
+  // Other requests with an invalid Content-Range are refused.
   const raw = { ...server.client.headers, 'content-type': 'application/octet-stream', 'content-range': 'chunk 1' };
   const chunk = await ask('POST', '/api/files/upload?filename=b.bin', {
     headers: raw,
@@ -57,17 +57,17 @@ test('an invalid Content-Range is ignored beside a form; a valid one must be the
   assert.equal((await send('chunk 1', '/v1/audio/file')).status, 400);
 });
 
-test('a new version that comes while somebody reads the old one, and one that is deleted in its middle', async (t) => {
+test('a new version replaces a complete file from its first different chunk, and can be deleted while incomplete', async (t) => {
   const server = await startServer(t, { LADING_COMPAT: 'file-transfer' });
   const device = new Device(await connectTo(t, server.origin), server.client);
   const old = Buffer.from('0123456789'.repeat(300));
   await device.send('status.log', old);
   const before = await device.status('status.log');
-  // The same beginning is a repeat: nothing changes.
+  // A chunk that equals the beginning is a repeat and changes nothing.
   const repeat = await device.chunk('status.log', 0, old.subarray(0, 1000));
   assert.deepEqual((repeat.json.chunk as { duplicate: boolean }).duplicate, true);
   assert.equal((await device.status('status.log')).id, before.id);
-  // Bytes that fail their checksum begin nothing.
+  // A chunk with a wrong checksum does not begin a new version.
   assert.equal((await device.chunk('status.log', 0, Buffer.from('new'), 1)).status, 400);
   assert.equal(await device.read('status.log'), old.toString());
   assert.equal((await device.chunk('status.log', 0, Buffer.from('new'))).status, 200);
@@ -76,7 +76,7 @@ test('a new version that comes while somebody reads the old one, and one that is
   assert.equal(await device.read('status.log'), 'newer');
   assert.equal((await device.ask('DELETE', '/api/files/status.log')).status, 200);
   assert.equal((await device.status('status.log')).status, 'pending');
-  // What was declared stays as strict as it is for everybody.
+  // A file whose size was declared is not extended.
   const declared = await device.ask('PUT', '/api/files/content/whole.txt', { body: 'whole' });
   assert.equal(declared.status, 201, declared.text);
   assert.equal((await device.chunk('whole.txt', 2, Buffer.from('xx'))).status, 409);

@@ -1,6 +1,6 @@
 /**
- * A legacy client's day: the requests of the clients that were there before this server, as they send them. They know the form
- * upload, the status, ranges and deletion, and never say how large a file is.
+ * The requests of clients that are older than this server. They know the form upload, the status, ranges and deletion, and never declare the
+ * size of a file.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ import type { Problem } from '../../src/protocol/schemas/problem.ts';
 import { startServer, type TestServer } from '../support/product/server.ts';
 import { ALPHABET, seen } from './file-transfer-setup.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 class LegacyClient {
@@ -23,7 +23,7 @@ class LegacyClient {
     this.#token = token;
   }
 
-  /** Signs in with the form of OAuth 2's password grant. */
+  /** Signs in with an OAuth 2 password grant. */
   static async signIn(server: TestServer): Promise<LegacyClient> {
     const { id, secret } = server.client;
     const body = new URLSearchParams({ grant_type: 'password', username: id, password: secret });
@@ -41,7 +41,7 @@ class LegacyClient {
     });
   }
 
-  /** One chunk as the part `file` of a form. */
+  /** Uploads one chunk as the part `file` of a form. */
   upload(name: string, start: number, data: Uint8Array, checksum = sum256(data)): Promise<Response> {
     const form = new FormData();
     const header = encodeChunkHeader({ start, end: start + data.length - 1, checksum });
@@ -60,7 +60,7 @@ class LegacyClient {
   }
 }
 
-test('a file of one chunk: status before, upload, status after, listing, a range, deletion, pending again', async (t) => {
+test('a file of one chunk can be uploaded, listed, read in ranges and deleted', async (t) => {
   const client = await LegacyClient.signIn(await startServer(t));
   assert.deepEqual(seen(await client.status('alphabet.txt')), ['alphabet.txt', 'pending', 0, null, 0]);
 
@@ -90,7 +90,7 @@ test('a file of one chunk: status before, upload, status after, listing, a range
   assert.equal((await client.request('/api/files/alphabet.txt', { method: 'DELETE' })).status, 404);
 });
 
-test('chunks in natural order: the file reads as complete after each and grows', async (t) => {
+test('a file that is sent in order is complete after each chunk and grows', async (t) => {
   const client = await LegacyClient.signIn(await startServer(t));
   for (let start = 0; start < 25; start += 5) {
     const reply = await client.upload('growing.bin', start, ALPHABET.subarray(start, start + 5));
@@ -101,7 +101,7 @@ test('chunks in natural order: the file reads as complete after each and grows',
   }
 });
 
-test('the last chunk first: partial until the gap is closed, readable only then', async (t) => {
+test('a file that is sent in reverse is partial and unreadable until the gap is closed', async (t) => {
   const client = await LegacyClient.signIn(await startServer(t));
   await client.upload('backwards.bin', 20, ALPHABET.subarray(20));
   assert.deepEqual(seen(await client.status('backwards.bin')), ['backwards.bin', 'partial', 6, 26, 0]);
@@ -114,7 +114,7 @@ test('the last chunk first: partial until the gap is closed, readable only then'
   assert.equal(await (await client.download('backwards.bin')).text(), ALPHABET.toString());
 });
 
-test('a form without the part or a request without the name is told what is missing', async (t) => {
+test('a form without its part and a request without a name are refused with 422', async (t) => {
   const client = await LegacyClient.signIn(await startServer(t));
   const form = new FormData();
   form.append('other', 'text');

@@ -1,4 +1,4 @@
-"""A day of a program that sends chunks, written for an older server; with Python's requests, as such programs are."""
+"""A day of a program for an older server that sends chunks, in Python with requests."""
 
 import struct
 import sys

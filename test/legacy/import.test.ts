@@ -1,4 +1,4 @@
-/** `lading import config.ini`: what an older recording server knew of clients and of its FTP server. */
+/** `lading import config.ini`: imports the clients and the FTP server of an older recording server. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { pbkdf2Sync, scryptSync } from 'node:crypto';
@@ -15,7 +15,7 @@ import { pythonWith } from '../support/servers/python.ts';
 
 const SECRETS = { one: 'red kettle on a shelf', two: 'blue kettle in a box', boss: 'the one who decides' };
 
-/** As werkzeug writes them. */
+/** A hash in the format of werkzeug. */
 function pbkdf2Hash(secret: string, iterations = 1000): string {
   return `pbkdf2:sha256:${iterations}$saltysalt$${pbkdf2Sync(secret, 'saltysalt', iterations, 32, 'sha256').toString('hex')}`;
 }
@@ -62,7 +62,7 @@ async function hashOf(dataDir: string, id: string): Promise<string> {
   return (JSON.parse(text) as { secretHash: string }).secretHash;
 }
 
-test('clients sign in with their secrets of before, and get a hash of ours then; the FTP server is a target', async (t) => {
+test('imported clients keep their secrets, which are rehashed at the first sign-in, and the FTP server becomes a target', async (t) => {
   const { file, dataDir } = await write(t);
   const dry = await runCli(t, ['import', file, '--data-dir', dataDir, '--dry-run', '--json']);
   assert.equal(dry.code, 0, dry.stderr);
@@ -129,9 +129,9 @@ test('clients sign in with their secrets of before, and get a hash of ours then;
   assert.equal(targets.length, 1);
 });
 
-test('unless everything can be taken over nothing is, and the exit code says whose fault that is', async (t) => {
-  const bad = `${CONFIG}\n[roles]\nnobody = admin\nboss = emperor\n[client: ]\n`;
-  const { file, dataDir } = await write(t, bad);
+test('an import with an invalid entry imports nothing, and the exit code shows the reason', async (t) => {
+  const invalid = `${CONFIG}\n[roles]\nnobody = admin\nboss = emperor\n[client: ]\n`;
+  const { file, dataDir } = await write(t, invalid);
   const refused = await runCli(t, ['import', file, '--data-dir', dataDir]);
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /"nobody" has a role and no secret/);
@@ -145,7 +145,7 @@ test('unless everything can be taken over nothing is, and the exit code says who
   assert.equal((await runCli(t, ['import', empty.file, '--data-dir', empty.dataDir])).code, 0);
 });
 
-test('INI files as configparser writes them', () => {
+test('the parser reads INI files of configparser', () => {
   const ini = parseIni(
     '\uFEFF; c\r\n[A b]\r\nKey = one\r\n  two\r\n# c\r\nother: x=y ; no comment\r\nempty =\r\n[a]\r\np=100%%\r\n',
   );
@@ -158,11 +158,11 @@ test('INI files as configparser writes them', () => {
     ],
   );
   assert.deepEqual([...(ini.get('a') ?? [])], [['p', '100%']]);
-  for (const bad of ['key = before a section', '[a]\nneither', '[a]\n= x', '{'])
-    assert.throws(() => parseIni(bad), IniError);
+  for (const invalid of ['key = before a section', '[a]\nneither', '[a]\n= x', '{'])
+    assert.throws(() => parseIni(invalid), IniError);
 });
 
-test('the ways in which clients are written down', () => {
+test('clients are found in every supported form', () => {
   const hash = pbkdf2Hash('x');
   const found = findIn(
     parseIni(`[OAUTH_CLIENTS]\na = ${hash}\nb = {"client_secret": "plain text", "role": "ops"}\nc = plain
@@ -186,14 +186,14 @@ test('the ways in which clients are written down', () => {
   assert.match(problems('[FTP]\nhost = x\nport = 99999'), /port/);
 });
 
-test('hashes: right, wrong, and those that would cost too much', async () => {
+test('foreign hashes are verified, and invalid or expensive ones are refused', async () => {
   for (const hash of [pbkdf2Hash('secret'), scryptHash('secret')]) {
     assert.ok(isForeignHash(hash));
     assert.ok(await verifyForeign('secret', hash));
     assert.ok(!(await verifyForeign('secre', hash)));
   }
   const hex = 'ab'.repeat(32);
-  for (const bad of [
+  for (const invalid of [
     `pbkdf2:sha256:0$s$${hex}`,
     `pbkdf2:sha256:99999999$s$${hex}`,
     `pbkdf2:md5:1000$s$${hex}`,
@@ -205,11 +205,11 @@ test('hashes: right, wrong, and those that would cost too much', async () => {
     'scrypt$ln=14,r=8,p=1$c2FsdA$aGFzaA',
     '',
   ]) {
-    assert.ok(!isForeignHash(bad), bad);
+    assert.ok(!isForeignHash(invalid), invalid);
   }
 });
 
-test('hashes that werkzeug itself made', async (t) => {
+test('hashes that werkzeug created are verified', async (t) => {
   const python = await pythonWith(['werkzeug==3.1.3']);
   if ('missing' in python) return t.skip(python.missing);
   const script = `from werkzeug.security import generate_password_hash as h

@@ -1,4 +1,4 @@
-/** How programs of older servers speak HTTP: node's own client, one connection that is kept, no browser's fields. */
+/** HTTP as programs of older servers use it: the client of Node, one persistent connection, no fields of browsers. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ export interface OldReply {
   headers: IncomingHttpHeaders;
   body: Buffer;
   text: string;
-  /** The body as a JSON object; of another body an assertion fails. */
+  /** The body as a JSON object. Fails if it is not one. */
   json: Record<string, unknown>;
 }
 
@@ -29,7 +29,7 @@ export interface Sent {
 
 export type Ask = (method: string, path: string, sent?: Sent) => Promise<OldReply>;
 
-/** @param certificate of a server that nobody trusts by itself */
+/** Opens a connection. @param certificate a self-signed certificate to trust */
 export async function connectTo(t: TestContext, origin: string, certificate?: string): Promise<Ask> {
   const secure = origin.startsWith('https:');
   const ca = certificate === undefined ? undefined : await readFile(certificate);
@@ -69,7 +69,7 @@ export async function connectTo(t: TestContext, origin: string, certificate?: st
     });
 }
 
-/** The fields as a program writes a form. */
+/** Encodes a form as `application/x-www-form-urlencoded`. */
 export function urlencoded(fields: Record<string, string>): Sent {
   return {
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -83,7 +83,7 @@ export interface FormFile {
   bytes: Uint8Array;
 }
 
-/** multipart/form-data, with at most one file. */
+/** Encodes a form as `multipart/form-data`, with at most one file. */
 export function multipart(fields: Record<string, string>, file?: FormFile): Sent & { body: Buffer } {
   const boundary = '----OldClient7d93b2';
   const head = (more: string): string => `--${boundary}\r\nContent-Disposition: form-data; ${more}\r\n\r\n`;
@@ -96,16 +96,16 @@ export function multipart(fields: Record<string, string>, file?: FormFile): Sent
   return { headers: { 'content-type': `multipart/form-data; boundary=${boundary}` }, body };
 }
 
-/** Time passes in which nobody sends anything, and the server looks after its uploads once. */
+/** Advances the clock without any request, and sweeps once. */
 export async function pause({ app }: TestServer, clock: HandClock, seconds: number): Promise<void> {
   clock.pass(seconds * 1000);
   await app.engine.sweep();
 }
 
 /**
- * Runs a day of a program that uses Python's `requests`. The script gets the server's address and its arguments, prints
- * `pause SECONDS` and waits for a line where it would wait for hours, and exits with 0 when all went as it expects.
- * @returns false, after a note, where there is no Python or no package index
+ * Runs a day of a program that uses Python's `requests`. The script gets the address of the server and its arguments, prints `pause SECONDS`
+ * and reads a line instead of waiting for hours, and exits with 0 on success.
+ * @returns false, after a diagnostic, without Python or a package index
  */
 export async function pythonDay(
   t: TestContext,

@@ -1,6 +1,6 @@
 /**
- * A day of programs that share files between two kinds of people: ops accounts send, client accounts list and fetch. They know forms, a
- * token as bare text, and one file name every night.
+ * A day of programs that share files between two kinds of accounts: ops accounts send, client accounts list and download. They send forms,
+ * read the token as plain text, and use one file name every night.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -11,7 +11,7 @@ import { startNginx } from '../support/servers/nginx.ts';
 import { hasNginx } from '../support/servers/plain-nginx.ts';
 import { type Ask, connectTo, multipart, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const DAY = 24 * 3600;
@@ -21,7 +21,7 @@ const COMPAT = { ...OPEN, LADING_COMPAT: 'ops-client' };
 type Kind = 'ops' | 'client';
 type Form = typeof urlencoded;
 
-/** A program of one kind, as it was written for the older server. */
+/** A program for one kind of account, as it was written for the older server. */
 class Program {
   readonly #ask: Ask;
   readonly #kind: Kind;
@@ -77,7 +77,7 @@ interface Stage {
   server: TestServer;
   clock: HandClock;
   ask: Ask;
-  /** Whether the newest file of a name replaces the one before. */
+  /** True if a new file replaces the previous file of the same name. */
   replaces: boolean;
 }
 
@@ -126,16 +126,16 @@ async function liveADay({ server, clock, ask, replaces }: Stage): Promise<void> 
   const slashed = await client.ask('GET', '/client/files/anna%20smith/');
   assert.deepEqual(slashed.json, ['b.txt', 'nightly.log']);
 
-  // Longer than anybody else stays signed in.
+  // Longer than the lifetime of other sessions.
   await pause(server, clock, 300 * DAY);
   assert.equal((await ops.send('late.txt', 'still here')).status, 201);
   assert.equal(await client.fetch('anna smith', 'late.txt'), 'still here');
-  assert.equal((await ops.ask('GET', '/client/files/anna%20smith')).status, 403, 'another kind of account');
+  assert.equal((await ops.ask('GET', '/client/files/anna%20smith')).status, 403, 'the wrong kind of account');
   assert.equal((await ops.ask('GET', '/logout')).status, 200);
   assert.equal((await ops.send('later.txt', 'nobody')).status, 401);
   assert.equal((await client.ask('GET', '/client/files/nobody')).status, 404);
   await pause(server, clock, 70 * DAY);
-  assert.equal((await client.ask('GET', '/client/files/anna%20smith')).status, 401, 'a year is over');
+  assert.equal((await client.ask('GET', '/client/files/anna%20smith')).status, 401, 'the token expired after a year');
   await client.logIn();
   assert.deepEqual(await client.names('anna smith'), ['b.txt', 'late.txt', 'nightly.log']);
 }
@@ -150,12 +150,12 @@ for (const [settings, what] of [
   [OPEN, 'by default'],
   [COMPAT, 'with LADING_COMPAT=ops-client'],
 ] as const) {
-  test(`a day ${what}: ${'LADING_COMPAT' in settings ? 'the newest file of a name counts' : 'a name stays taken'}`, async (t) => {
+  test(`a day ${what}: ${'LADING_COMPAT' in settings ? 'a new file replaces the previous one' : 'a name in use is refused'}`, async (t) => {
     const stage = await begin(t, settings);
     await liveADay({ ...stage, ask: await connectTo(t, stage.server.origin) });
   });
 
-  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'no nginx on this machine' }, async (t) => {
+  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'nginx is not installed' }, async (t) => {
     const stage = await begin(t, { ...settings, LADING_TRUST_PROXY: 'loopback' });
     const { origin, certificate } = await startNginx(t, stage.server.port);
     await liveADay({ ...stage, ask: await connectTo(t, origin, certificate) });
@@ -167,7 +167,7 @@ for (const [settings, what] of [
   });
 }
 
-test('3,000 files of an ops account are listed at once', async (t) => {
+test('3,000 files of an ops account are listed in one reply', async (t) => {
   const server = await startServer(t, { ...COMPAT, LADING_DURABILITY: 'seal' });
   const ask = await connectTo(t, server.origin);
   const [ops, client] = [new Program(ask, 'ops', 'anna'), new Program(ask, 'client', 'ben')];
@@ -183,7 +183,7 @@ test('3,000 files of an ops account are listed at once', async (t) => {
     const reply = await fetch(`${server.origin}/ops/upload`, { method: 'POST', headers, body });
     assert.equal(reply.status, 201, await reply.text());
   };
-  // Many at one time, which is no part of the day but saves minutes.
+  // In parallel, which saves minutes.
   for (let n = 0; n < names.length; n += 25) await Promise.all(names.slice(n, n + 25).map(send));
   assert.deepEqual(await client.names('anna'), names);
 });

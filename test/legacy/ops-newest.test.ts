@@ -1,4 +1,4 @@
-/** The same name from many programs at one time, with LADING_COMPAT=ops-client: every upload is taken, and the newest file is what a client fetches. */
+/** Concurrent uploads of one name with LADING_COMPAT=ops-client: every upload is accepted, and the newest file is the one that remains. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
@@ -20,7 +20,7 @@ async function post(origin: string, path: string, { headers = {}, body }: Sent):
   return text;
 }
 
-/** An ops account by a form and a client account by JSON. @returns their tokens */
+/** Creates an ops account with a form and a client account with JSON. @returns their tokens */
 async function signUp(origin: string): Promise<{ ops: string; client: string }> {
   const form = urlencoded({ username: 'anna', password: PASSWORD });
   const headers = { 'content-type': 'application/json' };
@@ -30,20 +30,20 @@ async function signUp(origin: string): Promise<{ ops: string; client: string }> 
   return { ops: await post(origin, '/ops/login', form), client: await post(origin, '/client/login', json) };
 }
 
-/** The content of an upload: no two are of one length or begin alike. */
+/** The content of an upload. Each has a different length and beginning. */
 function contentOf(number: number): Buffer {
   return Buffer.from(`${String(number).padStart(4, '0')}|`.repeat(2000 + number));
 }
 
 interface Held {
   asked: ClientRequest;
-  /** Status of the answer; 0 when there was none. */
+  /** Status of the response; 0 without a response. */
   status: Promise<number>;
   /** Sends the last bytes. */
   finish(): void;
 }
 
-/** A request on a connection of its own that has sent all but its last bytes. */
+/** Starts a request on its own connection, and sends all but its last bytes. */
 function hold(t: TestContext, origin: string, token: string, [method, path]: [string, string], sent: Sent): Held {
   const agent = new Agent({ keepAlive: false });
   t.after(() => agent.destroy());
@@ -74,10 +74,10 @@ async function fetchNewest(origin: string, client: string): Promise<string> {
   return await reply.text();
 }
 
-test('sixteen uploads of one name at once are all taken, whatever else brings that name meanwhile', async (t) => {
+test('sixteen concurrent uploads of one name are all accepted, even during a PUT of that name', async (t) => {
   const { origin, app } = await startServer(t, COMPAT);
   const { ops, client } = await signUp(origin);
-  // A PUT begins first and has the name.
+  // A PUT of the same name begins first.
   const put = hold(t, origin, ops, ['PUT', `/api/files/content/${NAME}`], { body: contentOf(100) });
   await eventually(() => app.engine.gauges().open_uploads === 1, 'the PUT');
   const held = Array.from({ length: AT_ONCE }, (_, n) => hold(t, origin, ops, ['POST', '/ops/upload'], form(n)));
@@ -87,7 +87,7 @@ test('sixteen uploads of one name at once are all taken, whatever else brings th
   assert.deepEqual(statuses, Array(AT_ONCE).fill(201));
   const stored = await fetchNewest(origin, client);
   assert.ok(held.some((_, n) => contentOf(n).toString() === stored));
-  // One after another, in another order than they began.
+  // These finish one after another, in a different order than they began.
   const more = Array.from({ length: 4 }, (_, n) => hold(t, origin, ops, ['POST', '/ops/upload'], form(20 + n)));
   for (const n of [2, 0, 3, 1]) {
     more[n]?.finish();
@@ -97,10 +97,10 @@ test('sixteen uploads of one name at once are all taken, whatever else brings th
   put.finish();
   assert.ok([200, 201].includes(await put.status));
   assert.equal(await fetchNewest(origin, client), contentOf(100).toString());
-  await eventually(() => app.engine.gauges().open_uploads === 0, 'nothing is left');
+  await eventually(() => app.engine.gauges().open_uploads === 0, 'no open uploads');
 });
 
-test('by default sixteen at once are one file and fifteen refusals, and the file stays', async (t) => {
+test('by default one of sixteen concurrent uploads is stored and the others are refused', async (t) => {
   const { origin } = await startServer(t, { LADING_REGISTRATION: 'open' });
   const { ops, client } = await signUp(origin);
   const held = Array.from({ length: AT_ONCE }, (_, n) => hold(t, origin, ops, ['POST', '/ops/upload'], form(n)));
@@ -110,7 +110,7 @@ test('by default sixteen at once are one file and fifteen refusals, and the file
   assert.equal(await fetchNewest(origin, client), contentOf(statuses.indexOf(201)).toString());
 });
 
-test('a server that is killed while sixteen come has the last one that it acknowledged, or one that was on its way', async (t) => {
+test('a server that is killed during sixteen uploads keeps the last acknowledged file or a newer one', async (t) => {
   const folder = await temporaryFolder(t);
   let server = await startServerProcess(t, folder, 0, COMPAT);
   const { port } = server;
@@ -135,13 +135,13 @@ test('a server that is killed while sixteen come has the last one that it acknow
     const stored = await fetchNewest(origin, client);
     assert.ok(
       rest.some((_, n) => contentOf(number(n + 3)).toString() === stored),
-      `round ${round}: of those that were acknowledged before none is newer`,
+      `round ${round}: the stored file is older than an acknowledged one`,
     );
     const again = hold(t, origin, ops, ['POST', '/ops/upload'], form(number(50)));
     again.finish();
     assert.equal(await again.status, 201);
     assert.equal(await fetchNewest(origin, client), contentOf(number(50)).toString());
   }
-  const [gone] = await Promise.all([once(server.process, 'close'), server.process.kill('SIGTERM')]);
-  assert.equal(gone[0], 0);
+  const [closed] = await Promise.all([once(server.process, 'close'), server.process.kill('SIGTERM')]);
+  assert.equal(closed[0], 0);
 });

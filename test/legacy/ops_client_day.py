@@ -1,4 +1,4 @@
-"""A day of a program that shares files, written with requests for the older server."""
+"""A day of a program for the older server that shares files, in Python with requests."""
 import base64
 import json
 import sys

@@ -1,4 +1,4 @@
-/** Settings of older servers and `LADING_COMPAT`: what is taken, what is refused, what the log and the documents say. */
+/** Settings of older servers and `LADING_COMPAT`, with their traces in the log and the documentation. */
 import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ function logOf(env: Environment, flags: Flags = {}): string {
 
 const KEY = 'a-key-of-the-older-server-that-is-long-enough';
 
-test('old names are taken where they mean the same, in the units of the new ones', () => {
+test('old names are accepted and converted to the units of the new ones', () => {
   const { config, notes, warnings, sources } = loadConfig(
     {},
     {
@@ -56,7 +56,7 @@ test('old names are taken where they mean the same, in the units of the new ones
   assert.equal(sources.get('port'), 'PORT');
 });
 
-test('a new name wins over an old one, a flag too, and the log says so', () => {
+test('a new name or a flag overrides an old name, and the log says so', () => {
   const env = { PORT: '8123', LADING_PORT: '9000', SECRET_KEY: KEY, JWT_SECRET: `${KEY}-2` };
   const { config, notes } = loadConfig(parseFlags(['--data-dir', '/tmp/a']), { ...env, UPLOAD_DIR: '/tmp/b' });
   assert.deepEqual([config.port, config.dataDir, config.jwtSecret], [9000, '/tmp/a', KEY]);
@@ -68,7 +68,7 @@ test('a new name wins over an old one, a flag too, and the log says so', () => {
   assert.equal(logOf({ PORT: '' }), '');
 });
 
-test('what cannot be taken is named: the server starts without a weak key, and not with a bad value', () => {
+test('a weak key is reported and ignored, and an invalid value stops the start', () => {
   const weak = loadConfig({}, { SECRET_KEY: 'hush-hush', JWT_ALGO: 'HS512', DB_HOST: 'db', FLASK_ENV: 'development' });
   assert.equal(weak.config.jwtSecret, null);
   assert.match(weak.warnings.join('\n'), /SECRET_KEY was not taken: .*32 bytes/);
@@ -83,14 +83,14 @@ test('what cannot be taken is named: the server starts without a weak key, and n
   );
 });
 
-test('a password of a database is in no line of the log', () => {
+test('the log never contains the password of a database', () => {
   assert.doesNotMatch(
     logOf({ DB_PASSWORD: 'swordfish', YANDEX_CLIENT_ID: 'id', YANDEX_CLIENT_SECRET: 'swordfish' }),
     /sword/,
   );
 });
 
-test('seconds between looks become a cron expression that is no rarer', () => {
+test('an interval in seconds becomes a cron expression that is at least as frequent', () => {
   const expected: [string, string][] = [
     ['1', '*/1 * * * * *'],
     ['45', '*/30 * * * * *'],
@@ -107,13 +107,13 @@ test('seconds between looks become a cron expression that is no rarer', () => {
   assert.match(logOf({ CLEANUP_INTERVAL_SECONDS: '0' }), /CLEANUP_INTERVAL_SECONDS was not taken/);
 });
 
-test('the address that a provider sends people back to says where the server is', () => {
+test('the public address of the server is taken from the redirect URI of a provider', () => {
   const url = 'https://sound.example.org/v1/auth/yandex/callback';
   assert.equal(loadConfig({}, { YANDEX_REDIRECT_URI: url }).config.publicUrl, 'https://sound.example.org');
   assert.match(logOf({ YANDEX_REDIRECT_URI: 'https://sound.example.org/auth' }), /YANDEX_REDIRECT_URI was not taken/);
 });
 
-test('names of families: known ones are taken, an unknown one stops the start and names the near one', () => {
+test('an unknown name in LADING_COMPAT is an error that suggests a similar one', () => {
   const { config, warnings } = loadConfig({}, { LADING_COMPAT: 'talk, File-Transfer' });
   assert.deepEqual(config.compat.families, ['file-transfer', 'talk']);
   assert.ok(config.compat.allows('localTokens') && config.compat.allows('emptyChunk'));
@@ -122,10 +122,10 @@ test('names of families: known ones are taken, an unknown one stops the start an
   for (const sentence of [...sentencesOf('talk'), ...sentencesOf('file-transfer')]) assert.ok(log.includes(sentence));
   assert.deepEqual(loadConfig({}, {}).config.compat.families, []);
   for (const family of FAMILIES) {
-    const said = loadConfig({}, { LADING_COMPAT: family });
+    const loaded = loadConfig({}, { LADING_COMPAT: family });
     const loosens = sentencesOf(family).length > 0;
-    assert.equal(said.warnings.length, loosens ? 1 : 0, 'a warning is for what is loosened');
-    assert.match(said.notes.join(), loosens ? /^$/ : new RegExp(`LADING_COMPAT=${family} loosens nothing`));
+    assert.equal(loaded.warnings.length, loosens ? 1 : 0, 'only a family that loosens a rule causes a warning');
+    assert.match(loaded.notes.join(), loosens ? /^$/ : new RegExp(`LADING_COMPAT=${family} loosens nothing`));
   }
   for (const [name, near] of [
     ['file_transfer', 'file-transfer'],
@@ -138,16 +138,16 @@ test('names of families: known ones are taken, an unknown one stops the start an
       new RegExp(`^ConfigError: LADING_COMPAT must .*did you mean ${near}\\?`),
     );
   }
-  for (const bad of ['everything', 'talk,', ',', 'talk;ops-client', 'none,talk']) {
+  for (const invalid of ['everything', 'talk,', ',', 'talk;ops-client', 'none,talk']) {
     assert.throws(
-      () => loadConfig({}, { LADING_COMPAT: bad }),
+      () => loadConfig({}, { LADING_COMPAT: invalid }),
       /^ConfigError: LADING_COMPAT must be none, or a list of/,
-      bad,
+      invalid,
     );
   }
 });
 
-test('.env of the working directory: below the environment, for any owner of the file', async (t) => {
+test('the environment overrides the .env file of the working directory', async (t) => {
   const text = `\uFEFF# of the older server\r\nPORT=8123\r\nexport LADING_HOST="::1" # loopback\r\nSECRET_KEY='${KEY}'\r\nFOO=bar\r\nEMPTY=\r\n`;
   const folder = await folderWith(t, text);
   const found = findEnvironment(folder, { LADING_HOST: '127.0.0.1', FOO: 'mine' });
@@ -161,7 +161,7 @@ test('.env of the working directory: below the environment, for any owner of the
   assert.doesNotMatch(findEnvironment(folder, {}).warnings.join('\n'), /bar/);
 });
 
-test('.env: lines that set nothing are named by their number', async (t) => {
+test('invalid lines of .env are reported by number', async (t) => {
   const text = 'LADING_PORT 8123\n\n# note\nTLS="-----BEGIN\nkey\n-----END"\n  export LADING_HOST=::1\nsecret\n';
   const { warnings } = findEnvironment(await folderWith(t, text), {});
   assert.match(warnings.join('\n'), /not NAME=VALUE; they were ignored: line 1, 8$/m);
@@ -169,7 +169,7 @@ test('.env: lines that set nothing are named by their number', async (t) => {
   assert.doesNotMatch(findEnvironment(await folderWith(t, '# PORT\nPORT=1\r\n'), {}).warnings.join(), /NAME=VALUE/);
 });
 
-test('.env that is not there, is a folder, or cannot be read', async (t) => {
+test('a missing .env or a directory of that name is ignored, an unreadable one is an error', async (t) => {
   const folder = await folderWith(t, 'PORT=1');
   if (process.getuid?.() !== 0) {
     await chmod(join(folder, '.env'), 0);
@@ -181,7 +181,7 @@ test('.env that is not there, is a folder, or cannot be read', async (t) => {
   assert.deepEqual(findEnvironment(folder, {}).env, {});
 });
 
-test('a server starts with the .env of an older one, and says what it made of it', async (t) => {
+test('a server starts with the .env of an older one and logs what became of each setting', async (t) => {
   const weak = 'hush: an old key';
   const folder = await folderWith(
     t,
@@ -209,18 +209,18 @@ test('a server starts with the .env of an older one, and says what it made of it
   assert.equal((await running.finished).code, 0);
 });
 
-test('an unknown family stops the start of the process with one line', async (t) => {
+test('an unknown name in LADING_COMPAT stops the process with a message of one line', async (t) => {
   const folder = await folderWith(t, 'LADING_COMPAT=tlak\n');
   const { code, stderr } = await runCli(t, ['serve'], { cwd: folder });
   assert.equal(code, 2);
   assert.match(stderr, /^lading: LADING_COMPAT must be .*did you mean talk\?.*\n$/);
 });
 
-test('the document says what each family loosens, and what became of each old setting', async () => {
+test('docs/migrating.md lists what each family loosens and what became of each old setting', async () => {
   const text = await readFile(join(repoRoot(), 'docs', 'migrating.md'), 'utf8');
   for (const family of FAMILIES) {
     const section = text.split(/^## /m).find((part) => part.startsWith(`\`${family}\``));
-    assert.ok(section, `there is no section ${family}`);
+    assert.ok(section, `the section ${family} is missing`);
     for (const sentence of sentencesOf(family))
       assert.ok(section.includes(`- ${sentence}\n`), `${family}: ${sentence}`);
   }
@@ -229,7 +229,7 @@ test('the document says what each family loosens, and what became of each old se
   }
 });
 
-test('lading settings shows what the server would start with, where it comes from, and no secret', async (t) => {
+test('lading settings shows the effective values and their sources, but no secrets', async (t) => {
   const text = `PORT=8123\nSECRET_KEY=${KEY}\nDB_PASSWORD=swordfish\n`;
   const folder = await folderWith(t, text);
   const env = { LADING_COMPAT: 'audio-ftp', LADING_HOST: '127.0.0.1' };

@@ -1,6 +1,6 @@
 /**
- * A day of programs that make API tokens for others and have codes spoken into telephones. They call people by names of their own, read
- * `error` of every refusal, and delete twice. With LADING_COMPAT=talk they sign in nowhere.
+ * A day of programs that create API tokens for others and request spoken codes. They use their own names for users, read `error` in every
+ * refusal, and delete twice. With LADING_COMPAT=talk they need not sign in.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -15,7 +15,7 @@ import { startVoiceProvider, type VoiceProvider } from '../support/servers/voice
 import { CookieJar } from './cookie-jar.ts';
 import { type Ask, connectTo, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 
-// The certificate of the proxy is made for these tests; nobody signed it.
+// The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const DAY = 24 * 3600;
@@ -27,7 +27,7 @@ interface Stage {
   clock: HandClock;
   provider: VoiceProvider;
   ask: Ask;
-  /** What the program shows to make tokens; empty where it need show nothing. */
+  /** Header fields with which the program creates tokens; empty if it needs no credentials. */
   own: Record<string, string>;
 }
 
@@ -36,7 +36,7 @@ function post(ask: Ask, path: string, body: unknown, headers: Record<string, str
   return ask('POST', path, { headers: { ...type, ...headers }, body: JSON.stringify(body) });
 }
 
-/** As these programs write it: the reason is in `error`, whatever else there is. */
+/** Fails unless the reply is a refusal with the reason in `error`, as these programs expect. */
 function refused(reply: OldReply, status: number): void {
   assert.equal(reply.status, status, reply.text);
   assert.ok(typeof reply.json.error === 'string' && reply.json.error !== '', reply.text);
@@ -124,8 +124,8 @@ async function liveADay(stage: Stage): Promise<void> {
   await pause(server, clock, 400 * DAY);
   assert.equal((await ask('GET', '/api/protected', { headers })).status, 200, 'a token is valid until it is revoked');
   for (let n = 0; n < 2; n += 1) {
-    const gone = await ask('DELETE', `/api/tokens/${first.token_id}`, { headers: own });
-    assert.equal(gone.status, 200, gone.text);
+    const deleted = await ask('DELETE', `/api/tokens/${first.token_id}`, { headers: own });
+    assert.equal(deleted.status, 200, deleted.text);
   }
   refused(await ask('GET', '/api/protected', { headers }), 401);
   assert.equal((await listed(stage, '?user_id=my_app')).length, 3);
@@ -159,14 +159,14 @@ async function begin(
 }
 
 for (const compat of [false, true]) {
-  const what = compat ? 'without a sign-in' : 'with a token that makes others';
+  const what = compat ? 'without a sign-in' : 'with a token that creates tokens';
 
   test(`a day ${what}`, async (t) => {
     const stage = await begin(t, compat);
     await liveADay({ ...stage, ask: await connectTo(t, stage.server.origin) });
   });
 
-  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'no nginx on this machine' }, async (t) => {
+  test(`a day through a proxy, ${what}`, { skip: !hasNginx && 'nginx is not installed' }, async (t) => {
     const stage = await begin(t, compat, { LADING_TRUST_PROXY: 'loopback' });
     const { origin, certificate } = await startNginx(t, stage.server.port);
     await liveADay({ ...stage, ask: await connectTo(t, origin, certificate) });
@@ -178,7 +178,7 @@ for (const compat of [false, true]) {
   });
 }
 
-test('without LADING_COMPAT=talk nobody makes a token without a sign-in', async (t) => {
+test('without LADING_COMPAT=talk a token cannot be created without a sign-in', async (t) => {
   const server = await startServer(t);
   refused(await post(await connectTo(t, server.origin), '/api/tokens', { user_id: 'my_app' }, {}), 401);
 });

@@ -1,4 +1,4 @@
-"""A day of a program that makes API tokens, written with requests for the older server."""
+"""A day of a program for the older server that creates API tokens, in Python with requests."""
 import sys
 
 import requests
