@@ -81,12 +81,14 @@ async function replay(
 ): Promise<{ upload: OpenUpload | null; forgotten: number }> {
   const { id } = document;
   try {
-    const journaled = await readJournal(deps, id);
+    const found = await readJournal(deps, id);
+    const journaled = found ?? [];
+    if (!journaled.some(({ synced }) => synced)) await restorePart(deps, id);
     const kept = await checkedRecords(deps, id, journaled);
     // A parked upload lies for weeks: what was found good is not read again with every start.
     const settled = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
     if (settled) await syncPart(deps, id);
-    if (settled || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
+    if (!found || settled || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
       await deps.manifests.rewrite(id, settled ? kept.map((record) => ({ ...record, synced: true })) : kept);
     return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
   } catch (error) {
@@ -105,15 +107,19 @@ async function syncPart({ blobs }: RecoverDeps, id: string): Promise<void> {
   }
 }
 
-/** A journal lost with a power cut (durability `seal`) means that nothing was received. */
-async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecord[]> {
+/** Null: a loss of power (durability `seal`) took the journal, so nothing was received. */
+async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecord[] | null> {
   try {
     return await deps.manifests.read(id);
   } catch (error) {
     if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
-    await deps.manifests.rewrite(id, []);
-    return [];
+    return null;
   }
+}
+
+/** A loss of power may leave the document of an upload without its bytes, as long as none of them was synced. */
+async function restorePart({ blobs, wasClean }: RecoverDeps, id: string): Promise<void> {
+  if (!wasClean && (await blobs.size(id)) === null) await blobs.create(id);
 }
 
 async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRecord[]): Promise<ManifestRecord[]> {

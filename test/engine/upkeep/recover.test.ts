@@ -99,6 +99,29 @@ test('durability seal: the journal that a power cut took with it means that noth
   assert.equal((await send(run.engine, 'f', 0, content(0, 20))).status, 'complete');
 });
 
+test('durability seal: bytes that a power cut took with their journal, or without it, are asked for again', async (t) => {
+  for (const taken of [['part'], ['part', 'manifest']] as const) {
+    const run = await startEngine(t, { durability: 'seal' });
+    const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
+    const paths = pathsOf(run, id);
+    await run.crash(async () => {
+      for (const name of taken) await rm(paths[name]);
+    });
+    assert.deepEqual(run.warnings, []);
+    assert.deepEqual(progress(await run.engine.status(OWNER, 'f')).missing, [[0, 29]]);
+    assert.equal((await send(run.engine, 'f', 0, content(0, 30))).status, 'complete');
+    assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 30)));
+  }
+});
+
+test('a journal that vouches for bytes which are gone is no reason to make empty ones', async (t) => {
+  const run = await startEngine(t, { durability: 'chunk' });
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
+  const { part } = pathsOf(run, id);
+  await run.crash(() => rm(part));
+  await assert.rejects(readFile(part), { code: 'ENOENT' });
+});
+
 test('after a clean stop nothing is read again, even of unsynced records', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, { durability: 'seal' }, { tap });
