@@ -160,6 +160,7 @@ export class Committer {
     upload.assertNotEnded();
     const before = upload.document;
     const written = time === null ? document : { ...document, updatedAt: time };
+    upload.phase.beginDocument();
     await this.#deps.catalog.put(written);
     upload.document = written;
     if (!upload.isVisible) this.#deps.emit({ type: 'file.created', file: written });
