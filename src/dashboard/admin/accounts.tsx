@@ -1,9 +1,11 @@
-/** Parts that the lists of clients and of people share. */
+/** The table that the lists of clients and of people share. */
+import type { ComponentChildren } from 'preact';
 import type { Role } from '../../protocol/schemas/role.ts';
-import { ActionButton } from '../parts.tsx';
+import { time } from '../format.ts';
+import { ActionButton, RoleSelect, Section, Table } from '../parts.tsx';
 
 /** Roles that administrators may assign. */
-export const ROLES: Role[] = ['client', 'ops', 'admin'];
+const ROLES: Role[] = ['client', 'ops', 'admin'];
 
 export function RoleChoice() {
   return (
@@ -18,17 +20,86 @@ export function RoleChoice() {
   );
 }
 
+/** Changes that clients and people have in common. */
+export type AccountChange = { role: Role } | { disabled: boolean } | { end_sessions: boolean };
+
+/** A client or person, as a row of the table. */
+export interface Account {
+  id: string;
+  /** The name that questions and labels use. */
+  label: string;
+  role: Role;
+  disabled: boolean;
+  last_used: string | null;
+  /** The cells before the role, in the order of `head`. */
+  cells: ComponentChildren[];
+}
+
+interface AccountTableProps {
+  title: string;
+  /** Null while the list is loading. */
+  accounts: Account[] | null;
+  /** Headings of the cells before the role. */
+  head: string[];
+  empty: string;
+  /** What the deletion of an account ends, for the question. */
+  deletionNote: string;
+  note?: string;
+  change(id: string, change: AccountChange): Promise<unknown>;
+  remove(id: string): Promise<unknown>;
+  onError(message: string | null): void;
+}
+
+/** Clients or people with their role and state, and the actions on them. */
+export function AccountTable(props: AccountTableProps) {
+  const { title, accounts, head, empty, deletionNote, note, change, remove, onError } = props;
+  const row = ({ id, label, role, disabled, last_used, cells }: Account) => ({
+    key: id,
+    cells: [
+      ...cells,
+      <RoleSelect
+        of={label}
+        role={role}
+        roles={ROLES}
+        onChange={(selected) => change(id, { role: selected })}
+        onError={onError}
+      />,
+      disabled ? <span class="bad">disabled</span> : 'enabled',
+      last_used === null ? 'never' : time(last_used),
+      <AccountActions
+        name={label}
+        disabled={disabled}
+        deletionQuestion={`Delete ${label}? ${deletionNote}`}
+        change={(wanted) => change(id, wanted)}
+        remove={() => remove(id)}
+        onError={onError}
+      />,
+    ],
+  });
+  return (
+    <Section title={title}>
+      {note !== undefined && <p class="quiet">{note}</p>}
+      <Table
+        caption={`${title} of this tenant`}
+        head={[...head, 'Role', 'State', 'Last used', 'Actions']}
+        rows={(accounts ?? []).map(row)}
+        empty={accounts === null ? 'Loading …' : empty}
+      />
+    </Section>
+  );
+}
+
 interface AccountActionsProps {
   name: string;
   disabled: boolean;
-  removeQuestion: string;
-  change(wish: { disabled: boolean } | { end_sessions: boolean }): Promise<unknown>;
+  deletionQuestion: string;
+  change(change: AccountChange): Promise<unknown>;
   remove(): Promise<unknown>;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }
 
-/** Disable, end sessions, delete. */
-export function AccountActions({ name, disabled, removeQuestion, change, remove, onError }: AccountActionsProps) {
+/** Buttons that disable or enable an account, end its sessions, and delete it. */
+function AccountActions({ name, disabled, deletionQuestion, change, remove, onError }: AccountActionsProps) {
   return (
     <span class="acts">
       <ActionButton
@@ -47,7 +118,7 @@ export function AccountActions({ name, disabled, removeQuestion, change, remove,
       >
         End sessions
       </ActionButton>
-      <ActionButton kind="danger" label={`Delete ${name}`} ask={removeQuestion} run={remove} onError={onError}>
+      <ActionButton kind="danger" label={`Delete ${name}`} ask={deletionQuestion} run={remove} onError={onError}>
         Delete
       </ActionButton>
     </span>

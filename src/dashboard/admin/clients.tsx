@@ -1,97 +1,60 @@
 /** Clients: devices and administrators that sign in with an id and a secret. */
-import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { LadingClient } from '../../client/client.ts';
-import type { Client, ClientCreated, ClientUpdate } from '../../protocol/schemas/identity/client.ts';
+import type { Client, ClientCreated } from '../../protocol/schemas/identity/client.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { confirmRole, ErrorMessage, RoleSelect, Secret, Section, Table } from '../parts.tsx';
+import { confirmRole, ErrorMessage, Secret, Section } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
-import { AccountActions, ROLES, RoleChoice } from './accounts.tsx';
+import { type Account, AccountTable, RoleChoice } from './accounts.tsx';
 
 export function ClientsTab(props: PageProps) {
   const { client } = props.who;
   const [error, setError] = useState<string | null>(null);
-  const [made, setMade] = useState<ClientCreated | null>(null);
+  const [created, setCreated] = useState<ClientCreated | null>(null);
   const live = useLive(props, {
     load: (signal) => client.clients.list({ signal }),
     types: ['admin.changed'],
     everyMs: 30_000,
   });
-  const change = async (id: string, wish: ClientUpdate) => {
-    await client.clients.update(id, wish);
-    live.refresh();
-  };
-  const row = (entry: Client) => ({
-    key: entry.client_id,
-    cells: clientCells(entry, {
-      change: (wish) => change(entry.client_id, wish),
-      remove: () => client.clients.remove(entry.client_id).then(live.refresh),
-      onError: setError,
-    }),
-  });
+
   return (
     <>
-      {made && (
+      {created && (
         <Secret
-          label={`The secret of client ${made.client_id}`}
-          value={made.client_secret}
-          onDone={() => setMade(null)}
+          label={`The secret of client ${created.client_id}`}
+          value={created.client_secret}
+          onDone={() => setCreated(null)}
         />
       )}
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <NewClient
         client={client}
         onError={setError}
-        onCreate={(created) => {
-          setMade(created);
+        onCreate={(result) => {
+          setCreated(result);
           live.refresh();
         }}
       />
-      <Section title="Clients">
-        <Table
-          caption="Clients of this tenant"
-          head={['Name', 'Id', 'Role', 'State', 'Created', 'Last used', 'Actions']}
-          rows={(live.value ?? []).map(row)}
-          empty={live.value === null ? 'Loading …' : 'There are no clients.'}
-        />
-      </Section>
+      <AccountTable
+        title="Clients"
+        accounts={live.value?.map(accountOf) ?? null}
+        head={['Name', 'Id', 'Created']}
+        empty="There are no clients."
+        deletionNote="Its tokens stop working at once. Its files are kept."
+        change={(id, change) => client.clients.update(id, change).then(live.refresh)}
+        remove={(id) => client.clients.remove(id).then(live.refresh)}
+        onError={setError}
+      />
     </>
   );
 }
 
-interface ClientActions {
-  change(wish: ClientUpdate): Promise<unknown>;
-  remove(): Promise<unknown>;
-  onError(why: string | null): void;
-}
-
-function clientCells(entry: Client, { change, remove, onError }: ClientActions): ComponentChildren[] {
-  const { client_id: id, name, role, created_at, last_used, disabled = false } = entry;
-  const shown = name ?? id;
-  return [
-    <span class="name">{shown}</span>,
-    <code>{id}</code>,
-    <RoleSelect
-      of={shown}
-      role={role}
-      roles={ROLES}
-      onChange={(wanted) => change({ role: wanted })}
-      onError={onError}
-    />,
-    disabled ? <span class="bad">disabled</span> : 'enabled',
-    time(created_at),
-    last_used === null ? 'never' : time(last_used),
-    <AccountActions
-      name={shown}
-      disabled={disabled}
-      removeQuestion={`Delete ${shown}? Its tokens stop working at once. Its files are kept.`}
-      change={change}
-      remove={remove}
-      onError={onError}
-    />,
-  ];
+function accountOf({ client_id: id, name, role, created_at, last_used, disabled = false }: Client): Account {
+  const label = name ?? id;
+  const cells = [<span class="name">{label}</span>, <code>{id}</code>, time(created_at)];
+  return { id, label, role, disabled, last_used, cells };
 }
 
 interface NewClientProps {

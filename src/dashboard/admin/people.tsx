@@ -1,14 +1,13 @@
 /** People who sign in with an account or through a sign-in provider. */
-import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { LadingClient } from '../../client/client.ts';
-import type { Person, PersonChange } from '../../protocol/schemas/identity/people.ts';
+import type { Person } from '../../protocol/schemas/identity/people.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
-import { messageOf, time } from '../format.ts';
+import { messageOf } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { confirmRole, ErrorMessage, RoleSelect, Section, Table } from '../parts.tsx';
+import { confirmRole, ErrorMessage, Section } from '../parts.tsx';
 import { collectAll, useLive } from '../use-live.ts';
-import { AccountActions, ROLES, RoleChoice } from './accounts.tsx';
+import { type Account, AccountTable, RoleChoice } from './accounts.tsx';
 
 export function PeopleTab(props: PageProps) {
   const { client } = props.who;
@@ -18,65 +17,31 @@ export function PeopleTab(props: PageProps) {
     types: ['admin.changed'],
     everyMs: 30_000,
   });
-  const change = async (id: string, wish: PersonChange) => {
-    await client.users.update(id, wish);
-    live.refresh();
-  };
-  const row = (person: Person) => ({
-    key: person.id,
-    cells: personCells(person, {
-      change: (wish) => change(person.id, wish),
-      remove: () => client.users.remove(person.id).then(live.refresh),
-      onError: setError,
-    }),
-  });
+
   return (
     <>
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <NewAccount client={client} onError={setError} onCreate={live.refresh} />
-      <Section title="People">
-        <p class="quiet">A new role ends all sessions of the person.</p>
-        <Table
-          caption="People of this tenant"
-          head={['Name', 'Signs in as', 'Role', 'State', 'Last used', 'Actions']}
-          rows={(live.value ?? []).map(row)}
-          empty={live.value === null ? 'Loading …' : 'There are no people.'}
-        />
-      </Section>
+      <AccountTable
+        title="People"
+        note="A new role ends all sessions of the person."
+        accounts={live.value?.map(accountOf) ?? null}
+        head={['Name', 'Signs in as']}
+        empty="There are no people."
+        deletionNote="All sessions and tokens end at once. Files are kept."
+        change={(id, change) => client.users.update(id, change).then(live.refresh)}
+        remove={(id) => client.users.remove(id).then(live.refresh)}
+        onError={setError}
+      />
     </>
   );
 }
 
-interface PersonActions {
-  change(wish: PersonChange): Promise<unknown>;
-  remove(): Promise<unknown>;
-  onError(why: string | null): void;
-}
-
-function personCells(person: Person, { change, remove, onError }: PersonActions): ComponentChildren[] {
+function accountOf(person: Person): Account {
   const { id, name, surname, email, username, role, last_used, disabled = false } = person;
-  const shown = email ?? username ?? id;
-  return [
-    <span class="name">{`${name} ${surname}`.trim() || shown}</span>,
-    shown,
-    <RoleSelect
-      of={shown}
-      role={role}
-      roles={ROLES}
-      onChange={(wanted) => change({ role: wanted })}
-      onError={onError}
-    />,
-    disabled ? <span class="bad">disabled</span> : 'enabled',
-    last_used === null ? 'never' : time(last_used),
-    <AccountActions
-      name={shown}
-      disabled={disabled}
-      removeQuestion={`Delete ${shown}? All sessions and tokens end at once. Files are kept.`}
-      change={change}
-      remove={remove}
-      onError={onError}
-    />,
-  ];
+  const label = email ?? username ?? id;
+  const cells = [<span class="name">{`${name} ${surname}`.trim() || label}</span>, label];
+  return { id, label, role, disabled, last_used, cells };
 }
 
 interface NewAccountProps {
