@@ -28,16 +28,16 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Describes what happens to a parked upload. */
-export function parkedUntil({ expires_at: removed }: { expires_at: string | null }): string {
+/** Describes how a parked upload resumes and when it is deleted. */
+export function parkedNote({ expires_at: removed }: { expires_at: string | null }): string {
   const end = removed === null ? 'never removed' : `removed on ${time(removed)}`;
   return `resumes with the next chunk, ${end}`;
 }
 
-/** Until when an upload is kept, for a column of that title. */
+/** The value of the column "Kept until". */
 export function keptUntil(file: FileStatus): string {
   if (file.status === 'complete') return 'complete';
-  if (file.stale) return parkedUntil(file);
+  if (file.stale) return parkedNote(file);
   return file.expires_at === null ? 'never removed' : time(file.expires_at);
 }
 

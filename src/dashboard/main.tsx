@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { messageOf } from './format.ts';
 import { partOf } from './page.ts';
 import { PAGES } from './pages.ts';
-import { resume, type SignedIn, type SignIn, signIn, signInProviders } from './session.ts';
+import { resume, type Session, type SignIn, signIn, signInProviders } from './session.ts';
 import { type Task, Transfers } from './transfers.ts';
 import './style/base.css';
 import './style/controls.css';
@@ -13,7 +13,7 @@ import './style/files.css';
 import './style/charts.css';
 
 function App() {
-  const [who, setWho] = useState<SignedIn | null | undefined>(undefined);
+  const [session, setWho] = useState<Session | null | undefined>(undefined);
   const [failure, setFailure] = useState<string | null>(null);
   const [address, setAddress] = useState(partOf(location.hash, 0));
   useEffect(() => {
@@ -21,9 +21,9 @@ function App() {
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
-  const enter = (next: SignedIn | null) => {
-    next?.onEnded((why) => {
-      setFailure(why);
+  const enter = (next: Session | null) => {
+    next?.onEnded((reason) => {
+      setFailure(reason);
       setWho(null);
       void next.signOut();
     });
@@ -35,38 +35,46 @@ function App() {
       setWho(null);
     });
   }, []);
-  if (who === undefined) return <main aria-busy="true">Lading …</main>;
-  if (who === null) return <SignInPage failure={failure} onDone={enter} />;
-  const leave = (why: string | null) => {
-    setFailure(why);
+  if (session === undefined) return <main aria-busy="true">Lading …</main>;
+  if (session === null) return <SignInPage failure={failure} onDone={enter} />;
+  const leave = (reason: string | null) => {
+    setFailure(reason);
     setWho(null);
-    void who.signOut();
+    void session.signOut();
   };
-  return <Inside who={who} address={address} onLeave={leave} />;
+  return <SignedInFrame session={session} address={address} onLeave={leave} />;
 }
 
-/** The frame after the sign-in. */
-function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onLeave(why: string | null): void }) {
+/** The frame of all pages after the sign-in. */
+function SignedInFrame({
+  session,
+  address,
+  onLeave,
+}: {
+  session: Session;
+  address: string;
+  onLeave(reason: string | null): void;
+}) {
   const [tasks, setTasks] = useState<Task[]>([]);
   // Created once, so that transfers continue when another page is shown.
-  const moves = useMemo(() => new Transfers(who, setTasks), [who]);
+  const transfers = useMemo(() => new Transfers(session, setTasks), [session]);
   useEffect(() => {
-    const ask = (event: BeforeUnloadEvent) => {
-      if (moves.isBusy) event.preventDefault();
+    const confirmUnload = (event: BeforeUnloadEvent) => {
+      if (transfers.isBusy) event.preventDefault();
     };
-    addEventListener('beforeunload', ask);
+    addEventListener('beforeunload', confirmUnload);
     return () => {
-      removeEventListener('beforeunload', ask);
-      moves.close();
+      removeEventListener('beforeunload', confirmUnload);
+      transfers.close();
     };
-  }, [moves]);
+  }, [transfers]);
   const mayLeave = () =>
-    !moves.isBusy || confirm('Transfers are running. Sign out and stop them? Uploads can be resumed later.');
-  const shown = PAGES.filter((page) => page.allowed(who));
+    !transfers.isBusy || confirm('Transfers are running. Sign out and stop them? Uploads can be resumed later.');
+  const shown = PAGES.filter((page) => page.allowed(session));
   const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
-  const everywhere = () => {
+  const signOutEverywhere = () => {
     if (!mayLeave() || !confirm('Sign out on this and all other devices?')) return;
-    who.client.sessions.endAll().then(
+    session.client.sessions.endAll().then(
       () => onLeave(null),
       (problem) => onLeave(messageOf(problem)),
     );
@@ -83,11 +91,11 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
               </a>
             ))}
         </nav>
-        <span class="quiet name" title={who.rights.role}>
-          {who.subject}
+        <span class="quiet name" title={session.rights.role}>
+          {session.subject}
         </span>
-        {who.rights.kind !== 'token' && (
-          <button type="button" onClick={everywhere}>
+        {session.rights.kind !== 'token' && (
+          <button type="button" onClick={signOutEverywhere}>
             Sign out everywhere
           </button>
         )}
@@ -95,7 +103,7 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
           Sign out
         </button>
       </header>
-      <Page who={who} transfers={moves} tasks={tasks} onEnded={onLeave} />
+      <Page session={session} transfers={transfers} tasks={tasks} onEnded={onLeave} />
     </>
   );
 }
@@ -109,7 +117,7 @@ const METHODS = [
 /** Display names of sign-in providers. */
 const PROVIDERS: Record<string, string> = { oidc: 'your organisation', yandex: 'Yandex' };
 
-function SignInPage({ failure, onDone }: { failure: string | null; onDone(who: SignedIn): void }) {
+function SignInPage({ failure, onDone }: { failure: string | null; onDone(session: Session): void }) {
   const [kind, setKind] = useState<SignIn['kind']>('client');
   const [error, setError] = useState(failure);
   const [busy, setBusy] = useState(false);
@@ -117,7 +125,7 @@ function SignInPage({ failure, onDone }: { failure: string | null; onDone(who: S
   useEffect(() => {
     void signInProviders().then(setProviders);
   }, []);
-  const [, , idWord, secretWord] = METHODS.find(([way]) => way === kind) ?? METHODS[0];
+  const [, , idLabel, secretLabel] = METHODS.find(([method]) => method === kind) ?? METHODS[0];
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -139,21 +147,21 @@ function SignInPage({ failure, onDone }: { failure: string | null; onDone(who: S
       <h1>Sign in to Lading</h1>
       <fieldset class="bar">
         <legend>With</legend>
-        {METHODS.map(([way, title]) => (
-          <button key={way} type="button" aria-pressed={way === kind} onClick={() => setKind(way)}>
+        {METHODS.map(([method, title]) => (
+          <button key={method} type="button" aria-pressed={method === kind} onClick={() => setKind(method)}>
             {title}
           </button>
         ))}
       </fieldset>
       <form onSubmit={submit}>
-        {idWord !== null && (
+        {idLabel !== null && (
           <label>
-            {idWord}
+            {idLabel}
             <input name="id" autocomplete="username" required />
           </label>
         )}
         <label>
-          {secretWord}
+          {secretLabel}
           <input name="secret" type="password" autocomplete="current-password" required />
         </label>
         <button class="main" type="submit" disabled={busy}>

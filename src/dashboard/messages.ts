@@ -10,10 +10,10 @@ export type ToWorker =
       /** Replace a complete file of that name. */
       replace: boolean;
       /** Ids of uploads that this tab started before a reload. */
-      begun: string[];
+      started: string[];
     }
   | { type: 'download'; id: string; name: string }
-  /** Stops a transfer. The server keeps what it received. */
+  /** Stops a transfer. The server keeps the received bytes. */
   | { type: 'stop'; id: string }
   /** Stops an upload, and removes it from the server if this page started it. */
   | { type: 'cancel'; id: string }
@@ -22,7 +22,7 @@ export type ToWorker =
 
 /** Outcome of a cancellation. */
 export type Cancelled =
-  /** The server has nothing of the upload. */
+  /** The server has no bytes of the upload. */
   | 'removed'
   /** The server has an unfinished upload of the name that this page did not start. */
   | 'foreign'
@@ -35,7 +35,7 @@ export type FromWorker =
   | { type: 'progress'; id: string; bytes: number; total: number | null; rate: number; left: number | null }
   | { type: 'waiting'; id: string; why: string }
   /** The server created an upload with this id. */
-  | { type: 'begun'; upload: string }
+  | { type: 'started'; upload: string }
   | { type: 'uploaded'; id: string; resumed: number; already: boolean }
   | { type: 'downloaded'; id: string; blob: Blob }
   | { type: 'stopped'; id: string }

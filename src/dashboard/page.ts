@@ -1,15 +1,15 @@
 /** Properties of a page of the dashboard, and parts of its address. */
 
-import type { SignedIn } from './session.ts';
+import type { Session } from './session.ts';
 import type { Task, Transfers } from './transfers.ts';
 
 export interface PageProps {
-  who: SignedIn;
+  session: Session;
   /** The transfers of this browser tab, independent of the page that is shown. */
   transfers: Transfers;
   tasks: Task[];
   /** Called when the session is no longer valid. */
-  onEnded(why: string): void;
+  onEnded(reason: string): void;
 }
 
 /** The part of `#/{first}/{second}` with this index, from 0. */

@@ -36,16 +36,15 @@ export function Section({
 /** Shows a secret that the server returns only once. */
 export function Secret({ label, value, onDone }: { label: string; value: string; onDone(): void }) {
   const [copied, setCopied] = useState<boolean | null>(null);
-  const shown = useRef<HTMLElement>(null);
+  const element = useRef<HTMLElement>(null);
   const copy = async () => {
-    const done = await copyText(value, shown.current);
-    setCopied(done);
+    setCopied(await copyText(value, element.current));
   };
   return (
     <div class="secret" role="status">
       <p>{`${label}. It is shown only once. Store it in a safe place.`}</p>
       <div class="bar">
-        <code class="grow" ref={shown}>
+        <code class="grow" ref={element}>
           {value}
         </code>
         <button type="button" class="main" onClick={() => void copy()}>
@@ -61,7 +60,7 @@ export function Secret({ label, value, onDone }: { label: string; value: string;
 }
 
 /** Copies text to the clipboard. If that fails, selects it and returns false. */
-async function copyText(text: string, shown: HTMLElement | null): Promise<boolean> {
+async function copyText(text: string, element: HTMLElement | null): Promise<boolean> {
   // The clipboard exists only in secure contexts, not over plain HTTP from another machine.
   const { clipboard } = navigator as { clipboard?: Clipboard };
   const written = await clipboard?.writeText(text).then(
@@ -69,36 +68,36 @@ async function copyText(text: string, shown: HTMLElement | null): Promise<boolea
     () => false,
   );
   if (written) return true;
-  if (shown) getSelection()?.selectAllChildren(shown);
+  if (element) getSelection()?.selectAllChildren(element);
   return document.execCommand('copy');
 }
 
 /** A drop-down of roles that asks for confirmation. */
 export function RoleSelect({
-  of,
+  name,
   role,
   roles,
   onChange,
   onError,
 }: {
   /** Name of the principal. */
-  of: string;
+  name: string;
   role: Role;
   roles: readonly Role[];
   onChange(role: Role): Promise<unknown>;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }) {
   const pick = (select: HTMLSelectElement) => {
-    const wanted = select.value as Role;
-    const sure = confirm(`Make ${of} ${ROLE_DESCRIPTIONS[wanted]}? The role is ${role} now.`);
+    const selected = select.value as Role;
+    const confirmed = confirm(`Make ${name} ${ROLE_DESCRIPTIONS[selected]}? The current role is ${role}.`);
     // Show the current role until the server has changed it.
     select.value = role;
-    if (!sure) return;
+    if (!confirmed) return;
     onError(null);
-    onChange(wanted).catch((problem) => onError(messageOf(problem)));
+    onChange(selected).catch((problem) => onError(messageOf(problem)));
   };
   return (
-    <select aria-label={`Role of ${of}`} value={role} onChange={(event) => pick(event.currentTarget)}>
+    <select aria-label={`Role of ${name}`} value={role} onChange={(event) => pick(event.currentTarget)}>
       {[...new Set([...roles, role])].map((one) => (
         <option key={one} value={one}>
           {one}
@@ -108,9 +107,9 @@ export function RoleSelect({
   );
 }
 
-/** Asks for confirmation of a role above `client`, because browsers restore earlier choices in a form. */
-export function confirmRole(of: string, role: Role): boolean {
-  return role === 'client' || confirm(`Make ${of} ${ROLE_DESCRIPTIONS[role]}?`);
+/** Asks for confirmation of a role above `client`, because a browser may have restored an earlier choice in the form. */
+export function confirmRole(name: string, role: Role): boolean {
+  return role === 'client' || confirm(`Make ${name} ${ROLE_DESCRIPTIONS[role]}?`);
 }
 
 const ROLE_DESCRIPTIONS: Record<Role, string> = {
@@ -124,23 +123,23 @@ const ROLE_DESCRIPTIONS: Record<Role, string> = {
 export function ActionButton({
   label,
   children,
-  ask,
+  question,
   run,
   onError,
   kind,
 }: {
-  /** Accessible name, if the text of the button is not enough. */
+  /** Accessible name, if the text of the button is not specific enough. */
   label?: string;
   children: ComponentChildren;
-  /** Question for confirmation. */
-  ask?: string;
+  /** Asks for confirmation with this question. */
+  question?: string;
   run(): Promise<unknown>;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
   kind?: 'main' | 'danger';
 }) {
   const [busy, setBusy] = useState(false);
   const press = async () => {
-    if (ask !== undefined && !confirm(ask)) return;
+    if (question !== undefined && !confirm(question)) return;
     setBusy(true);
     onError(null);
     await run().catch((problem) => onError(messageOf(problem)));

@@ -8,7 +8,7 @@ import type { Verified } from '../protocol/schemas/identity/oauth.ts';
 import type { Role } from '../protocol/schemas/role.ts';
 import { messageOf } from './format.ts';
 
-/** URL of the server: the folder of this page. */
+/** URL of the server: the directory of this page. */
 export const SERVER = new URL('.', location.href).href;
 
 /**
@@ -26,7 +26,7 @@ const ENDED = 'The session has ended. Sign in again.';
 /** Delays between attempts to renew. */
 const RETRY_MS = [300, 1000, 3000];
 
-/** Survives a reload, in this tab alone. */
+/** Kept in session storage: survives a reload, in this tab alone. */
 interface StoredSignIn {
   token: string;
   /** True when the session cookie renews it. */
@@ -40,7 +40,7 @@ const people = new BrowserSessions(SERVER);
 /** From least to most rights. */
 const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
 
-export interface SignedIn {
+export interface Session {
   client: LadingClient;
   /** Id of the principal. */
   subject: string;
@@ -51,7 +51,7 @@ export interface SignedIn {
   /** Returns a valid token. Pass the previous one if it was refused. */
   token(refused: string | null): Promise<string>;
   /** Sets a listener that receives the reason when the session can no longer be renewed. */
-  onEnded(listener: (why: string) => void): void;
+  onEnded(listener: (reason: string) => void): void;
   /** Signs out, also on the server if possible. */
   signOut(): Promise<void>;
 }
@@ -62,15 +62,15 @@ export type SignIn =
   | { kind: 'token'; token: string };
 
 /** @throws LadingError `unauthorized`, NetworkError */
-export async function signIn(how: SignIn): Promise<SignedIn> {
+export async function signIn(how: SignIn): Promise<Session> {
   if (how.kind === 'account') {
     const { access_token: token, user } = await withSignInLock(() => people.signIn(how.email, how.password));
     return establish(token, 'cookie', user.id);
   }
   if (how.kind === 'token') return establish(how.token.trim(), null, null);
   const credentials = { server: SERVER, clientId: how.id.trim(), clientSecret: how.secret };
-  const fresh = async () => new LadingClient(credentials).token();
-  return establish(await fresh(), fresh, null);
+  const signInAgain = async () => new LadingClient(credentials).token();
+  return establish(await signInAgain(), signInAgain, null);
 }
 
 /** Query parameters with which a sign-in provider returns: the marker, and the reason of a failure. */
@@ -96,7 +96,7 @@ export async function signInProviders(): Promise<{ name: string; href: string }[
 }
 
 /** Resumes the session that this tab had before a reload, or that the browser's cookie can renew. Returns null without one. */
-export async function resume(): Promise<SignedIn | null> {
+export async function resume(): Promise<Session | null> {
   const query = new URLSearchParams(location.search);
   if (query.has(PROVIDER_RETURN)) {
     history.replaceState(null, '', location.pathname + location.hash);
@@ -110,9 +110,9 @@ export async function resume(): Promise<SignedIn | null> {
     const { token, subject } = await renewByCookie(null);
     return await establish(token, 'cookie', subject);
   }
-  const kept = sessionStorage.getItem(STORAGE_KEY);
-  if (kept === null) return null;
-  const { token, cookie, subject = null } = JSON.parse(kept) as StoredSignIn;
+  const stored = sessionStorage.getItem(STORAGE_KEY);
+  if (stored === null) return null;
+  const { token, cookie, subject = null } = JSON.parse(stored) as StoredSignIn;
   try {
     return await establish(token, cookie ? 'cookie' : null, subject);
   } catch (error) {
@@ -127,14 +127,14 @@ export async function resume(): Promise<SignedIn | null> {
 type Renewal = 'cookie' | (() => Promise<string>) | null;
 
 /** @param expected id of the principal, if known */
-async function establish(first: string, renewal: Renewal, expected: string | null): Promise<SignedIn> {
+async function establish(first: string, renewal: Renewal, expected: string | null): Promise<Session> {
   let token = first;
   let renewing: Promise<string> | null = null;
   let subject = expected;
-  let notifyEnd = (_why: string) => {};
-  const keep = () => {
-    const kept: StoredSignIn = { token, cookie: renewal === 'cookie', subject };
-    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
+  let notifyEnd = (_reason: string) => {};
+  const save = () => {
+    const stored: StoredSignIn = { token, cookie: renewal === 'cookie', subject };
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(stored));
   };
   const renew = async (): Promise<string> => {
     if (renewal === null) throw new LadingError('unauthorized', ENDED);
@@ -151,13 +151,13 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
       if (isRefusal(error)) notifyEnd(messageOf(error));
       throw error;
     }
-    keep();
+    save();
     return token;
   };
   const client = new LadingClient({ server: SERVER, renew: current });
   const rights = await client.whoAmI();
   subject = rights.client_id;
-  keep();
+  save();
   return {
     client,
     subject,
@@ -192,7 +192,7 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Renews the session by the cookie of the browser, which all tabs share. It may belong to another person by now.
+ * Renews the session by the cookie of the browser, which all tabs share. Another person may have signed in since.
  * @param subject id of the expected person; null accepts any
  * @throws LadingError `unauthorized`, NetworkError
  */
@@ -202,7 +202,7 @@ async function renewByCookie(subject: string | null): Promise<{ token: string; s
   return { token, subject: user.id };
 }
 
-/** Ends the session of this person, but not that of another person whose cookies the browser has by now. */
+/** Ends the session of this person, but not the session of another person who has signed in with this browser since. */
 async function endByCookie(subject: string, token: string): Promise<void> {
   await withSignInLock(async () => {
     const { user } = await people.renew();
@@ -211,7 +211,7 @@ async function endByCookie(subject: string, token: string): Promise<void> {
   });
 }
 
-/** Serializes renewals of all tabs, because each replaces the cookie. The lock exists only in secure contexts. */
+/** Serializes the renewals of all tabs, because each one replaces the cookie. The lock exists only in secure contexts. */
 async function withSignInLock<T>(work: () => Promise<T>): Promise<T> {
   const { locks } = navigator as { locks?: LockManager };
   return locks === undefined ? await work() : await locks.request('lading.sign-in', work);

@@ -1,8 +1,8 @@
-/** Uploads and downloads of this page. The worker transfers the bytes; this class tracks their state. */
+/** Uploads and downloads of this page. The worker transfers the bytes, and this class tracks their state. */
 import { isTransient } from '../client/transport/failures.ts';
 import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
-import type { SignedIn } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface Task {
   id: string;
@@ -14,18 +14,18 @@ export interface Task {
   rate: number;
   left: number | null;
   note: string;
-  /** True when a complete file of that name has different content, which this one may replace. */
-  occupied: boolean;
+  /** True when a complete file of this name has different content. The user may replace it. */
+  nameInUse: boolean;
 }
 
 /** Session storage key: ids of uploads that this tab started, so that they can be cancelled after a reload. */
 const STARTED_KEY = 'lading.begun';
 const MAX_STARTED = 200;
 
-const IN_USE = 'An unfinished upload of that name has different content. Wait for it, or cancel it under Transfers.';
+const IN_USE = 'An unfinished upload of this name has different content. Wait for it, or cancel it under Transfers.';
 /** Messages for conflicts, by error code. */
 const CONFLICTS: Record<string, string> = {
-  file_complete: 'A stored file of that name has different content. It is kept unless you replace it.',
+  file_complete: 'A stored file of this name has different content. It is kept unless you replace it.',
   size_conflict: IN_USE,
   chunk_conflict: IN_USE,
 };
@@ -38,21 +38,21 @@ export class Transfers {
   readonly #tasks = new Map<string, Task>();
   readonly #files = new Map<string, File>();
   /** Queued tasks, oldest first. */
-  readonly #waiting: string[] = [];
+  readonly #queue: string[] = [];
   readonly #active = new Set<string>();
   /** Uploads that replace a complete file. */
   readonly #replacing = new Set<string>();
-  readonly #whenEnded = new Map<string, () => void>();
+  readonly #onceEnded = new Map<string, () => void>();
   #notice: string | null = null;
-  readonly #changed: (tasks: Task[]) => void;
+  readonly #onChange: (tasks: Task[]) => void;
   #next = 0;
 
-  constructor(who: SignedIn, changed: (tasks: Task[]) => void) {
-    this.#changed = changed;
+  constructor(session: Session, onChange: (tasks: Task[]) => void) {
+    this.#onChange = onChange;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === 'token') {
         const { call } = data;
-        who.token(data.refused).then(
+        session.token(data.refused).then(
           (token) => this.#send({ type: 'token', call, token }),
           (error) => this.#send({ type: 'token', call, error: messageOf(error), transient: isTransient(error) }),
         );
@@ -67,7 +67,7 @@ export class Transfers {
 
   /** True while closing the page would interrupt a transfer. */
   get isBusy(): boolean {
-    return [...this.#tasks.values()].some(({ state }) => isMoving(state));
+    return [...this.#tasks.values()].some(({ state }) => isActive(state));
   }
 
   upload(file: File, name: string): void {
@@ -81,8 +81,8 @@ export class Transfers {
   }
 
   pause(id: string): void {
-    const waits = this.#waiting.indexOf(id);
-    if (waits >= 0) this.#waiting.splice(waits, 1);
+    const position = this.#queue.indexOf(id);
+    if (position >= 0) this.#queue.splice(position, 1);
     this.#change(id, { state: 'paused', note: '' });
     if (this.#active.has(id)) this.#send({ type: 'stop', id });
   }
@@ -98,7 +98,7 @@ export class Transfers {
   }
 
   pauseAll(): void {
-    for (const { id, state } of this.#tasks.values()) if (isMoving(state)) this.pause(id);
+    for (const { id, state } of this.#tasks.values()) if (isActive(state)) this.pause(id);
   }
 
   resumeAll(): void {
@@ -111,19 +111,19 @@ export class Transfers {
     this.#drop(id);
   }
 
-  /** Stops uploads of a name without changing the server. Resolves when no request is in flight. */
+  /** Stops the uploads of a name without changing the server. Resolves when no request is in flight. */
   async abandon(name: string): Promise<void> {
     const tasks = [...this.#tasks.values()].filter((task) => task.kind === 'upload' && task.name === name);
     const ended = tasks.flatMap(({ id, state }) => {
       if (state === 'done') return [];
-      const stopped = this.#active.has(id) ? [new Promise<void>((resolve) => this.#whenEnded.set(id, resolve))] : [];
+      const stopped = this.#active.has(id) ? [new Promise<void>((resolve) => this.#onceEnded.set(id, resolve))] : [];
       this.forget(id);
       return stopped;
     });
     await Promise.all(ended);
   }
 
-  /** Removes a task from the list. The server keeps what it received, so that the upload can be resumed. */
+  /** Removes a task from the list. The server keeps the received bytes, so that the upload can be resumed. */
   forget(id: string): void {
     this.#send({ type: 'forget', id });
     this.#drop(id);
@@ -138,8 +138,8 @@ export class Transfers {
   }
 
   #drop(id: string): void {
-    const waits = this.#waiting.indexOf(id);
-    if (waits >= 0) this.#waiting.splice(waits, 1);
+    const position = this.#queue.indexOf(id);
+    if (position >= 0) this.#queue.splice(position, 1);
     this.#tasks.delete(id);
     this.#files.delete(id);
     this.#replacing.delete(id);
@@ -159,22 +159,22 @@ export class Transfers {
       rate: 0,
       left: null,
       note: '',
-      occupied: false,
+      nameInUse: false,
     });
     return id;
   }
 
   #enqueue(id: string): void {
-    this.#change(id, { state: 'queued', note: '', occupied: false });
-    if (!this.#waiting.includes(id)) this.#waiting.push(id);
+    this.#change(id, { state: 'queued', note: '', nameInUse: false });
+    if (!this.#queue.includes(id)) this.#queue.push(id);
     this.#start();
   }
 
   #start(): void {
     while (this.#active.size < MAX_ACTIVE) {
       // A task that was paused and resumed may not have stopped yet.
-      const at = this.#waiting.findIndex((id) => !this.#active.has(id));
-      const id = at < 0 ? undefined : this.#waiting.splice(at, 1)[0];
+      const at = this.#queue.findIndex((id) => !this.#active.has(id));
+      const id = at < 0 ? undefined : this.#queue.splice(at, 1)[0];
       if (id === undefined) break;
       const task = this.#tasks.get(id);
       if (task === undefined) continue;
@@ -183,7 +183,7 @@ export class Transfers {
       const file = this.#files.get(id);
       const { name } = task;
       if (file === undefined) this.#send({ type: 'download', id, name });
-      else this.#send({ type: 'upload', id, file, name, replace: this.#replacing.has(id), begun: startedUploads() });
+      else this.#send({ type: 'upload', id, file, name, replace: this.#replacing.has(id), started: startedUploads() });
     }
     this.#notify();
   }
@@ -198,7 +198,7 @@ export class Transfers {
       case 'waiting':
         this.#change(message.id, { note: `${message.why} Retrying …` });
         return;
-      case 'begun':
+      case 'started':
         sessionStorage.setItem(STARTED_KEY, JSON.stringify([...startedUploads(), message.upload].slice(-MAX_STARTED)));
         return;
       case 'cancelled':
@@ -206,8 +206,8 @@ export class Transfers {
         return;
       default:
         this.#active.delete(message.id);
-        this.#whenEnded.get(message.id)?.();
-        this.#whenEnded.delete(message.id);
+        this.#onceEnded.get(message.id)?.();
+        this.#onceEnded.delete(message.id);
         this.#ended(message);
         this.#start();
     }
@@ -219,7 +219,7 @@ export class Transfers {
     if (task === undefined) return;
     if (message.type === 'failed') {
       const { code, why } = message;
-      this.#change(id, { state: 'failed', note: CONFLICTS[code ?? ''] ?? why, occupied: code === 'file_complete' });
+      this.#change(id, { state: 'failed', note: CONFLICTS[code ?? ''] ?? why, nameInUse: code === 'file_complete' });
     } else if (message.type === 'uploaded') {
       const resumed = message.resumed > 0 ? 'Resumed.' : '';
       const note = message.already ? 'The same file was already stored. Nothing was sent.' : resumed;
@@ -244,7 +244,7 @@ export class Transfers {
   }
 
   #notify(): void {
-    this.#changed([...this.#tasks.values()]);
+    this.#onChange([...this.#tasks.values()]);
   }
 
   #send(message: ToWorker): void {
@@ -252,7 +252,7 @@ export class Transfers {
   }
 }
 
-function isMoving(state: Task['state']): boolean {
+function isActive(state: Task['state']): boolean {
   return state === 'running' || state === 'queued';
 }
 
@@ -264,9 +264,9 @@ function startedUploads(): string[] {
 function noticeOf({ name, outcome, why }: Extract<FromWorker, { type: 'cancelled' }>): string | null {
   const notices: Record<Cancelled, string | null> = {
     removed: null,
-    foreign: `This page stopped uploading ${name}. The server keeps the unfinished upload of that name, because another tab or device started it. You can cancel it under Transfers.`,
+    foreign: `This page stopped uploading ${name}. The server keeps the unfinished upload of this name, because another tab or device started it. You can cancel it under Transfers.`,
     complete: `${name} was complete before it could be cancelled. The file is kept.`,
-    unknown: `This page stopped uploading ${name}, but could not remove it from the server. ${why ?? ''}`,
+    unknown: `This page stopped uploading ${name}, but could not delete it from the server. ${why ?? ''}`,
   };
   return notices[outcome];
 }

@@ -16,22 +16,22 @@ export class UploadOwnership {
   /** Chunks that the server has or may have. Refused chunks are removed. */
   readonly #sent = new Set<Extent>();
   readonly #size: number;
-  readonly #onBegun: (id: string) => void;
+  readonly #onStarted: (id: string) => void;
   readonly #unanswered = new Set<Extent>();
 
   /**
    * @param size of the file that is uploaded
    * @param known ids of uploads that this page started before a reload
-   * @param onBegun called once for each further id
+   * @param onStarted called once for each further id
    */
-  constructor(size: number, known: Iterable<string>, onBegun: (id: string) => void) {
+  constructor(size: number, known: Iterable<string>, onStarted: (id: string) => void) {
     this.#size = size;
     this.#own = new Set(known);
-    this.#onBegun = onBegun;
+    this.#onStarted = onStarted;
   }
 
-  /** True when a chunk may have arrived although its reply did not. */
-  get isInDoubt(): boolean {
+  /** True when a chunk without a reply may have arrived or may still arrive. */
+  get mayHaveLateChunks(): boolean {
     return this.#unanswered.size > 0;
   }
 
@@ -70,7 +70,7 @@ export class UploadOwnership {
       return false;
     }
     this.#own.add(id);
-    this.#onBegun(id);
+    this.#onStarted(id);
     return true;
   }
 

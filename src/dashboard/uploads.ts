@@ -1,4 +1,4 @@
-/** Cancels an upload from a list, whichever client started it. */
+/** Cancels an upload from a list, no matter which client started it. */
 import type { FileStatus } from '../client/client.ts';
 import type { PageProps } from './page.ts';
 
@@ -8,10 +8,10 @@ import type { PageProps } from './page.ts';
  * @param owner owner of the upload; by default the principal
  */
 export async function cancelUpload(
-  { who, transfers: moves }: PageProps,
+  { session, transfers }: PageProps,
   { filename: name, id }: Pick<FileStatus, 'filename' | 'id'>,
   owner?: string,
 ): Promise<void> {
-  if (owner === undefined || owner === who.subject) await moves.abandon(name);
-  await who.client.cancel(name, { owner, id: id ?? undefined });
+  if (owner === undefined || owner === session.subject) await transfers.abandon(name);
+  await session.client.cancel(name, { owner, id: id ?? undefined });
 }

@@ -1,4 +1,4 @@
-/** Data that follows the server: loaded once, and again after each event that may change it. */
+/** Data that follows the server. It is loaded once, and again after each event that may change it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { LadingError } from '../errors.ts';
 import type { EventType, LadingEvent } from '../protocol/schemas/event.ts';
@@ -29,14 +29,14 @@ export interface LiveOptions<T> {
   key?: string;
 }
 
-export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>): Live<T> {
+export function useLive<T>({ session, onEnded }: PageProps, options: LiveOptions<T>): Live<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const newest = useRef(options);
-  newest.current = options;
+  const latest = useRef(options);
+  latest.current = options;
   const refresh = useRef(() => {});
   const { types, everyMs = null, key = '' } = options;
-  const wanted = types.join(',');
+  const typeList = types.join(',');
   useEffect(() => {
     const stop = new AbortController();
     const { signal } = stop;
@@ -52,41 +52,41 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
       timer = undefined;
       // One load at a time. The next one includes changes that this one missed.
       await loading;
-      loading = newest.current.load(signal).then((next) => {
+      loading = latest.current.load(signal).then((next) => {
         setValue(next);
         setError(null);
       }, failed);
       await loading;
       if (everyMs !== null && !signal.aborted) timer ??= setTimeout(() => void load(), everyMs);
     };
-    const soon = () => {
+    const schedule = () => {
       if (everyMs !== null) clearTimeout(timer);
       if (everyMs !== null || timer === undefined) timer = setTimeout(() => void load(), DEBOUNCE_MS);
     };
-    refresh.current = soon;
+    refresh.current = schedule;
     const follow = async () => {
       for (let pause = 500; !signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
         try {
-          const events = who.client.events({ types, signal });
+          const events = session.client.events({ types, signal });
           for (let next = await events.next(); !next.done; next = await events.next()) {
             pause = 500;
-            if (next.value.type !== 'lost') newest.current.onEvent?.(next.value);
-            soon();
+            if (next.value.type !== 'lost') latest.current.onEvent?.(next.value);
+            schedule();
           }
         } catch (problem) {
           failed(problem);
         }
         await new Promise((resolve) => setTimeout(resolve, pause));
-        if (!signal.aborted) soon();
+        if (!signal.aborted) schedule();
       }
     };
     void load();
-    if (wanted !== '') void follow();
+    if (typeList !== '') void follow();
     return () => {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [who, wanted, everyMs, key]);
+  }, [session, typeList, everyMs, key]);
   return { value, error, refresh: () => refresh.current() };
 }
 

@@ -73,11 +73,11 @@ function settleTokenRequest({
   error = 'Sign in again.',
   transient,
 }: Extract<ToWorker, { type: 'token' }>): void {
-  const waiting = tokenRequests.get(call);
+  const request = tokenRequests.get(call);
   tokenRequests.delete(call);
-  if (token !== undefined) waiting?.resolve(token);
+  if (token !== undefined) request?.resolve(token);
   // If the server could not be reached, the transfer waits and retries.
-  else waiting?.reject(transient ? new NetworkError(error) : new LadingError('unauthorized', error));
+  else request?.reject(transient ? new NetworkError(error) : new LadingError('unauthorized', error));
 }
 
 function run(message: Extract<ToWorker, { type: 'upload' | 'download' }>): void {
@@ -98,9 +98,9 @@ async function forget(id: string): Promise<void> {
 }
 
 async function stopAndWait(id: string): Promise<void> {
-  const one = running.get(id);
-  one?.stop.abort();
-  await one?.ended;
+  const transfer = running.get(id);
+  transfer?.stop.abort();
+  await transfer?.ended;
 }
 
 /** Stops an upload. When no request is in flight, removes it from the server if this page started it. */
@@ -125,8 +125,8 @@ async function removeOwn(name: string, own: UploadOwnership): Promise<Cancelled>
     const status = await client.status(name);
     if (status.status === 'complete' && own.hasSent) outcome = 'complete';
     if (status.status === 'partial') outcome = await removeIfOwn(status, own);
-    // A late chunk whose reply was not awaited would start a new upload.
-    if (pause === null || !own.isInDoubt || outcome !== 'removed') break;
+    // A late chunk without a reply would start a new upload.
+    if (pause === null || !own.mayHaveLateChunks || outcome !== 'removed') break;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
   return outcome;
@@ -141,9 +141,9 @@ async function removeIfOwn(status: FileStatus, own: UploadOwnership): Promise<Ca
 }
 
 async function upload(message: Extract<ToWorker, { type: 'upload' }>, signal: AbortSignal): Promise<void> {
-  const { id, file, name, replace, begun } = message;
+  const { id, file, name, replace, started } = message;
   const known = uploads.get(id)?.own;
-  const own = known ?? new UploadOwnership(file.size, begun, (upload) => post({ type: 'begun', upload }));
+  const own = known ?? new UploadOwnership(file.size, started, (upload) => post({ type: 'started', upload }));
   uploads.set(id, { name, own });
   await cancelling.get(name);
   signal.throwIfAborted();
@@ -182,7 +182,7 @@ function trackedCalls(own: UploadOwnership): UploadCalls {
   };
 }
 
-/** A file as source, with a digest: when an upload is resumed, the user may have picked a different file. */
+/** A file as the source of an upload, with a digest, because the user may pick a different file to resume an upload. */
 function sourceOf(file: File): UploadSource {
   const read = async (start: number, end: number) => {
     const piece = file.slice(start, end + 1);
@@ -204,7 +204,7 @@ function sourceOf(file: File): UploadSource {
 async function download({ id, name }: Extract<ToWorker, { type: 'download' }>, signal: AbortSignal): Promise<void> {
   const pieces: Blob[] = [];
   let parts: Uint8Array<ArrayBuffer>[] = [];
-  let held = 0;
+  let buffered = 0;
   const options = {
     signal,
     onProgress: ({ done, total, rate, left }: StreamProgress) =>
@@ -212,11 +212,11 @@ async function download({ id, name }: Extract<ToWorker, { type: 'download' }>, s
   };
   for await (const bytes of client.read(name, options)) {
     parts.push(bytes as Uint8Array<ArrayBuffer>);
-    held += bytes.length;
-    if (held < PIECE_BYTES) continue;
+    buffered += bytes.length;
+    if (buffered < PIECE_BYTES) continue;
     pieces.push(new Blob(parts));
     parts = [];
-    held = 0;
+    buffered = 0;
   }
   post({ type: 'downloaded', id, blob: new Blob([...pieces, ...parts]) });
 }

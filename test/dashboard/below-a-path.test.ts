@@ -1,4 +1,4 @@
-/** The dashboard below a path of a proxy, which the server never sees. */
+/** The dashboard behind a proxy that strips a path prefix. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../support/product/clock.ts';
@@ -7,13 +7,13 @@ import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 import { startPrefixProxy } from '../support/servers/prefix-proxy.ts';
 
-for (const tells of [true, false]) {
-  const whether = tells ? 'tells the server its path' : 'says nothing of its path';
-  test(`a proxy that ${whether}: files are sent, read and shared, and a reload stays signed in`, {
+for (const sendsPrefix of [true, false]) {
+  const proxyKind = sendsPrefix ? 'sends the prefix to the server' : 'does not send the prefix';
+  test(`behind a proxy that ${proxyKind}, files are uploaded, read and shared, and a reload stays signed in`, {
     skip: WITHOUT_BROWSER,
   }, async (t) => {
     const { port, client } = await startServer(t, { LADING_TRUST_PROXY: 'loopback' });
-    const base = await startPrefixProxy(t, port, '/drive', { tells });
+    const base = await startPrefixProxy(t, port, '/drive', { tells: sendsPrefix });
     const { page, context, complaints } = await visit(t, base);
     const outside: string[] = [];
     context.on('request', (request) => {
@@ -34,8 +34,8 @@ for (const tells of [true, false]) {
     await page.getByText('below a path').waitFor();
     await page.getByRole('button', { name: 'Create link' }).click();
     const link = (await page.locator('.secret code').textContent()) ?? '';
-    if (tells) assert.ok(link.startsWith(`${base}s/`), link);
-    if (tells) assert.equal(await (await fetch(link)).text(), 'below a path');
+    if (sendsPrefix) assert.ok(link.startsWith(`${base}s/`), link);
+    if (sendsPrefix) assert.equal(await (await fetch(link)).text(), 'below a path');
     await page.getByRole('button', { name: 'Close' }).click();
     await goTo(page, 'Tokens');
     await page.getByText('There are no tokens.').waitFor();
@@ -45,7 +45,7 @@ for (const tells of [true, false]) {
   });
 }
 
-test('a person is renewed by a cookie of that path, and the token dashboard works there', {
+test('behind a prefix, the session of a person is renewed by its cookie, and the token dashboard works', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   let passed = 0;

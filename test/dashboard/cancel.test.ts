@@ -1,4 +1,4 @@
-/** Cancelling in the dashboard ends what the page began, and nothing else: no stored file and nobody else's upload. */
+/** Cancelling in the dashboard ends only uploads that the page started: no stored files and no uploads of others. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
@@ -53,7 +53,7 @@ async function statusOf({ origin, client }: TestServer, name: string): Promise<S
 
 const taskOf = (page: Page, name: string) => page.getByRole('listitem').filter({ hasText: `↑ ${name}` });
 
-/** Every DELETE that the page sends. */
+/** Collects the DELETE requests of the page. */
 function deletions(context: BrowserContext): string[] {
   const seen: string[] = [];
   context.on('request', (request) => {
@@ -62,7 +62,7 @@ function deletions(context: BrowserContext): string[] {
   return seen;
 }
 
-/** Lets the first chunks of each name pass and holds the others for ever. */
+/** Lets the first chunks of each name pass and blocks the others. */
 async function holdAfter(context: BrowserContext, chunks: number): Promise<void> {
   const passed = new Map<string, number>();
   await context.route('**/api/files/upload?*', async (route) => {
@@ -73,27 +73,27 @@ async function holdAfter(context: BrowserContext, chunks: number): Promise<void>
   });
 }
 
-test('cancelling an upload that a stored file refused leaves the file alone', { skip: WITHOUT_BROWSER }, async (t) => {
+test('cancelling an upload that conflicts with a stored file keeps the file', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
-  await store(server, 'notes.txt', 'what was there before');
+  await store(server, 'notes.txt', 'the stored content');
   const { page, context, complaints } = await visit(t, `${server.origin}/`);
   const deleted = deletions(context);
   await signInTo(page, server.client);
-  await page.getByLabel('Upload files').setInputFiles([text('notes.txt', 'something else')]);
+  await page.getByLabel('Upload files').setInputFiles([text('notes.txt', 'different content')]);
   const task = taskOf(page, 'notes.txt');
-  await task.getByText('A stored file of that name has different content.').waitFor();
+  await task.getByText('A stored file of this name has different content.').waitFor();
   await page.getByRole('heading', { name: '0 done, 1 failed' }).waitFor();
   await task.getByRole('button', { name: 'Cancel' }).click();
   await task.waitFor({ state: 'detached' });
-  // What is asked afterwards is answered afterwards.
+  // Wait for a later change, so that earlier requests have been answered.
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
-  assert.equal(await read(server, 'notes.txt'), 'what was there before');
+  assert.equal(await read(server, 'notes.txt'), 'the stored content');
   assert.deepEqual(deleted, []);
   assert.deepEqual(complaints, []);
 });
 
-test('of 30 files that are all there, cancelling queued, failed and running ones removes none', {
+test('cancelling queued, failed and running uploads of 30 stored files deletes none of them', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -111,8 +111,8 @@ test('of 30 files that are all there, cancelling queued, failed and running ones
     await gate;
     await route.continue().catch(() => {});
   });
-  // Half of them have the content that is stored.
-  const picked = names.map((name, index) => text(name, index % 2 === 0 ? `stored ${name}` : 'another content'));
+  // Half of the picked files have the stored content.
+  const picked = names.map((name, index) => text(name, index % 2 === 0 ? `stored ${name}` : 'different content'));
   await page.getByLabel('Upload files').setInputFiles(picked);
   await page.getByRole('heading', { name: '30 in progress' }).waitFor();
   for (const name of ['f00.txt', 'f01.txt', 'f20.txt', 'f29.txt']) {
@@ -132,7 +132,7 @@ test('of 30 files that are all there, cancelling queued, failed and running ones
   assert.deepEqual(complaints, []);
 });
 
-test('an upload that a device began is not ended by cancelling here, whether it fits or not', {
+test('cancelling does not end an upload that a device started, whether its size matches or not', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -146,25 +146,25 @@ test('an upload that a device began is not ended by cancelling here, whether it 
   await holdAfter(context, 1);
   const pick = (name: string) => page.getByLabel('Upload files').setInputFiles([{ name, mimeType: '', buffer: bytes }]);
   await pick('longer.raw');
-  await taskOf(page, 'longer.raw').getByText('An unfinished upload of that name has different content.').waitFor();
+  await taskOf(page, 'longer.raw').getByText('An unfinished upload of this name has different content.').waitFor();
   await taskOf(page, 'longer.raw').getByRole('button', { name: 'Cancel' }).click();
   await page
-    .getByText('The server keeps the unfinished upload of that name, because another tab or device started it')
+    .getByText('The server keeps the unfinished upload of this name, because another tab or device started it')
     .waitFor();
   assert.equal((await statusOf(server, 'longer.raw')).status, 'partial');
   await page.getByRole('button', { name: 'Dismiss' }).click();
   await pick('fits.raw');
-  await eventually(async () => (await statusOf(server, 'fits.raw')).bytes_received > 1000, 'a chunk came from here');
+  await eventually(async () => (await statusOf(server, 'fits.raw')).bytes_received > 1000, 'a chunk of this page');
   await taskOf(page, 'fits.raw').getByRole('button', { name: 'Cancel' }).click();
   await page
-    .getByText('The server keeps the unfinished upload of that name, because another tab or device started it')
+    .getByText('The server keeps the unfinished upload of this name, because another tab or device started it')
     .waitFor();
   assert.equal((await statusOf(server, 'fits.raw')).status, 'partial');
   assert.deepEqual(deleted, []);
   assert.deepEqual(complaints, []);
 });
 
-test('what this tab began is removed when it is cancelled: on its way, paused, or picked again after a reload', {
+test('cancelling deletes an upload that this tab started: running, paused, or picked again after a reload', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -174,11 +174,11 @@ test('what this tab began is removed when it is cancelled: on its way, paused, o
   await holdAfter(context, 1);
   const begin = async (name: string) => {
     await page.getByLabel('Upload files').setInputFiles([{ name, mimeType: '', buffer: bytes }]);
-    await eventually(async () => (await statusOf(server, name)).bytes_received > 0, 'its first chunk came');
+    await eventually(async () => (await statusOf(server, name)).bytes_received > 0, 'its first chunk');
   };
   const cancel = async (name: string) => {
     await taskOf(page, name).getByRole('button', { name: 'Cancel' }).click();
-    await eventually(async () => (await statusOf(server, name)).status === 'pending', 'nothing is left of it');
+    await eventually(async () => (await statusOf(server, name)).status === 'pending', 'the deletion of the upload');
   };
   await begin('running.raw');
   await cancel('running.raw');
@@ -191,7 +191,7 @@ test('what this tab began is removed when it is cancelled: on its way, paused, o
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
   await begin('again.raw');
   await cancel('again.raw');
-  // Off the list is not cancelled.
+  // Removing an upload from the list does not cancel it.
   await begin('kept.raw');
   await taskOf(page, 'kept.raw').getByRole('button', { name: 'Remove from list' }).click();
   await taskOf(page, 'kept.raw').waitFor({ state: 'detached' });
@@ -201,7 +201,7 @@ test('what this tab began is removed when it is cancelled: on its way, paused, o
   assert.deepEqual(complaints, []);
 });
 
-test('an upload whose very first chunk is on its way is cancelled, and nothing of it comes back', {
+test('an upload is cancelled while its first chunk is in flight, and does not reappear', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -212,7 +212,7 @@ test('an upload whose very first chunk is on its way is cancelled, and nothing o
   const gate = new Promise<void>((resolve) => {
     answer = resolve;
   });
-  // The server has the first chunk and the reply is withheld; the second one is never sent.
+  // The server has the first chunk, but its reply is withheld. The second chunk is never sent.
   let chunks = 0;
   await context.route('**/api/files/upload?*', async (route) => {
     chunks += 1;
@@ -225,9 +225,12 @@ test('an upload whose very first chunk is on its way is cancelled, and nothing o
   await page
     .getByLabel('Upload files')
     .setInputFiles([{ name: 'first.raw', mimeType: '', buffer: Buffer.alloc(9_000_000, 7) }]);
-  await eventually(() => arrived, 'the first chunk is there');
+  await eventually(() => arrived, 'the first chunk');
   await taskOf(page, 'first.raw').getByRole('button', { name: 'Cancel' }).click();
-  await eventually(async () => (await statusOf(server, 'first.raw')).status === 'pending', 'nothing is left of it');
+  await eventually(
+    async () => (await statusOf(server, 'first.raw')).status === 'pending',
+    'the deletion of the upload',
+  );
   answer();
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
@@ -235,7 +238,7 @@ test('an upload whose very first chunk is on its way is cancelled, and nothing o
   assert.deepEqual(complaints, []);
 });
 
-test('a replacement that is cancelled keeps the old version: on the page, in the list and under Transfers', {
+test('cancelling a replacement keeps the old version: in the task list, in the file list and under Transfers', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -255,10 +258,13 @@ test('a replacement that is cancelled keeps the old version: on the page, in the
     await holdAfter(context, 1);
     await page.getByLabel('Upload files').setInputFiles([{ name: 'notes.raw', mimeType: '', buffer: bytes }]);
     await task.getByRole('button', { name: 'Replace' }).click();
-    await eventually(async () => (await statusOf(server, 'notes.raw')).status === 'partial', 'a replacement is begun');
+    await eventually(
+      async () => (await statusOf(server, 'notes.raw')).status === 'partial',
+      'the start of the replacement',
+    );
   };
   const isOld = async () => {
-    await eventually(async () => (await statusOf(server, 'notes.raw')).status === 'complete', 'it is cancelled');
+    await eventually(async () => (await statusOf(server, 'notes.raw')).status === 'complete', 'the cancellation');
     assert.equal(await read(server, 'notes.raw'), 'the old version');
   };
   await replace();

@@ -1,4 +1,4 @@
-/** The details of a file in the dashboard: facts, links, grants, previews and history. */
+/** The details of a file in the dashboard: facts, share links, grants, previews and history. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertFine, holds, signInTo } from '../support/product/dashboard.ts';
@@ -6,7 +6,7 @@ import { startServer } from '../support/product/server.ts';
 import { store } from '../support/product/store.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
-test('the details of a file: digests, links with a password and a limit, who may read it', {
+test('the details show digests and manage share links and grants', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client, enrol } = await startServer(t);
@@ -55,7 +55,9 @@ test('the details of a file: digests, links with a password and a limit, who may
   assert.deepEqual(complaints, []);
 });
 
-test('pictures are shown and sound is played, whatever their tags say', { skip: WITHOUT_BROWSER }, async (t) => {
+test('pictures are shown and audio is played, and their tags are never interpreted', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
   const { origin, client } = await startServer(t);
   const { authorization } = client.headers;
   const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -73,7 +75,7 @@ test('pictures are shown and sound is played, whatever their tags say', { skip: 
     const reply = await fetch(`${origin}/api/shares`, { headers: client.headers });
     return ((await reply.json()) as { shares: unknown[] }).shares;
   };
-  assert.deepEqual(await links(), [], 'a look at a file shares it with nobody');
+  assert.deepEqual(await links(), [], 'a preview creates no share link');
   await page.evaluate("document.querySelector('audio').currentTime = 1.5");
   await holds(page, "document.querySelector('audio').currentTime > 1.4");
   await holds(
@@ -89,7 +91,7 @@ test('pictures are shown and sound is played, whatever their tags say', { skip: 
   assert.deepEqual(complaints, []);
 });
 
-/** Two seconds of a tone, with a title in its tags. */
+/** Two seconds of a tone, with a title tag. */
 function taggedTone(title: string): Buffer {
   const rate = 8000;
   const samples = Buffer.alloc(2 * rate * 2);
@@ -114,10 +116,10 @@ function le32(value: number): Buffer {
   return bytes;
 }
 
-test('the history of a file is there for administrators', { skip: WITHOUT_BROWSER }, async (t) => {
+test('administrators see the history of a file', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, admin } = await startServer(t);
-  await store(origin, admin.headers.authorization, 'told.txt', Buffer.from('x'), 'text/plain');
-  const share = await fetch(`${origin}/api/files/share/told.txt`, {
+  await store(origin, admin.headers.authorization, 'shared.txt', Buffer.from('x'), 'text/plain');
+  const share = await fetch(`${origin}/api/files/share/shared.txt`, {
     method: 'POST',
     headers: { ...admin.headers, 'content-type': 'application/json' },
     body: '{}',
@@ -125,7 +127,7 @@ test('the history of a file is there for administrators', { skip: WITHOUT_BROWSE
   assert.equal(share.status, 201);
   const { page, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, admin);
-  await page.getByRole('button', { name: 'told.txt', exact: true }).click();
+  await page.getByRole('button', { name: 'shared.txt', exact: true }).click();
   await page.getByRole('region', { name: 'History' }).getByText('share created').waitFor();
   await assertFine(page);
   assert.deepEqual(complaints, []);

@@ -1,4 +1,4 @@
-/** The dashboard as somebody uses it: a real browser, a real server, real files. */
+/** The files page in a real browser with a real server and real files. */
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,10 +11,10 @@ import { store } from '../support/product/store.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 
-test('the page is small, asks no other host and allows nothing but its own files', async (t) => {
+test('the page is small, contacts no other host and allows only its own files', async (t) => {
   const { origin } = await startServer(t);
-  const asked = { 'accept-encoding': 'br' };
-  const page = await fetch(origin, { headers: asked });
+  const headers = { 'accept-encoding': 'br' };
+  const page = await fetch(origin, { headers });
   assert.equal(page.status, 200);
   const policy = page.headers.get('content-security-policy') ?? '';
   assert.match(policy, /default-src 'none'/);
@@ -24,7 +24,7 @@ test('the page is small, asks no other host and allows nothing but its own files
   assert.ok(links.length >= 2, html);
   let bytes = html.length;
   for (const link of links) {
-    const reply = await fetch(new URL(link, `${origin}/`), { headers: asked });
+    const reply = await fetch(new URL(link, `${origin}/`), { headers });
     assert.equal(reply.status, 200, link);
     assert.equal(reply.headers.get('content-encoding'), 'br');
     assert.match(reply.headers.get('cache-control') ?? '', /immutable/);
@@ -36,7 +36,7 @@ test('the page is small, asks no other host and allows nothing but its own files
   assert.equal((await fetch(`${origin}/assets/..%2Findex.html`)).status, 404);
 });
 
-test('what others send shows at once, and names are text whatever is in them', { skip: WITHOUT_BROWSER }, async (t) => {
+test('uploads of others appear at once, and names are shown as text', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, client } = await startServer(t);
   const { page, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, client);
@@ -60,7 +60,7 @@ test('what others send shows at once, and names are text whatever is in them', {
   assert.equal(await page.locator('.row').count(), 1);
   assert.equal(await page.title(), 'Lading');
 
-  // The token of the moment outlives a reload, signing out does not.
+  // The current token survives a reload, but not a sign-out.
   await page.reload();
   await page.getByText(evil).waitFor();
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
@@ -73,7 +73,7 @@ test('what others send shows at once, and names are text whatever is in them', {
   assert.deepEqual(complaints, []);
 });
 
-test('a list of 10,000 files keeps few of them in the page, the last one within reach', {
+test('a list of 10,000 files renders few rows and can be scrolled to the last one', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client, app } = await startServer(t);
@@ -107,7 +107,7 @@ test('a list of 10,000 files keeps few of them in the page, the last one within 
   assert.deepEqual(complaints, []);
 });
 
-test('several files are chosen, filtered, downloaded and deleted; a folder comes with its names', {
+test('files are selected, filtered, downloaded and deleted, and a folder is uploaded with its paths', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
@@ -148,7 +148,7 @@ test('several files are chosen, filtered, downloaded and deleted; a folder comes
   assert.deepEqual(complaints, []);
 });
 
-test('without a mouse: signed in, a document opened and closed, a file chosen', {
+test('the keyboard alone signs in, selects a file, and opens and closes a document', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
@@ -161,7 +161,7 @@ test('without a mouse: signed in, a document opened and closed, a file chosen', 
   await keyboard.type(client.secret);
   await keyboard.press('Enter');
   await page.getByRole('button', { name: 'paper.pdf', exact: true }).waitFor();
-  /** Tab by tab, as somebody would, to what has this name. */
+  /** Presses Tab until the element with this name has the focus. */
   const reach = async (name: string): Promise<void> => {
     for (let tabs = 0; tabs < 60; tabs += 1) {
       const here = await page.evaluate(
@@ -170,7 +170,7 @@ test('without a mouse: signed in, a document opened and closed, a file chosen', 
       if (here === name) return;
       await keyboard.press('Tab');
     }
-    assert.fail(`nothing leads to ${name}`);
+    assert.fail(`${name} cannot be reached with Tab`);
   };
   await reach('Select paper.pdf');
   await keyboard.press('Space');

@@ -1,4 +1,4 @@
-/** The pages of operators and of people who make tokens, as they click through them: a real browser, a real server. */
+/** The pages Tokens, Transfers and Administration in a real browser with a real server. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -18,7 +18,7 @@ async function sendChunk(server: TestServer, name: string, start: number, bytes:
   assert.equal(reply.status, 200, await reply.text());
 }
 
-test('a token is made, shown once, used, watched and revoked; it ends at once', {
+test('a token is created, shown once, used, counted and revoked at once', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -38,14 +38,14 @@ test('a token is made, shown once, used, watched and revoked; it ends at once', 
   assert.match((await row.textContent()) ?? '', /files:read/);
   await assertFine(page);
   await page.getByRole('button', { name: 'Done' }).click();
-  assert.equal(await page.getByText(token).count(), 0, 'never again');
+  assert.equal(await page.getByText(token).count(), 0, 'the token is not shown again');
   await page.getByRole('button', { name: 'Revoke backup' }).click();
   await row.waitFor({ state: 'detached' });
   assert.equal((await ask()).status, 401);
   assert.deepEqual(complaints, []);
 });
 
-test('transfers show what is received and missing as it comes, and can be cancelled', {
+test('Transfers shows received and missing parts as they change, and cancels uploads', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -61,7 +61,7 @@ test('transfers show what is received and missing as it comes, and can be cancel
   await sendChunk(server, 'live.raw', 200_000, bytes, 400_000);
   await row.getByText('50 % of').waitFor();
   assert.equal(await row.locator('rect.missing').count(), 2, 'the gaps are drawn');
-  assert.match((await row.textContent()) ?? '', new RegExp(server.client.id), 'whose it is');
+  assert.match((await row.textContent()) ?? '', new RegExp(server.client.id), 'the row names the owner');
   await page.getByRole('region', { name: 'Storage' }).getByRole('row').nth(2).waitFor();
   await assertFine(page);
   await page.getByRole('button', { name: 'Cancel the upload of live.raw' }).click();
@@ -71,7 +71,7 @@ test('transfers show what is received and missing as it comes, and can be cancel
   assert.deepEqual(complaints, []);
 });
 
-test('administration: clients, people, quotas, deliveries, audit log and server', {
+test('Administration manages clients, people, quotas and deliveries, and shows the audit log and the server', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' });
@@ -85,7 +85,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByText('The secret of client').waitFor();
   await page.getByRole('button', { name: 'Done' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor();
-  // Made by somebody else: it shows without a reload.
+  // A client that another administrator created appears without a reload.
   const other = await server.enrol('ops');
   const row = page.getByRole('row').filter({ hasText: other.id });
   await row.waitFor();
@@ -173,7 +173,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   assert.deepEqual(complaints, []);
 });
 
-test('what a role may not do is not shown, and refused anyway', { skip: WITHOUT_BROWSER }, async (t) => {
+test('pages that a role may not use are hidden, and the server refuses them', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
   const { page, complaints } = await visit(t, `${server.origin}/#/admin/clients`);
   await signInTo(page, server.client);
@@ -184,11 +184,13 @@ test('what a role may not do is not shown, and refused anyway', { skip: WITHOUT_
   assert.equal(refused.status, 403);
   await goTo(page, 'Transfers');
   await page.getByText('No uploads are in progress.').waitFor();
-  assert.equal(await page.getByRole('region', { name: /hour|Since/ }).count(), 0, 'no numbers of the server');
+  assert.equal(await page.getByRole('region', { name: /hour|Since/ }).count(), 0, 'no statistics of the server');
   assert.deepEqual(complaints, []);
 });
 
-test('a revoked token ends the page that signed in with it at once', { skip: WITHOUT_BROWSER }, async (t) => {
+test('a page that signed in with a token is signed out when the token is revoked', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
   const server = await startServer(t);
   const headers = { ...server.client.headers, 'content-type': 'application/json' };
   const made = await fetch(`${server.origin}/api/tokens`, {

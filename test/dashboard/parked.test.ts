@@ -1,4 +1,4 @@
-/** Uploads to which nothing came for long, as the dashboard shows them. */
+/** Parked uploads in the dashboard. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
@@ -7,7 +7,7 @@ import { assertFine, goTo, signInTo } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
-test('a parked upload says that it goes on and until when it is kept, and goes on', {
+test('a parked upload shows how it resumes and when it is deleted, and resumes', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   let passed = 0;
@@ -34,11 +34,11 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   const { expires_at: until } = (await (
     await fetch(`${origin}/api/files/status/quiet.raw`, { headers: admin.headers })
   ).json()) as { expires_at: string };
-  const said = (await row.locator('.parked').textContent()) ?? '';
+  const note = (await row.locator('.parked').textContent()) ?? '';
   const date = await page.evaluate(
     `new Date('${until}').toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })`,
   );
-  assert.equal(said, `resumes with the next chunk, removed on ${date}`);
+  assert.equal(note, `resumes with the next chunk, removed on ${date}`);
   await page.getByLabel('State').selectOption('partial');
   await page.getByText('No files match.').waitFor();
   await page.getByLabel('State').selectOption('parked');
@@ -61,7 +61,7 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   assert.equal(open.status, 201);
   const openRow = page.getByRole('row').filter({ hasText: 'open.raw' });
   await openRow.getByText('2.0 KiB', { exact: true }).waitFor();
-  assert.doesNotMatch((await openRow.textContent()) ?? '', /%/, 'nobody has said how many bytes there will be');
+  assert.doesNotMatch((await openRow.textContent()) ?? '', /%/, 'the size was not declared');
   await send(7, 10);
   await goTo(page, 'Files');
   await row.getByText('complete').waitFor();

@@ -1,4 +1,4 @@
-/** Over plain HTTP from another machine: browsers keep no Secure cookie there, and their pages have neither a clipboard nor locks. */
+/** Plain HTTP from another machine, where browsers keep no Secure cookies and pages have no clipboard and no locks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../support/product/clock.ts';
@@ -9,7 +9,7 @@ import { ELSEWHERE, visit, WITHOUT_BROWSER } from '../support/servers/chromium.t
 const PASSWORD = 'only for the tokens of this test';
 const PATH = '/api/tokens/dashboard';
 
-test('the right password opens the token dashboard, and tokens are made and revoked', {
+test('the password opens the token dashboard, which creates and revokes tokens', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { port } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
@@ -33,7 +33,7 @@ test('the right password opens the token dashboard, and tokens are made and revo
   assert.deepEqual(complaints, []);
 });
 
-test('the token dashboard says why it cannot let somebody in', async (t) => {
+test('the token dashboard explains why it refuses a sign-in', async (t) => {
   const { origin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
   const send = (headers: Record<string, string> = {}, password = PASSWORD) =>
     fetch(`${origin}${PATH}`, {
@@ -44,12 +44,12 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
     });
   const form = await fetch(`${origin}${PATH}`);
   assert.equal(form.headers.get('referrer-policy'), 'same-origin');
-  // A browser that drops the cookie comes to the next page without it.
-  const let_in = await send();
-  assert.equal(let_in.status, 303);
-  const next = await fetch(new URL(let_in.headers.get('location') ?? '', origin));
+  // A browser that drops the cookie requests the next page without it.
+  const signedIn = await send();
+  assert.equal(signedIn.status, 303);
+  const next = await fetch(new URL(signedIn.headers.get('location') ?? '', origin));
   assert.match(await next.text(), /did not keep the cookie/);
-  // One that does not say where the form was.
+  // A browser that does not send the origin of the form, and a form of another site.
   for (const headers of [{ origin: 'null' }, { origin: 'http://evil.example' }]) {
     const refused = await send(headers);
     assert.equal(refused.status, 403);
@@ -57,9 +57,9 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
     const text = await refused.text();
     assert.match(text, /A page of another site cannot send this request/);
     assert.equal(text.includes('did not send the origin of the page'), headers.origin === 'null');
-    assert.ok(!text.includes('evil'), 'another site gets no advice');
+    assert.ok(!text.includes('evil'), 'the message gives no advice to another site');
   }
-  // A proxy with TLS that does not tell of it, and a browser that says no more than where the page is from.
+  // A TLS proxy that sends no X-Forwarded-Proto, and a browser that sends only the origin.
   const tls = origin.replace('http:', 'https:');
   const refused = await send({ origin: tls });
   assert.equal(refused.status, 403);
@@ -78,7 +78,7 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
   );
 });
 
-test('cookies are Secure as the browser came: its Origin says how', async (t) => {
+test('cookies are Secure if the Origin of the browser is https', async (t) => {
   const secure = async (settings: Record<string, string>, headers: Record<string, string>) => {
     const { origin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD, ...settings });
     const body = new URLSearchParams({ password: PASSWORD });
@@ -87,14 +87,14 @@ test('cookies are Secure as the browser came: its Origin says how', async (t) =>
     return /; Secure/.test(reply.headers.get('set-cookie') ?? '');
   };
   const PUBLIC = { LADING_PUBLIC_URL: 'https://files.example.org' };
-  assert.equal(await secure({}, {}), false, 'the machine itself');
+  assert.equal(await secure({}, {}), false, 'plain HTTP without a public URL');
   assert.equal(await secure(PUBLIC, {}), true);
   assert.equal(await secure(PUBLIC, { origin: 'https://files.example.org' }), true);
   const plain = { LADING_PUBLIC_URL: 'http://files.example.org' };
   assert.equal(await secure(plain, { origin: 'http://files.example.org' }), false);
 });
 
-test('a person stays signed in past the life of a token, and a secret can be copied', {
+test('a person stays signed in after a token expires, and a secret can be copied', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   let passed = 0;

@@ -1,4 +1,4 @@
-/** Looks at files that are too large to be held in memory, and players whose right has run out. */
+/** Previews of files that are too large for memory, and expired players. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../support/product/clock.ts';
@@ -6,7 +6,7 @@ import { holds, signInTo } from '../support/product/dashboard.ts';
 import { type Account, startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
-/** Silence, of 8-bit samples. */
+/** A WAV file with silence in 8-bit samples. */
 function silence(seconds: number, rate: number): Buffer {
   const head = Buffer.alloc(44);
   const bytes = seconds * rate;
@@ -31,7 +31,7 @@ async function store(origin: string, { headers }: Account, name: string, body: B
   assert.ok(reply.ok, await reply.text());
 }
 
-test('of a long sound any place is played, of a long text the beginning is shown', {
+test('a long recording plays from any position, and a long text shows its beginning', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
@@ -53,7 +53,7 @@ test('of a long sound any place is played, of a long text the beginning is shown
   assert.deepEqual(complaints, []);
 });
 
-test('a player whose right ran out gets another one and goes on; after a sign-out the address is worth nothing', {
+test('playback continues with a new player after the old one expires, and the URL is invalid after a sign-out', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   let passed = 0;

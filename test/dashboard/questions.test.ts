@@ -1,4 +1,4 @@
-/** What the dashboard asks before it does something, and what it says when it cannot. */
+/** Confirmations in the dashboard. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -7,7 +7,7 @@ import { goTo, holds, signInTo } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
-/** Questions of the page, answered as a test likes. */
+/** Answers the dialogs of the page with `answer` and records their questions. */
 function answering(page: Page): { asked: string[]; answer: boolean } {
   const questions = { asked: [] as string[], answer: false };
   page.on('dialog', (dialog) => {
@@ -17,7 +17,7 @@ function answering(page: Page): { asked: string[]; answer: boolean } {
   return questions;
 }
 
-test('nobody gets or loses a right, a limit or their access without a question', {
+test('changes of roles, access and limits ask for confirmation', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -33,7 +33,7 @@ test('nobody gets or loses a right, a limit or their access without a question',
   page.on('request', (request) => {
     if (request.method() !== 'GET') changes.push(`${request.method()} ${new URL(request.url()).pathname}`);
   });
-  /** Asks, and changes nothing after a no. */
+  /** Runs `work`, declines the question, and checks that nothing changed. */
   const refused = async (work: () => Promise<unknown>, question: RegExp) => {
     questions.asked.length = 0;
     questions.answer = false;
@@ -43,21 +43,21 @@ test('nobody gets or loses a right, a limit or their access without a question',
     assert.match(questions.asked[0] ?? '', question);
     assert.deepEqual(changes, []);
   };
-  /** Asks, and does it after a yes. */
+  /** Runs `work`, confirms the question, and waits for the change. */
   const done = async (work: () => Promise<unknown>, path: string, method = 'PUT') => {
     questions.answer = true;
     changes.length = 0;
     await work();
-    await eventually(() => changes.includes(`${method} ${path}`), 'it is changed');
+    await eventually(() => changes.includes(`${method} ${path}`), 'the change');
   };
 
   await goTo(page, 'Administration', 'Clients');
   const role = page.getByLabel(`Role of ${client.id}`);
   await refused(
     () => role.selectOption('admin'),
-    new RegExp(`Make ${client.id} an administrator.* The role is client now`),
+    new RegExp(`Make ${client.id} an administrator.* The current role is client`),
   );
-  assert.equal(await role.inputValue(), 'client', 'it shows what is');
+  assert.equal(await role.inputValue(), 'client', 'the current role is shown');
   await done(() => role.selectOption('ops'), `/api/clients/${client.id}`);
   await holds(page, `document.querySelector('[aria-label="Role of ${client.id}"]').value === 'ops'`);
   const disable = page.getByRole('button', { name: `Disable ${client.id}` });
@@ -101,7 +101,7 @@ test('nobody gets or loses a right, a limit or their access without a question',
   assert.deepEqual(complaints, []);
 });
 
-test('leaving or signing out while uploads run asks, and does not when nothing runs', {
+test('leaving and signing out ask for confirmation only while transfers run', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
@@ -116,10 +116,10 @@ test('leaving or signing out while uploads run asks, and does not when nothing r
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   assert.match(questions.asked[0] ?? '', /Transfers are running/);
   await page.close({ runBeforeUnload: true });
-  await eventually(() => questions.asked.length === 2, 'the browser asks');
+  await eventually(() => questions.asked.length === 2, 'the question of the browser');
   assert.equal(questions.asked[1], 'beforeunload');
   await page.getByRole('listitem').filter({ hasText: '↑ held.bin' }).getByRole('button', { name: 'Cancel' }).click();
-  await page.getByRole('heading', { name: /on their way/ }).waitFor({ state: 'detached' });
+  await page.getByRole('heading', { name: /in progress/ }).waitFor({ state: 'detached' });
   await context.unroute('**/api/files/upload?*');
   await pick('sent.bin');
   await page.locator('[data-name="sent.bin"]').getByText('complete').waitFor();

@@ -1,4 +1,4 @@
-/** Ways into the dashboard: an account, an outside provider, and out of it everywhere. */
+/** Sign-in through a provider, and sign-out on all devices. */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-test('somebody signs in through an outside provider, and the sign-in outlives a reload', {
+test('a sign-in through a provider survives a reload', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const port = await freePort();
@@ -40,12 +40,12 @@ test('somebody signs in through an outside provider, and the sign-in outlives a 
   await page.locator('[type=submit]').click();
   await page.locator('[type=submit]').click();
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
-  assert.equal(new URL(page.url()).search, '', 'nothing of the way back is left in the address');
+  assert.equal(new URL(page.url()).search, '', 'the URL has no query after the sign-in');
   await page.reload();
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 });
 
-test('a sign-in that is cancelled at the provider leads back to the page with a word; one begun in another tab goes on', {
+test('a sign-in that is cancelled at the provider returns with a message, and one in another tab continues', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const port = await freePort();
@@ -63,26 +63,26 @@ test('a sign-in that is cancelled at the provider leads back to the page with a 
   const browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
   t.after(() => browser.close());
   const context = await browser.newContext();
-  const [cancels, goesOn] = [await context.newPage(), await context.newPage()];
-  for (const page of [cancels, goesOn]) {
+  const [cancelled, continued] = [await context.newPage(), await context.newPage()];
+  for (const page of [cancelled, continued]) {
     await page.goto(`${origin}/`);
     await page.getByRole('link', { name: 'Sign in with your organisation' }).click();
     await page.locator('[name=login]').waitFor();
   }
-  await cancels.getByRole('link', { name: 'Cancel' }).click();
-  await cancels.getByText('The sign-in was cancelled at the provider.').waitFor();
-  assert.equal(cancels.url(), `${origin}/`);
-  await cancels.reload();
-  await cancels.getByRole('link', { name: 'Sign in with your organisation' }).waitFor();
-  assert.equal(await cancels.getByText('cancelled at the provider').count(), 0);
-  await goesOn.locator('[name=login]').fill('alice');
-  await goesOn.locator('[name=password]').fill('any');
-  await goesOn.locator('[type=submit]').click();
-  await goesOn.locator('[type=submit]').click();
-  await goesOn.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
+  await cancelled.getByRole('link', { name: 'Cancel' }).click();
+  await cancelled.getByText('The sign-in was cancelled at the provider.').waitFor();
+  assert.equal(cancelled.url(), `${origin}/`);
+  await cancelled.reload();
+  await cancelled.getByRole('link', { name: 'Sign in with your organisation' }).waitFor();
+  assert.equal(await cancelled.getByText('cancelled at the provider').count(), 0);
+  await continued.locator('[name=login]').fill('alice');
+  await continued.locator('[name=password]').fill('any');
+  await continued.locator('[type=submit]').click();
+  await continued.locator('[type=submit]').click();
+  await continued.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 });
 
-test('signing out everywhere ends the pages of all other browsers', { skip: WITHOUT_BROWSER }, async (t) => {
+test('signing out everywhere signs out all other browsers', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, admin } = await startServer(t);
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };

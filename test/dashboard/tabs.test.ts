@@ -1,4 +1,4 @@
-/** Several tabs of one browser share its cookies: what that means for who is signed in. */
+/** Tabs of one browser, which share its cookies. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -10,7 +10,7 @@ import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const PASSWORD = 'seven lamps over dim rivers';
 
-/** A server whose time a test moves on, so that tokens lapse. */
+/** A server whose clock a test can advance, so that tokens expire. */
 async function timedServer(t: TestContext): Promise<TestServer & { pass(ms: number): void }> {
   let passed = 0;
   const server = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
@@ -39,9 +39,9 @@ async function enter(page: Page, email: string): Promise<void> {
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 }
 
-const PAST_A_TOKEN = 31 * 60_000;
+const TOKEN_EXPIRY_MS = 31 * 60_000;
 
-test('a tab is never renewed as another person: it is signed out and says so, and the other one goes on', {
+test('a tab is signed out with a message instead of being renewed as another person, who stays signed in', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await timedServer(t);
@@ -54,16 +54,16 @@ test('a tab is never renewed as another person: it is signed out and says so, an
   const second = await context.newPage();
   await second.goto(`${server.origin}/`);
   await enter(second, ben);
-  server.pass(PAST_A_TOKEN);
+  server.pass(TOKEN_EXPIRY_MS);
   await first
     .getByLabel('Upload files')
     .setInputFiles([{ name: 'diary.txt', mimeType: 'text/plain', buffer: Buffer.from('of Ada') }]);
   await first.getByText('someone else signed in with this browser').waitFor();
   await first.getByRole('button', { name: 'Sign in' }).waitFor();
-  // A tab that is loaded anew is no more taken over.
+  // A reloaded tab is not renewed as another person either.
   await idle.reload();
   await idle.getByText('someone else signed in with this browser').waitFor();
-  // Ben is still who he was, and has nothing of Ada's.
+  // Ben is still signed in and sees nothing of Ada's.
   await goTo(second, 'Tokens');
   await second.getByText('There are no tokens.').waitFor();
   await goTo(second, 'Files');
@@ -71,7 +71,7 @@ test('a tab is never renewed as another person: it is signed out and says so, an
   assert.deepEqual(complaints, []);
 });
 
-test('signing out of a tab does not sign out who has signed in in another one since', {
+test('signing out of a tab does not sign out another person who has signed in since', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await timedServer(t);
@@ -88,8 +88,8 @@ test('signing out of a tab does not sign out who has signed in in another one si
     const reply = await fetch(`${server.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
     return reply.status === 401;
   };
-  await eventually(isOver, 'the session of Ada is over');
-  server.pass(PAST_A_TOKEN);
+  await eventually(isOver, 'the end of the session of Ada');
+  server.pass(TOKEN_EXPIRY_MS);
   await goTo(second, 'Tokens');
   await second.getByText('There are no tokens.').waitFor();
   await first.reload();
@@ -109,37 +109,37 @@ test('tabs that renew at the same time take turns and stay signed in', { skip: W
     await enter(tab, ada);
     tabs.push(tab);
   }
-  let [now, most, renewals] = [0, 0, 0];
+  let [running, maxRunning, renewals] = [0, 0, 0];
   await context.route('**/v1/auth/refresh', async (route) => {
-    now += 1;
-    most = Math.max(most, now);
+    running += 1;
+    maxRunning = Math.max(maxRunning, running);
     const response = await route.fetch();
-    now -= 1;
+    running -= 1;
     renewals += 1;
     await route.fulfill({ response });
   });
-  server.pass(PAST_A_TOKEN);
+  server.pass(TOKEN_EXPIRY_MS);
   await Promise.all(tabs.map((tab) => goTo(tab, 'Tokens')));
   for (const tab of tabs) await tab.getByText('There are no tokens.').waitFor();
   assert.equal(renewals, tabs.length);
-  assert.equal(most, 1, 'one at a time');
+  assert.equal(maxRunning, 1, 'one at a time');
   for (const tab of tabs) assert.equal(await tab.getByRole('button', { name: 'Sign in' }).count(), 0);
   assert.deepEqual(complaints, []);
 });
 
-test('a server that cannot be reached ends no sign-in', { skip: WITHOUT_BROWSER }, async (t) => {
+test('a session survives a server that cannot be reached', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await timedServer(t);
   const ada = await makePerson(server, 'Ada');
   const { page, context } = await visit(t, `${server.origin}/`);
   await enter(page, ada);
-  server.pass(PAST_A_TOKEN);
-  let tries = 0;
+  server.pass(TOKEN_EXPIRY_MS);
+  let attempts = 0;
   await context.route('**/v1/auth/refresh', async (route) => {
-    tries += 1;
-    if (tries <= 2) await route.abort('connectionreset');
+    attempts += 1;
+    if (attempts <= 2) await route.abort('connectionreset');
     else await route.continue();
   });
   await page.reload();
   await page.getByText('0 entries').waitFor();
-  assert.equal(tries, 3);
+  assert.equal(attempts, 3);
 });

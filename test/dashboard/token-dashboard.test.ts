@@ -1,4 +1,4 @@
-/** /api/tokens/dashboard: plain pages behind a password, and a way to the dashboard without one. */
+/** /api/tokens/dashboard: plain pages behind a password, or a redirect to the dashboard. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiTokenList } from '../../src/protocol/schemas/identity/token.ts';
@@ -9,7 +9,7 @@ import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 const PASSWORD = 'only for the tokens of this test';
 const PATH = '/api/tokens/dashboard';
 
-test('without a password the path leads to the page of tokens, where one signs in as everywhere', async (t) => {
+test('without a password, the path redirects to the tokens page of the dashboard', async (t) => {
   const { origin } = await startServer(t);
   for (const path of [PATH, `${PATH}/tokens`]) {
     const reply = await fetch(`${origin}${path}`, { redirect: 'manual' });
@@ -20,7 +20,7 @@ test('without a password the path leads to the page of tokens, where one signs i
   assert.ok([404, 405].includes(posted.status));
 });
 
-test('with it tokens are made and revoked, by pages without a script', { skip: WITHOUT_BROWSER }, async (t) => {
+test('with a password, pages without scripts create and revoke tokens', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, client, app } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
   const { page, complaints } = await visit(t, `${origin}${PATH}`);
   await page.getByLabel('Password of the token dashboard').fill('a wrong one');
@@ -50,7 +50,7 @@ test('with it tokens are made and revoked, by pages without a script', { skip: W
   assert.equal(app.server.printRoutes().includes(PASSWORD), false);
 });
 
-test('nobody gets in by guessing, by a cookie of another site, or without one', async (t) => {
+test('guesses, forged cookies, requests of other sites and requests without a cookie are refused', async (t) => {
   const { origin, admin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
   const post = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
     fetch(`${origin}${PATH}${path}`, {
@@ -84,7 +84,7 @@ test('nobody gets in by guessing, by a cookie of another site, or without one', 
   const leave = (headers: Record<string, string>) =>
     fetch(`${origin}${PATH}/logout`, { headers: { ...own, ...headers }, redirect: 'manual' });
   assert.equal((await leave({ 'sec-fetch-site': 'cross-site' })).status, 403);
-  assert.equal((await post('/tokens/create', form, own)).status, 201, 'nobody was signed out');
+  assert.equal((await post('/tokens/create', form, own)).status, 201, 'the session continues');
   const left = await leave({});
   assert.deepEqual([left.status, left.headers.get('location')], [303, PATH]);
   assert.equal((await post('/tokens/create', form, own)).status, 401);
@@ -92,10 +92,10 @@ test('nobody gets in by guessing, by a cookie of another site, or without one', 
   assert.equal(wrong.status, 200);
   assert.match(await wrong.text(), /The password is wrong\..*<\/form>/);
   assert.deepEqual(wrong.headers.getSetCookie(), []);
-  const tries: number[] = [];
-  for (let attempt = 0; attempt < 30 && tries.at(-1) !== 429; attempt += 1)
-    tries.push((await post('', { password: `guess ${attempt}` })).status);
-  assert.equal(tries.at(-1), 429, tries.join(' '));
+  const statuses: number[] = [];
+  for (let attempt = 0; attempt < 30 && statuses.at(-1) !== 429; attempt += 1)
+    statuses.push((await post('', { password: `guess ${attempt}` })).status);
+  assert.equal(statuses.at(-1), 429, statuses.join(' '));
   const audit = await fetch(`${origin}/api/audit?limit=100`, { headers: admin.headers });
   const text = await audit.text();
   const { entries } = JSON.parse(text) as { entries: { action: string; outcome: string; detail: string | null }[] };

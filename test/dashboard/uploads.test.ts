@@ -1,4 +1,4 @@
-/** Uploads in the dashboard: interrupted, dropped, renewed, and behind a proxy. */
+/** Uploads in the dashboard: interruptions, dropped files, renewed sessions and proxies. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
 
-test('an upload survives a killed server and a reload, and comes back byte for byte', {
+test('an upload survives a killed server and a reload, and is downloaded byte for byte', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const folder = await temporaryFolder(t);
@@ -29,7 +29,7 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await page.getByText('The client id or the secret is wrong.').waitFor();
   await signInTo(page, { id: 'admin', secret: String(first.env.LADING_CLIENT_SECRET) });
 
-  // Slow enough that there is a middle to be interrupted in.
+  // Slow down the upload, so that it can be interrupted.
   await context.route('**/api/files/upload?*', async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     await route.continue().catch(() => {});
@@ -72,7 +72,7 @@ interface Window0 {
   document: { querySelector(selector: string): { value: number } | null };
 }
 
-test('two browsers see what the other one uploads, and a page that is left goes on uploading', {
+test('a browser shows the uploads of another one, and an upload continues on other pages', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
@@ -81,10 +81,10 @@ test('two browsers see what the other one uploads, and a page that is left goes 
   await writeFile(file, randomBytes(24 * 1024 * 1024));
   const [one, two] = [await visit(t, `${origin}/`), await visit(t, `${origin}/`)];
   for (const { page } of [one, two]) await signInTo(page, client);
-  // After its first chunk the rest waits, so that there is a middle to be seen.
-  let goOn = () => {};
+  // Hold all chunks after the first one, so that the upload is visible in progress.
+  let release = () => {};
   const gate = new Promise<void>((resolve) => {
-    goOn = resolve;
+    release = resolve;
   });
   let chunks = 0;
   await one.context.route('**/api/files/upload?*', async (route) => {
@@ -97,23 +97,23 @@ test('two browsers see what the other one uploads, and a page that is left goes 
     .locator('[data-name="shared.raw"]')
     .getByText(/received/)
     .waitFor();
-  // Another page of the dashboard, and the upload goes on.
+  // The upload continues on another page of the dashboard.
   await one.page.getByRole('link', { name: 'Tokens' }).click();
-  goOn();
+  release();
   await two.page.locator('[data-name="shared.raw"]').getByText('complete').waitFor();
   await one.page.getByRole('link', { name: 'Files' }).click();
   await one.page.getByRole('listitem').filter({ hasText: '↑ shared.raw' }).getByText('Done').waitFor();
   assert.deepEqual([...one.complaints, ...two.complaints], []);
 });
 
-test('behind a proxy that takes only small bodies, chunks become smaller until they pass', {
+test('chunks shrink behind a proxy that accepts only small bodies', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { port, client, origin } = await startServer(t);
-  const most = 1_000_000;
+  const maxBody = 1_000_000;
   let refused = 0;
   const proxy = createServer((request, response) => {
-    if (Number(request.headers['content-length'] ?? 0) > most) {
+    if (Number(request.headers['content-length'] ?? 0) > maxBody) {
       refused += 1;
       request.resume();
       response.writeHead(413, { connection: 'close' }).end();
@@ -141,13 +141,13 @@ test('behind a proxy that takes only small bodies, chunks become smaller until t
   await signInTo(page, client);
   await page.getByLabel('Upload files').setInputFiles(join(folder, 'small.raw'));
   await page.locator('[data-name="small.raw"]').getByText('complete').waitFor();
-  assert.ok(refused > 0, 'it began with larger ones');
+  assert.ok(refused > 0, 'the first chunks were larger');
   const reply = await fetch(`${origin}/api/files/download/small.raw`, { headers: client.headers });
   assert.ok(Buffer.from(await reply.arrayBuffer()).equals(bytes));
   assert.deepEqual(complaints, []);
 });
 
-test('a sign-in that ends in the middle of an upload is renewed, and the upload goes on', {
+test('an upload continues after its session ended and was renewed', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client, admin } = await startServer(t);
@@ -156,9 +156,9 @@ test('a sign-in that ends in the middle of an upload is renewed, and the upload 
   await writeFile(join(folder, 'long.raw'), bytes);
   const { page, context, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, client);
-  let goOn = () => {};
+  let release = () => {};
   const gate = new Promise<void>((resolve) => {
-    goOn = resolve;
+    release = resolve;
   });
   let chunks = 0;
   await context.route('**/api/files/upload?*', async (route) => {
@@ -171,7 +171,7 @@ test('a sign-in that ends in the middle of an upload is renewed, and the upload 
     .locator('[data-name="long.raw"]')
     .getByText(/received/)
     .waitFor();
-  // Tokens are told apart by the second in which they were given.
+  // Sessions end by the second in which their token was issued, so wait for the next one.
   await new Promise((resolve) => setTimeout(resolve, 1100));
   const ended = await fetch(`${origin}/api/clients/${client.id}`, {
     method: 'PUT',
@@ -179,22 +179,22 @@ test('a sign-in that ends in the middle of an upload is renewed, and the upload 
     body: '{"end_sessions":true}',
   });
   assert.equal(ended.status, 200);
-  goOn();
+  release();
   await page.locator('[data-name="long.raw"]').getByText('complete').waitFor();
   await page.getByRole('button', { name: 'long.raw', exact: true }).click();
   await page.getByRole('dialog').getByText('Share links').waitFor();
   assert.deepEqual(complaints, []);
 });
 
-test('files are dropped, all of it has a progress, and an upload is cancelled here and on the server', {
+test('dropped files are uploaded with a total progress, and cancelling deletes an upload on the server', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
   const { page, context, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, client);
-  let goOn = () => {};
+  let release = () => {};
   const gate = new Promise<void>((resolve) => {
-    goOn = resolve;
+    release = resolve;
   });
   let chunks = 0;
   await context.route('**/api/files/upload?*', async (route) => {
@@ -211,7 +211,7 @@ test('files are dropped, all of it has a progress, and an upload is cancelled he
   await page.getByRole('region', { name: 'Upload' }).dispatchEvent('drop', { dataTransfer: data });
   await page.getByText(/[12] in progress/).waitFor();
   await page.getByLabel('Progress of all').waitFor();
-  await eventually(() => chunks > 1, 'a chunk was let through');
+  await eventually(() => chunks > 1, 'the second chunk');
   await page.locator('[data-name="dropped.txt"]').getByText('complete').waitFor();
   await page.getByRole('button', { name: 'Pause all' }).click();
   const task = page.getByRole('listitem').filter({ hasText: '↑ dropped.raw' });
@@ -219,12 +219,12 @@ test('files are dropped, all of it has a progress, and an upload is cancelled he
   await assertFine(page);
   await task.getByRole('button', { name: 'Cancel' }).click();
   await task.waitFor({ state: 'detached' });
-  goOn();
+  release();
   const status = async (): Promise<string> => {
     const reply = await fetch(`${origin}/api/files/status/dropped.raw`, { headers: client.headers });
     return ((await reply.json()) as { status: string }).status;
   };
-  await eventually(async () => (await status()) === 'pending', 'nothing is left of it');
+  await eventually(async () => (await status()) === 'pending', 'the deletion of the upload');
   await page.locator('[data-name="dropped.raw"]').waitFor({ state: 'detached' });
   assert.deepEqual(complaints, []);
 });

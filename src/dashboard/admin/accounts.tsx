@@ -58,7 +58,7 @@ export function AccountTable(props: AccountTableProps) {
     cells: [
       ...cells,
       <RoleSelect
-        of={label}
+        name={label}
         role={role}
         roles={ROLES}
         onChange={(selected) => change(id, { role: selected })}
@@ -101,10 +101,10 @@ interface AccountActionsProps {
 /** Buttons that disable or enable an account, end its sessions, and delete it. */
 function AccountActions({ name, disabled, deletionQuestion, change, remove, onError }: AccountActionsProps) {
   return (
-    <span class="acts">
+    <span class="actions">
       <ActionButton
         label={`${disabled ? 'Enable' : 'Disable'} ${name}`}
-        ask={disableQuestion(name, disabled)}
+        question={disableQuestion(name, disabled)}
         run={() => change({ disabled: !disabled })}
         onError={onError}
       >
@@ -112,13 +112,13 @@ function AccountActions({ name, disabled, deletionQuestion, change, remove, onEr
       </ActionButton>
       <ActionButton
         label={`End sessions of ${name}`}
-        ask={`End all sessions of ${name}? Running transfers stop until the next sign-in.`}
+        question={`End all sessions of ${name}? Running transfers stop until the next sign-in.`}
         run={() => change({ end_sessions: true })}
         onError={onError}
       >
         End sessions
       </ActionButton>
-      <ActionButton kind="danger" label={`Delete ${name}`} ask={deletionQuestion} run={remove} onError={onError}>
+      <ActionButton kind="danger" label={`Delete ${name}`} question={deletionQuestion} run={remove} onError={onError}>
         Delete
       </ActionButton>
     </span>

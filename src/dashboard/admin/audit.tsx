@@ -14,7 +14,7 @@ export function AuditTab(props: PageProps) {
   const live = useLive(props, {
     load: (signal) =>
       collectAll(
-        props.who.client.audit({
+        props.session.client.audit({
           signal,
           limit: MAX_ENTRIES,
           action: action || undefined,
@@ -67,7 +67,7 @@ export function AuditTab(props: PageProps) {
         caption={`The newest ${MAX_ENTRIES} entries`}
         head={['Time', 'Action', 'Outcome', 'Principal', 'Target', 'Detail', 'Address']}
         rows={(live.value ?? []).map(row)}
-        empty={live.value === null ? 'Loading …' : 'There are no such entries.'}
+        empty={live.value === null ? 'Loading …' : 'No entries match.'}
       />
     </Section>
   );

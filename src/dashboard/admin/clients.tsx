@@ -10,7 +10,7 @@ import { useLive } from '../use-live.ts';
 import { type Account, AccountTable, RoleChoice } from './accounts.tsx';
 
 export function ClientsTab(props: PageProps) {
-  const { client } = props.who;
+  const { client } = props.session;
   const [error, setError] = useState<string | null>(null);
   const [created, setCreated] = useState<ClientCreated | null>(null);
   const live = useLive(props, {
@@ -60,7 +60,7 @@ function accountOf({ client_id: id, name, role, created_at, last_used, disabled 
 interface NewClientProps {
   client: LadingClient;
   onCreate(created: ClientCreated): void;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }
 
 function NewClient({ client, onCreate, onError }: NewClientProps) {

@@ -11,7 +11,7 @@ import { TargetForm } from './target-form.tsx';
 const STATES = ['', 'queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
 const MAX_DELIVERIES = 200;
 
-type OnError = (why: string | null) => void;
+type OnError = (message: string | null) => void;
 
 export function DeliveriesTab(props: PageProps) {
   const [error, setError] = useState<string | null>(null);
@@ -25,8 +25,8 @@ export function DeliveriesTab(props: PageProps) {
 }
 
 function Targets({ page, onError }: { page: PageProps; onError: OnError }) {
-  const { deliveries } = page.who.client;
-  const [made, setMade] = useState<TargetCreated | null>(null);
+  const { deliveries } = page.session.client;
+  const [created, setCreated] = useState<TargetCreated | null>(null);
   const live = useLive(page, {
     load: (signal) => deliveries.targets({ signal }),
     types: ['admin.changed'],
@@ -34,7 +34,7 @@ function Targets({ page, onError }: { page: PageProps; onError: OnError }) {
   const create = async (target: NewTarget): Promise<boolean> => {
     onError(null);
     try {
-      setMade(await deliveries.addTarget(target));
+      setCreated(await deliveries.addTarget(target));
       live.refresh();
       return true;
     } catch (problem) {
@@ -52,8 +52,8 @@ function Targets({ page, onError }: { page: PageProps; onError: OnError }) {
   });
   return (
     <>
-      {made?.secret !== undefined && (
-        <Secret label={`The secret of ${made.name}`} value={made.secret} onDone={() => setMade(null)} />
+      {created?.secret !== undefined && (
+        <Secret label={`The secret of ${created.name}`} value={created.secret} onDone={() => setCreated(null)} />
       )}
       <Section title="Targets">
         <ErrorMessage>{live.error}</ErrorMessage>
@@ -86,10 +86,10 @@ function targetCells(target: Target, { toggle, remove, onError }: TargetActions)
     ) : (
       [rule.prefix, rule.type, rule.owner].filter(Boolean).join(', ') || 'all files'
     ),
-    <span class="acts">
+    <span class="actions">
       <ActionButton
         label={`${disabled ? 'Enable' : 'Disable'} ${name}`}
-        {...(disabled ? {} : { ask: `Disable ${name}? Waiting deliveries are cancelled.` })}
+        {...(disabled ? {} : { question: `Disable ${name}? Queued deliveries are cancelled.` })}
         run={toggle}
         onError={onError}
       >
@@ -98,7 +98,7 @@ function targetCells(target: Target, { toggle, remove, onError }: TargetActions)
       <ActionButton
         kind="danger"
         label={`Delete ${name}`}
-        ask={`Delete ${name}? Waiting deliveries are cancelled.`}
+        question={`Delete ${name}? Queued deliveries are cancelled.`}
         run={remove}
         onError={onError}
       >
@@ -109,7 +109,7 @@ function targetCells(target: Target, { toggle, remove, onError }: TargetActions)
 }
 
 function Deliveries({ page, onError }: { page: PageProps; onError: OnError }) {
-  const { deliveries } = page.who.client;
+  const { deliveries } = page.session.client;
   const [state, setState] = useState<(typeof STATES)[number]>('');
   const live = useLive(page, {
     load: (signal) =>
@@ -141,7 +141,7 @@ function Deliveries({ page, onError }: { page: PageProps; onError: OnError }) {
       <ErrorMessage>{live.error}</ErrorMessage>
       <Table
         caption={`The newest ${MAX_DELIVERIES} deliveries`}
-        head={['File or event', 'Target', 'State', 'Tries', 'Last error', 'Queued', 'Actions']}
+        head={['File or event', 'Target', 'State', 'Attempts', 'Last error', 'Queued', 'Actions']}
         rows={(live.value ?? []).map(row)}
         empty={live.value === null ? 'Loading …' : 'There are no deliveries.'}
       />

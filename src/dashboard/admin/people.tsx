@@ -10,7 +10,7 @@ import { collectAll, useLive } from '../use-live.ts';
 import { type Account, AccountTable, RoleChoice } from './accounts.tsx';
 
 export function PeopleTab(props: PageProps) {
-  const { client } = props.who;
+  const { client } = props.session;
   const [error, setError] = useState<string | null>(null);
   const live = useLive(props, {
     load: (signal) => collectAll(client.users.list({ signal })),
@@ -47,7 +47,7 @@ function accountOf(person: Person): Account {
 interface NewAccountProps {
   client: LadingClient;
   onCreate(): void;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }
 
 function NewAccount({ client, onCreate, onError }: NewAccountProps) {

@@ -10,10 +10,10 @@ import { collectAll, useLive } from '../use-live.ts';
 const GIB = 1024 ** 3;
 
 export function QuotasTab(props: PageProps) {
-  const { client } = props.who;
+  const { client } = props.session;
   const [chosen, setChosen] = useState<{ kind: QuotaKind; id: string } | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const holders = useLive(props, {
+  const owners = useLive(props, {
     load: async (signal) => {
       const clients = await client.clients.list({ signal });
       const people = await collectAll(client.users.list({ signal }));
@@ -29,13 +29,13 @@ export function QuotasTab(props: PageProps) {
     types: ['admin.changed', 'file.completed', 'file.deleted', 'upload.cancelled'],
     key: chosen === null ? '' : `${chosen.kind} ${chosen.id}`,
   });
-  const set = async (wish: NewQuota) => {
+  const set = async (request: NewQuota) => {
     if (chosen === null) return;
-    const name = holders.value?.find(({ value }) => value === `${chosen.kind} ${chosen.id}`)?.title ?? chosen.id;
-    if (!confirm(questionOf(name, wish))) return;
+    const name = owners.value?.find(({ value }) => value === `${chosen.kind} ${chosen.id}`)?.title ?? chosen.id;
+    if (!confirm(questionOf(name, request))) return;
     setError(null);
     try {
-      await client.quotas.set(chosen.kind, chosen.id, wish);
+      await client.quotas.set(chosen.kind, chosen.id, request);
       quota.refresh();
     } catch (problem) {
       setError(messageOf(problem));
@@ -43,7 +43,7 @@ export function QuotasTab(props: PageProps) {
   };
   return (
     <Section title="Quotas">
-      <ErrorMessage>{error ?? quota.error ?? holders.error}</ErrorMessage>
+      <ErrorMessage>{error ?? quota.error ?? owners.error}</ErrorMessage>
       <label>
         Client or person
         <select
@@ -53,19 +53,19 @@ export function QuotasTab(props: PageProps) {
           }}
         >
           <option value="">Select a client or person</option>
-          {(holders.value ?? []).map(({ value, title }) => (
+          {(owners.value ?? []).map(({ value, title }) => (
             <option key={value} value={value}>
               {title}
             </option>
           ))}
         </select>
       </label>
-      {quota.value !== null && <Report report={quota.value} onSet={(wish) => void set(wish)} />}
+      {quota.value !== null && <Report report={quota.value} onSet={(request) => void set(request)} />}
     </Section>
   );
 }
 
-function Report({ report: { used, limits }, onSet }: { report: QuotaReport; onSet(wish: NewQuota): void }) {
+function Report({ report: { used, limits }, onSet }: { report: QuotaReport; onSet(request: NewQuota): void }) {
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const data = new FormData(event.currentTarget as HTMLFormElement);
@@ -75,16 +75,17 @@ function Report({ report: { used, limits }, onSet }: { report: QuotaReport; onSe
     };
     onSet({ bytes: number('bytes', GIB), open_uploads: number('open'), day_bytes: number('day', GIB) });
   };
-  const shown = (limit: number | null, as: (value: number) => string) => (limit === null ? 'unlimited' : as(limit));
+  const limit = (value: number | null, format: (value: number) => string) =>
+    value === null ? 'unlimited' : format(value);
   return (
     <>
       <dl class="facts">
         <dt>Stored</dt>
-        <dd>{`${size(used.bytes)} of ${shown(limits.bytes, size)}`}</dd>
+        <dd>{`${size(used.bytes)} of ${limit(limits.bytes, size)}`}</dd>
         <dt>Unfinished uploads</dt>
-        <dd>{`${used.open_uploads} of ${shown(limits.open_uploads, String)}`}</dd>
+        <dd>{`${used.open_uploads} of ${limit(limits.open_uploads, String)}`}</dd>
         <dt>Uploaded today (UTC)</dt>
-        <dd>{`${size(used.day_bytes)} of ${shown(limits.day_bytes, size)}`}</dd>
+        <dd>{`${size(used.day_bytes)} of ${limit(limits.day_bytes, size)}`}</dd>
       </dl>
       <form class="inline" onSubmit={submit}>
         <label>

@@ -6,7 +6,7 @@ import { ErrorMessage, Section } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export function ServerTab(props: PageProps) {
-  const { client } = props.who;
+  const { client } = props.session;
   const health = useLive(props, { load: (signal) => client.health({ signal }), types: [], everyMs: 5000 });
   const config = useLive(props, { load: (signal) => client.config({ signal }), types: ['admin.changed'] });
   const healthy = health.value === true && health.error === null;
@@ -18,7 +18,7 @@ export function ServerTab(props: PageProps) {
             ? 'Loading …'
             : healthy
               ? 'The server is healthy.'
-              : `The server does not answer. ${health.error ?? ''}`}
+              : `The server does not reply. ${health.error ?? ''}`}
         </p>
         <p class="quiet">{config.value === null ? '' : `Lading ${config.value.version}`}</p>
       </Section>

@@ -1,7 +1,7 @@
 /** Details of a file: facts, deliveries, preview, share links, grants and history. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { parkedUntil, size, time } from '../format.ts';
+import { parkedNote, size, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ErrorMessage } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
@@ -20,7 +20,7 @@ const CHANGES = [
 ] as const;
 
 export function Details({ page, name, onClose }: { page: PageProps; name: string; onClose(): void }) {
-  const { client } = page.who;
+  const { client } = page.session;
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   const { value, error } = useLive(page, {
@@ -52,10 +52,10 @@ export function Details({ page, name, onClose }: { page: PageProps; name: string
           <Facts file={file} digest={value?.digest ? `${value.digest.algorithm} ${hex(value.digest.value)}` : null} />
           {file.readable && file.status === 'complete' && (
             <>
-              <Preview who={page.who} file={file} />
+              <Preview session={page.session} file={file} />
               <ShareLinks page={page} name={name} />
               <Grants page={page} name={name} />
-              {page.who.atLeast('admin') && <History page={page} name={name} />}
+              {page.session.atLeast('admin') && <History page={page} name={name} />}
             </>
           )}
         </>
@@ -71,7 +71,7 @@ function Facts({ file, digest }: { file: FileStatus; digest: string | null }) {
     ['CRC-32', file.crc32 ?? 'available when complete'],
     ['Digest', digest ?? 'not declared'],
     ...(file.stale
-      ? ([['State', `Parked, because no bytes arrived for a long time; ${parkedUntil(file)}`]] as [string, string][])
+      ? ([['State', `Parked, because no bytes arrived for a long time; ${parkedNote(file)}`]] as [string, string][])
       : []),
     ['Created', time(file.created_at)],
     ['Completed', file.completed_at === null ? 'not yet' : time(file.completed_at)],
@@ -94,7 +94,7 @@ function Facts({ file, digest }: { file: FileStatus; digest: string | null }) {
             <li key={target}>
               {`${target}: `}
               <span class={state === 'failed' ? 'bad' : ''}>{state}</span>
-              <span class="quiet">{` ${attempts} tries ${last_error ?? ''}`}</span>
+              <span class="quiet">{` ${attempts} attempts ${last_error ?? ''}`}</span>
             </li>
           ))}
         </ul>

@@ -6,7 +6,7 @@ import { ActionButton, ErrorMessage, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export function Grants({ page, name }: { page: PageProps; name: string }) {
-  const { client, subject } = page.who;
+  const { client, subject } = page.session;
   const [error, setError] = useState<string | null>(null);
   const live = useLive(page, {
     load: async (signal) => {
@@ -63,7 +63,7 @@ export function Grants({ page, name }: { page: PageProps; name: string }) {
         </button>
       </form>
       <Table
-        caption="Clients and people who may read this file, besides you and administrators"
+        caption="Clients and people who may read this file, in addition to you and administrators"
         head={['Grantee', 'Files', 'Expires', 'Actions']}
         rows={rows}
         empty={live.value === null ? 'Loading …' : 'There are no grants.'}

@@ -10,7 +10,7 @@ const MAX_ENTRIES = 1000;
 export function History({ page, name }: { page: PageProps; name: string }) {
   const { value, error } = useLive(page, {
     load: async (signal) => {
-      const entries = await collectAll(page.who.client.audit({ signal, limit: MAX_ENTRIES }));
+      const entries = await collectAll(page.session.client.audit({ signal, limit: MAX_ENTRIES }));
       return entries.filter(({ target }) => target === name);
     },
     types: ['admin.changed'],

@@ -12,16 +12,16 @@ import { TransferList } from './transfer-list.tsx';
 import { useLiveFiles } from './use-files.ts';
 
 export function FilesPage(page: PageProps) {
-  const { who, onEnded, transfers: moves, tasks } = page;
+  const { session, onEnded, transfers, tasks } = page;
   const [error, setError] = useState<string | null>(null);
   const [open, setOpen] = useState<string | null>(null);
-  const files = useLiveFiles(who, onEnded, setError);
-  const may = (scope: string) => who.rights.scopes.includes(scope);
+  const files = useLiveFiles(session, onEnded, setError);
+  const may = (scope: string) => session.rights.scopes.includes(scope);
   const remove = (selected: FileStatus[]) => {
     if (selected.length === 0 || !confirm(questionOf(selected))) return;
     for (const file of selected) {
-      // An upload may have become a complete file since the question, which did not ask to delete that.
-      const done = file.status === 'complete' ? who.client.remove(file.filename) : cancelUpload(page, file);
+      // The upload may be complete by now. The user did not agree to delete a complete file, so cancel only the upload.
+      const done = file.status === 'complete' ? session.client.remove(file.filename) : cancelUpload(page, file);
       done.catch((problem) => setError(messageOf(problem)));
     }
   };
@@ -30,18 +30,18 @@ export function FilesPage(page: PageProps) {
       {may('files:write') && (
         <Picker
           onPick={(picked) => {
-            for (const { file, name } of picked) moves.upload(file, name);
+            for (const { file, name } of picked) transfers.upload(file, name);
           }}
         />
       )}
-      <TransferList tasks={tasks} moves={moves} />
+      <TransferList tasks={tasks} transfers={transfers} />
       <ErrorMessage>{error}</ErrorMessage>
       <FileTable
         files={files}
         mayDelete={may('files:delete')}
         onOpen={({ filename }) => setOpen(filename)}
         onDownload={(selected) => {
-          for (const { filename, total_bytes } of selected) moves.download(filename, total_bytes);
+          for (const { filename, total_bytes } of selected) transfers.download(filename, total_bytes);
         }}
         onRemove={remove}
       />
@@ -50,7 +50,7 @@ export function FilesPage(page: PageProps) {
   );
 }
 
-/** The question for confirmation. Complete files are deleted; of others, only the unfinished upload is cancelled. */
+/** The question for confirmation. Complete files are deleted. For others, only the unfinished upload is cancelled. */
 function questionOf(selected: FileStatus[]): string {
   const files = selected.filter(({ status }) => status === 'complete');
   const uploads = selected.filter(({ status }) => status !== 'complete');

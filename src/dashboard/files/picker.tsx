@@ -1,15 +1,15 @@
 /** The upload area: drop files or folders, or pick them. */
 import { useState } from 'preact/hooks';
 
-export interface Picked {
+export interface PickedFile {
   file: File;
   /** The path, including folders. */
   name: string;
 }
 
-export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
-  const [over, setOver] = useState(false);
-  const take = (list: FileList | null) => {
+export function Picker({ onPick }: { onPick(picked: PickedFile[]): void }) {
+  const [isDragging, setDragging] = useState(false);
+  const pick = (list: FileList | null) => {
     onPick(Array.from(list ?? [], (file) => ({ file, name: file.webkitRelativePath || file.name })));
   };
   const chooser = (title: string, folders: boolean) => (
@@ -20,7 +20,7 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
         multiple
         {...(folders ? { webkitdirectory: true } : {})}
         onChange={(event) => {
-          take(event.currentTarget.files);
+          pick(event.currentTarget.files);
           event.currentTarget.value = '';
         }}
       />
@@ -29,15 +29,15 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
   return (
     <section
       aria-label="Upload"
-      class={over ? 'drop over' : 'drop'}
+      class={isDragging ? 'drop over' : 'drop'}
       onDragOver={(event) => {
         event.preventDefault();
-        setOver(true);
+        setDragging(true);
       }}
-      onDragLeave={() => setOver(false)}
+      onDragLeave={() => setDragging(false)}
       onDrop={(event) => {
         event.preventDefault();
-        setOver(false);
+        setDragging(false);
         void droppedFiles(event.dataTransfer).then(onPick);
       }}
     >
@@ -54,10 +54,10 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
 }
 
 /** Lists dropped files. The entries must be read during the event: the browser discards them after it. */
-async function droppedFiles(data: DataTransfer | null): Promise<Picked[]> {
+async function droppedFiles(data: DataTransfer | null): Promise<PickedFile[]> {
   const dropped = Array.from(data?.items ?? [], (item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const found = await Promise.all(
-    dropped.map(async ({ entry, file }): Promise<Picked[]> => {
+    dropped.map(async ({ entry, file }): Promise<PickedFile[]> => {
       if (entry !== null) return await filesOf(entry, '');
       return file === null ? [] : [{ file, name: file.name }];
     }),
@@ -65,18 +65,18 @@ async function droppedFiles(data: DataTransfer | null): Promise<Picked[]> {
   return found.flat();
 }
 
-async function filesOf(entry: FileSystemEntry, folder: string): Promise<Picked[]> {
+async function filesOf(entry: FileSystemEntry, folder: string): Promise<PickedFile[]> {
   if (entry instanceof FileSystemFileEntry) {
     const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject));
     return [{ file, name: folder + file.name }];
   }
   if (!(entry instanceof FileSystemDirectoryEntry)) return [];
   const reader = entry.createReader();
-  const found: Picked[] = [];
+  const found: PickedFile[] = [];
   // A reader returns up to 100 entries at a time, and an empty list at the end.
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (some.length === 0) return found;
-    for (const one of some) found.push(...(await filesOf(one, `${folder}${entry.name}/`)));
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) return found;
+    for (const one of batch) found.push(...(await filesOf(one, `${folder}${entry.name}/`)));
   }
 }

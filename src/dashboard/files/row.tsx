@@ -1,7 +1,7 @@
 /** One row of the list of files: a folder or a file. */
 import type { FileStatus } from '../../client/client.ts';
 import { percentOf } from '../../protocol/schemas/progress.ts';
-import { parkedUntil, size, time } from '../format.ts';
+import { parkedNote, size, time } from '../format.ts';
 import type { Row } from './rows.ts';
 
 /** Actions on files. */
@@ -62,13 +62,13 @@ export function FileRow({
       <span>{size(file.status === 'complete' ? file.total_bytes : file.bytes_received)}</span>
       <span class="state">{stateOf(file)}</span>
       {file.stale ? (
-        <span class="parked quiet" title={parkedUntil(file)}>
-          {parkedUntil(file)}
+        <span class="parked quiet" title={parkedNote(file)}>
+          {parkedNote(file)}
         </span>
       ) : (
         <span class="when quiet">{time(file.updated_at)}</span>
       )}
-      <span class="acts">
+      <span class="actions">
         {file.readable && (
           <button type="button" aria-label={`Download ${filename}`} onClick={() => onDownload([file])}>
             ↓

@@ -4,7 +4,7 @@ import type { FileStatus } from '../../client/client.ts';
 export type SortKey = 'filename' | 'bytes_received' | 'updated_at';
 export type Row = { folder: string } | { file: FileStatus };
 
-export interface Wanted {
+export interface View {
   folder: string;
   search: string;
   /** A status, or `parked`; empty: any. */
@@ -14,22 +14,22 @@ export interface Wanted {
 }
 
 /** True if the file has this state: a status, `parked`, or empty for any. */
-function isOf({ status, stale = false }: FileStatus, state: string): boolean {
+function hasState({ status, stale = false }: FileStatus, state: string): boolean {
   if (state === '') return true;
   return state === 'parked' ? stale : status === state && !stale;
 }
 
 /** Lists folders first. A search or filter covers everything below the folder. */
-export function rowsOf(files: FileStatus[], { folder, search, state, sort, down }: Wanted): Row[] {
-  const wanted = search.trim().toLowerCase();
-  const flat = wanted !== '' || state !== '';
+export function rowsOf(files: FileStatus[], { folder, search, state, sort, down }: View): Row[] {
+  const term = search.trim().toLowerCase();
+  const flat = term !== '' || state !== '';
   const folders = new Set<string>();
   const found: FileStatus[] = [];
   for (const file of files) {
     if (!file.filename.startsWith(folder)) continue;
     const rest = file.filename.slice(folder.length);
     if (flat) {
-      if (rest.toLowerCase().includes(wanted) && isOf(file, state)) found.push(file);
+      if (rest.toLowerCase().includes(term) && hasState(file, state)) found.push(file);
       continue;
     }
     const slash = rest.indexOf('/');

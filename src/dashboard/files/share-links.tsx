@@ -15,7 +15,7 @@ const LIFETIMES = [
 ] as const;
 
 export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
-  const { shares } = page.who.client;
+  const { shares } = page.session.client;
   const [error, setError] = useState<string | null>(null);
   const [link, setLink] = useState<string | null>(null);
   const live = useLive(page, {
@@ -24,10 +24,10 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
     everyMs: 5000,
     key: name,
   });
-  const create = async (wish: NewShare): Promise<boolean> => {
+  const create = async (request: NewShare): Promise<boolean> => {
     setError(null);
     try {
-      setLink(serverAddress((await shares.create(name, wish)).url));
+      setLink(serverAddress((await shares.create(name, request)).url));
       live.refresh();
       return true;
     } catch (problem) {
@@ -71,12 +71,12 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
 }
 
 /** @param onCreate creates the link; the form is reset when it resolves with true */
-function NewLink({ onCreate }: { onCreate(wish: NewShare): Promise<boolean> }) {
+function NewLink({ onCreate }: { onCreate(request: NewShare): Promise<boolean> }) {
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
-    const [maximum, password] = [String(data.get('most') ?? ''), String(data.get('password') ?? '')];
+    const [maximum, password] = [String(data.get('maximum') ?? ''), String(data.get('password') ?? '')];
     const created = await onCreate({
       expires_in: Number(data.get('life')),
       ...(maximum === '' ? {} : { max_downloads: Number(maximum) }),
@@ -98,7 +98,7 @@ function NewLink({ onCreate }: { onCreate(wish: NewShare): Promise<boolean> }) {
       </label>
       <label>
         Maximum downloads
-        <input name="most" type="number" min={1} placeholder="unlimited" />
+        <input name="maximum" type="number" min={1} placeholder="unlimited" />
       </label>
       <label>
         Password

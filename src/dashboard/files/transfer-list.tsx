@@ -10,21 +10,21 @@ const STATES: Record<Task['state'], string> = {
   failed: 'Failed',
 };
 
-export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
-  if (tasks.length === 0 && moves.notice === null) return null;
+export function TransferList({ tasks, transfers }: { tasks: Task[]; transfers: Transfers }) {
+  if (tasks.length === 0 && transfers.notice === null) return null;
   return (
     <section class="card" aria-label="Transfers of this page">
-      {moves.notice !== null && (
+      {transfers.notice !== null && (
         <div class="bar">
           <p class="grow" role="status">
-            {moves.notice}
+            {transfers.notice}
           </p>
-          <button type="button" onClick={() => moves.dismiss()}>
+          <button type="button" onClick={() => transfers.dismiss()}>
             Dismiss
           </button>
         </div>
       )}
-      {tasks.length > 0 && <Overall tasks={tasks} moves={moves} />}
+      {tasks.length > 0 && <TotalProgress tasks={tasks} transfers={transfers} />}
       <ul class="tasks">
         {tasks.map((task) => (
           <li key={task.id} data-state={task.state}>
@@ -35,26 +35,26 @@ export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers
             </span>
             <span class={task.state === 'failed' ? 'bad' : 'quiet'}>{task.note}</span>
             {(task.state === 'running' || task.state === 'queued') && (
-              <button type="button" onClick={() => moves.pause(task.id)}>
+              <button type="button" onClick={() => transfers.pause(task.id)}>
                 Pause
               </button>
             )}
             {(task.state === 'paused' || task.state === 'failed') && (
-              <button type="button" onClick={() => moves.resume(task.id)}>
+              <button type="button" onClick={() => transfers.resume(task.id)}>
                 Resume
               </button>
             )}
-            {task.state === 'failed' && task.occupied && (
-              <button type="button" onClick={() => replace(moves, task)}>
+            {task.state === 'failed' && task.nameInUse && (
+              <button type="button" onClick={() => replace(transfers, task)}>
                 Replace
               </button>
             )}
             {task.kind === 'upload' && task.state !== 'done' && (
-              <button type="button" class="danger" onClick={() => moves.cancel(task.id)}>
+              <button type="button" class="danger" onClick={() => transfers.cancel(task.id)}>
                 Cancel
               </button>
             )}
-            <button type="button" onClick={() => moves.forget(task.id)}>
+            <button type="button" onClick={() => transfers.forget(task.id)}>
               Remove from list
             </button>
           </li>
@@ -64,11 +64,12 @@ export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers
   );
 }
 
-function replace(moves: Transfers, { id, name }: Task): void {
-  if (confirm(`Replace the stored ${name}? Its content is deleted when the new file is complete.`)) moves.replace(id);
+function replace(transfers: Transfers, { id, name }: Task): void {
+  if (confirm(`Replace the stored ${name}? Its content is deleted when the new file is complete.`))
+    transfers.replace(id);
 }
 
-function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
+function TotalProgress({ tasks, transfers }: { tasks: Task[]; transfers: Transfers }) {
   const active = tasks.filter(({ state }) => state !== 'done' && state !== 'failed');
   const count = (state: Task['state']) => tasks.filter((task) => task.state === state).length;
   const failed = count('failed');
@@ -88,10 +89,10 @@ function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
         <>
           <progress class="grow" value={bytes} max={total || 1} aria-label="Progress of all" />
           <span class="quiet">{`${size(bytes)} of ${size(total)} · ${size(rate)}/s · ${duration(left)}`}</span>
-          <button type="button" onClick={() => moves.pauseAll()}>
+          <button type="button" onClick={() => transfers.pauseAll()}>
             Pause all
           </button>
-          <button type="button" onClick={() => moves.resumeAll()}>
+          <button type="button" onClick={() => transfers.resumeAll()}>
             Resume all
           </button>
         </>

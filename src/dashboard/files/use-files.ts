@@ -3,12 +3,12 @@ import { useEffect, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { LadingError } from '../../errors.ts';
 import { messageOf } from '../format.ts';
-import type { SignedIn } from '../session.ts';
+import type { Session } from '../session.ts';
 
 /** Files per page of the listing. */
 const PAGE_FILES = 1000;
 
-const SHOWN = [
+const EVENT_TYPES = [
   'file.created',
   'chunk.received',
   'file.completed',
@@ -19,7 +19,11 @@ const SHOWN = [
 ] as const;
 
 /** Loads all files once and then applies events. Loads all files again when events were lost. */
-export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onError: (why: string | null) => void) {
+export function useLiveFiles(
+  session: Session,
+  onEnded: (reason: string) => void,
+  onError: (message: string | null) => void,
+) {
   const [files, setFiles] = useState<FileStatus[] | null>(null);
   useEffect(() => {
     const stop = new AbortController();
@@ -33,7 +37,7 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
       const names = [...stale];
       stale.clear();
       for (const name of names) {
-        const file = await who.client.status(name, { signal });
+        const file = await session.client.status(name, { signal });
         if (file.id === null) known.delete(name);
         else known.set(name, file);
       }
@@ -41,17 +45,17 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
     };
     const load = async () => {
       known.clear();
-      for await (const file of who.client.list({ limit: PAGE_FILES, signal })) known.set(file.filename, file);
+      for await (const file of session.client.list({ limit: PAGE_FILES, signal })) known.set(file.filename, file);
       show();
     };
-    const missed = () => {
+    const reload = () => {
       if (!signal.aborted) load().catch(() => {});
     };
     const follow = async () => {
       for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
         try {
           // Subscribe before loading, so that no change in between is missed.
-          const events = who.client.events({ types: SHOWN, signal });
+          const events = session.client.events({ types: EVENT_TYPES, signal });
           const first = events.next();
           first.catch(() => {});
           await load();
@@ -60,9 +64,9 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
           for (let next = await first; !next.done; next = await events.next()) {
             const event = next.value;
             if (event.type === 'lost') await load();
-            else if (event.filename !== null && event.owner === who.subject) {
+            else if (event.filename !== null && event.owner === session.subject) {
               stale.add(event.filename);
-              timer ??= setTimeout(() => refresh().catch(missed), 250);
+              timer ??= setTimeout(() => refresh().catch(reload), 250);
             }
           }
         } catch (problem) {
@@ -81,6 +85,6 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
       stop.abort();
       clearTimeout(timer);
     };
-  }, [who]);
+  }, [session]);
   return files;
 }

@@ -6,7 +6,7 @@ import { useLive } from '../use-live.ts';
 
 export function Charts(props: PageProps) {
   const { value } = useLive(props, {
-    load: (signal) => props.who.client.history({ signal }),
+    load: (signal) => props.session.client.history({ signal }),
     types: [],
     everyMs: 10_000,
   });

@@ -29,11 +29,11 @@ interface ReceivedBytes {
 }
 
 export function LivePage(props: PageProps) {
-  const { who } = props;
+  const { session } = props;
   const [error, setError] = useState<string | null>(null);
   const received = useRef(new Map<string, ReceivedBytes[]>());
   const live = useLive(props, {
-    load: (signal) => who.client.transfers({ signal }),
+    load: (signal) => session.client.transfers({ signal }),
     types: CHANGES,
     everyMs: 4000,
     onEvent: ({ type, file_id: id, chunk_bytes: bytes = 0 }) => {
@@ -62,7 +62,7 @@ export function LivePage(props: PageProps) {
   return (
     <main>
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
-      {who.atLeast('ops') && <Charts {...props} />}
+      {session.atLeast('ops') && <Charts {...props} />}
       <Section title="Uploads in progress">
         <Table
           caption={
@@ -84,7 +84,7 @@ export function LivePage(props: PageProps) {
 
 interface TransferActions {
   cancel(): Promise<unknown>;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }
 
 /** @param rate bytes per second */
@@ -105,7 +105,7 @@ function transferCells(transfer: Transfer, rate: number, { cancel, onError }: Tr
       <ActionButton
         kind="danger"
         label={`Cancel the upload of ${name}`}
-        ask={`Cancel the upload of ${name}? The bytes that have arrived are removed.${file.readable ? ' The stored file is kept.' : ''}`}
+        question={`Cancel the upload of ${name}? The received bytes are deleted.${file.readable ? ' The stored file is kept.' : ''}`}
         run={cancel}
         onError={onError}
       >
@@ -118,21 +118,21 @@ function transferCells(transfer: Transfer, rate: number, { cancel, onError }: Tr
 /** The received ranges of a file, drawn as a bar: dark is received, light is missing. */
 function Manifest({ transfer: { file } }: { transfer: Transfer }) {
   const { total_bytes: total, bytes_received: received, missing } = file;
-  const whole = total ?? received;
+  const length = total ?? received;
   const percent = percentOf(file);
   const known = percent !== null || (total === 0 && !file.undeclared);
   const label = known ? `${percent ?? 0} % of ${size(total)}` : size(received);
   return (
     <span class="manifest">
       <svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={`${label} received`}>
-        <rect class="there" x={0} y={0} width={whole === 0 ? 0 : 1000} height={10} />
+        <rect class="received" x={0} y={0} width={length === 0 ? 0 : 1000} height={10} />
         {missing.map(([start, end]) => (
           <rect
             key={start}
             class="missing"
-            x={(1000 * start) / whole}
+            x={(1000 * start) / length}
             y={0}
-            width={Math.max(1, (1000 * (end - start + 1)) / whole)}
+            width={Math.max(1, (1000 * (end - start + 1)) / length)}
             height={10}
           />
         ))}

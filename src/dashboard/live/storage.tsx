@@ -6,19 +6,19 @@ import { collectAll, useLive } from '../use-live.ts';
 
 /** Storage of the principal; for administrators, of all clients and people. */
 export function Storage(props: PageProps) {
-  const { client, rights } = props.who;
-  const all = props.who.atLeast('admin');
+  const { client, rights } = props.session;
+  const all = props.session.atLeast('admin');
   const { value, error } = useLive(props, {
     load: async (signal) => {
       if (!all) return [{ name: rights.client_id, quota: await client.quotas.own({ signal }) }];
       const clients = await client.clients.list({ signal });
       const people = await collectAll(client.users.list({ signal }));
-      const holders = [
+      const owners = [
         ...clients.map(({ client_id: id, name }) => ({ kind: 'client' as const, id, name: name ?? id })),
         ...people.map(({ id, email, username }) => ({ kind: 'person' as const, id, name: email ?? username ?? id })),
       ].slice(0, 100);
       return await Promise.all(
-        holders.map(async ({ kind, id, name }) => ({ name, quota: await client.quotas.get(kind, id, { signal }) })),
+        owners.map(async ({ kind, id, name }) => ({ name, quota: await client.quotas.get(kind, id, { signal }) })),
       );
     },
     types: ['file.completed', 'file.deleted', ...(all ? (['admin.changed'] as const) : [])],

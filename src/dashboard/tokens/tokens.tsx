@@ -15,11 +15,11 @@ const LIFETIMES = [
 ] as const;
 
 export function TokensPage(props: PageProps) {
-  const { who } = props;
+  const { session } = props;
   const [error, setError] = useState<string | null>(null);
-  const [made, setMade] = useState<ApiTokenCreated | null>(null);
+  const [created, setCreated] = useState<ApiTokenCreated | null>(null);
   const live = useLive(props, {
-    load: (signal) => who.client.tokens.list(undefined, { signal }),
+    load: (signal) => session.client.tokens.list(undefined, { signal }),
     types: ['admin.changed'],
     // There is no event for uses of a token.
     everyMs: 5000,
@@ -27,15 +27,15 @@ export function TokensPage(props: PageProps) {
   const row = (token: ApiToken) => ({
     key: token.token_id,
     cells: tokenCells(token, {
-      rotate: () => who.client.tokens.rotate(token.token_id).then(setMade).then(live.refresh),
-      revoke: () => who.client.tokens.revoke(token.token_id).then(live.refresh),
+      rotate: () => session.client.tokens.rotate(token.token_id).then(setCreated).then(live.refresh),
+      revoke: () => session.client.tokens.revoke(token.token_id).then(live.refresh),
       onError: setError,
     }),
   });
-  const create = async (wish: NewApiToken): Promise<boolean> => {
+  const create = async (request: NewApiToken): Promise<boolean> => {
     setError(null);
     try {
-      setMade(await who.client.tokens.create(wish));
+      setCreated(await session.client.tokens.create(request));
       live.refresh();
       return true;
     } catch (problem) {
@@ -45,9 +45,11 @@ export function TokensPage(props: PageProps) {
   };
   return (
     <main>
-      {made && <Secret label={`The token ${made.name ?? ''}`} value={made.token} onDone={() => setMade(null)} />}
+      {created && (
+        <Secret label={`The token ${created.name ?? ''}`} value={created.token} onDone={() => setCreated(null)} />
+      )}
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
-      <NewToken scopes={who.rights.scopes} onCreate={create} />
+      <NewToken scopes={session.rights.scopes} onCreate={create} />
       <Section title="Tokens">
         <Table
           caption="Valid API tokens"
@@ -79,7 +81,7 @@ function Uses({ token: { uses, uses_by_day: days } }: { token: ApiToken }) {
 interface TokenActions {
   rotate(): Promise<unknown>;
   revoke(): Promise<unknown>;
-  onError(why: string | null): void;
+  onError(message: string | null): void;
 }
 
 function tokenCells(token: ApiToken, { rotate, revoke, onError }: TokenActions): ComponentChildren[] {
@@ -91,10 +93,10 @@ function tokenCells(token: ApiToken, { rotate, revoke, onError }: TokenActions):
     token.last_used === null ? 'never' : time(token.last_used),
     <Uses token={token} />,
     token.expires_at === null ? 'never' : time(token.expires_at),
-    <span class="acts">
+    <span class="actions">
       <ActionButton
         label={`Rotate ${name}`}
-        ask={`Replace the secret of ${name}? The old secret stops working at once.`}
+        question={`Replace the secret of ${name}? The old secret stops working at once.`}
         run={rotate}
         onError={onError}
       >
@@ -103,7 +105,7 @@ function tokenCells(token: ApiToken, { rotate, revoke, onError }: TokenActions):
       <ActionButton
         kind="danger"
         label={`Revoke ${name}`}
-        ask={`Revoke ${name}? It stops working at once.`}
+        question={`Revoke ${name}? It stops working at once.`}
         run={revoke}
         onError={onError}
       >
@@ -114,16 +116,16 @@ function tokenCells(token: ApiToken, { rotate, revoke, onError }: TokenActions):
 }
 
 /** @param onCreate creates the token; the form is reset when it resolves with true */
-function NewToken({ scopes, onCreate }: { scopes: string[]; onCreate(wish: NewApiToken): Promise<boolean> }) {
+function NewToken({ scopes, onCreate }: { scopes: string[]; onCreate(request: NewApiToken): Promise<boolean> }) {
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
     const name = String(data.get('name') ?? '').trim();
     const life = String(data.get('life') ?? '');
-    const wanted = data.getAll('scope').map(String);
+    const selected = data.getAll('scope').map(String);
     const created = await onCreate({
-      scopes: wanted,
+      scopes: selected,
       ...(name === '' ? {} : { name }),
       ...(life === '' ? {} : { expires_in: Number(life) }),
     });
