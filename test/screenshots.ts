@@ -1,6 +1,6 @@
 /**
- * Pictures of every page of the dashboard, light, dark and as a telephone shows it, from a real server with something on it. Argument: the
- * folder they go to; `screenshots` by default.
+ * Takes screenshots of every page of the dashboard, in light and dark mode and at the width of a phone, with a real server and sample
+ * data. Argument: the output directory; `screenshots` by default.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { signInTo } from './support/product/dashboard.ts';
 import { sign } from './support/product/server.ts';
 import { findChromium } from './support/servers/chromium.ts';
 
-const ADMIN = { id: 'harbour-office', secret: 'the secret of the pictures only' };
+const ADMIN = { id: 'harbour-office', secret: 'the secret of the screenshots' };
 const PAGES = [
   'files',
   'transfers',
@@ -72,13 +72,13 @@ try {
 }
 
 async function take(page: Page, name: string): Promise<void> {
-  // What comes by itself a moment later belongs into the picture.
+  // Wait for content that loads after the page.
   await page.waitForTimeout(700);
   await page.screenshot({ path: join(folder, `${name}.png`) });
   console.log(join(folder, `${name}.png`));
 }
 
-/** Files, an upload with gaps, a token, people and a target. */
+/** Creates files, uploads with gaps, a token, clients, a person and a delivery target. */
 async function fill(origin: string, headers: { authorization: string }): Promise<void> {
   const json = { ...headers, 'content-type': 'application/json' };
   const put = (name: string, body: Uint8Array, type: string) =>

@@ -1,4 +1,4 @@
-/** Every example is run by a tour, and the files to deploy are valid. nginx.conf is run by test/http/proxy/behind-nginx.test.ts. */
+/** Tours run every example, and the files to deploy are valid. test/http/proxy/behind-nginx.test.ts runs nginx.conf. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,10 @@ import { repoRoot } from '../support/root.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { findProgram, runProgram } from '../support/servers/programs.ts';
 
-/** Examples with a test of their own. */
+/** Examples that have their own tests. */
 const ELSEWHERE = ['webhook-receiver.mjs'];
 
-test('every example is run by a tour', () => {
+test('a tour runs every example', () => {
   const run = blocks(page('examples/README.md'))
     .filter(({ info }) => info.startsWith('sh tour'))
     .map(({ body }) => body)
@@ -30,7 +30,7 @@ test('systemd accepts the unit', async (t) => {
   const unit = readFileSync(join(repoRoot(), 'deploy/lading.service'), 'utf8');
   assert.match(unit, /^ExecStart=\/usr\/bin\/node /m);
   const path = join(folder, 'lading.service');
-  // The program of this machine; the user and the file of settings need not exist for the check.
+  // Use the Node of this machine. The check does not require the user and the settings file to exist.
   writeFileSync(path, unit.replace('/usr/bin/node', process.execPath));
   const { stderr } = await runProgram('systemd-analyze', ['verify', '--man=no', path], folder);
   const complaints = stderr.split('\n').filter((line) => line.includes('lading.service'));

@@ -1,4 +1,4 @@
-/** Links and references of the documentation, and of comments to it, lead somewhere. */
+/** Links in the documentation and references to it from comments are valid. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { anchors, blocks, PAGES, page, prose } from '../support/pages.ts';
 import { repoRoot } from '../support/root.ts';
 
-test('every link inside the documentation leads to a file and a heading', () => {
+test('every internal link leads to an existing file and heading', () => {
   let seen = 0;
   for (const path of PAGES) {
     for (const [, target = ''] of prose(page(path)).matchAll(/\]\(([^)\s]+)\)/g)) {
@@ -21,7 +21,7 @@ test('every link inside the documentation leads to a file and a heading', () => 
   assert.ok(seen > 50, `only ${seen} links`);
 });
 
-test('the README leads to every page', () => {
+test('the README links to every page', () => {
   const linked = [...page('README.md').matchAll(/\]\(([^)#\s]+)/g)].map(([, target]) => target);
   for (const path of PAGES) {
     if (path !== 'README.md' && !path.startsWith('clients/')) assert.ok(linked.includes(path), `no link to ${path}`);
@@ -41,7 +41,7 @@ test('every section of the protocol that a comment cites exists', () => {
   assert.ok(seen > 10, `only ${seen} citations`);
 });
 
-test('every page that a comment or text of the program names exists', () => {
+test('every page that the source names exists', () => {
   for (const path of ['src', 'workers'].flatMap(sources)) {
     const text = readFileSync(join(repoRoot(), path), 'utf8');
     for (const [name] of text.matchAll(/\bdocs\/[a-z-]+\.md\b/g)) {
@@ -50,7 +50,7 @@ test('every page that a comment or text of the program names exists', () => {
   }
 });
 
-test('every source file and folder that the documentation names exists', () => {
+test('every source file and directory that the documentation names exists', () => {
   const root = repoRoot();
   let seen = 0;
   for (const path of PAGES) {
@@ -62,7 +62,7 @@ test('every source file and folder that the documentation names exists', () => {
   assert.ok(seen > 10);
 });
 
-test('every folder in the tree of docs/architecture.md exists', () => {
+test('every directory in the tree of docs/architecture.md exists', () => {
   const [tree] = blocks(page('docs/architecture.md'));
   if (tree === undefined) throw new Error('docs/architecture.md has no tree');
   let top = '';
@@ -70,15 +70,15 @@ test('every folder in the tree of docs/architecture.md exists', () => {
   for (const line of tree.body.trimEnd().split('\n')) {
     if (!line.startsWith(' ')) top = /^\S+/.exec(line)?.[0] ?? '';
     for (const [name] of line.matchAll(/(?<![\w/.-])[a-z][\w-]*(?:\/[\w-]+)*\//g)) {
-      const folder = name === top || /^(?:src|test)\//.test(name) ? name : top + name;
-      assert.ok(existsSync(join(repoRoot(), folder)), `docs/architecture.md: there is no ${folder}`);
+      const directory = name === top || /^(?:src|test)\//.test(name) ? name : top + name;
+      assert.ok(existsSync(join(repoRoot(), directory)), `docs/architecture.md: there is no ${directory}`);
       seen += 1;
     }
   }
   assert.ok(seen > 40);
 });
 
-test('every npm script that is named exists', () => {
+test('every npm script that a page names exists', () => {
   const { scripts } = JSON.parse(page('package.json')) as { scripts: object };
   let seen = 0;
   for (const path of PAGES) {
@@ -91,9 +91,9 @@ test('every npm script that is named exists', () => {
   assert.ok(seen > 5);
 });
 
-/** The paths of all source files below a folder, from the root of the repository. */
-function sources(folder: string): string[] {
-  return readdirSync(join(repoRoot(), folder), { recursive: true, encoding: 'utf8' })
+/** The paths of all source files below a directory, relative to the root of the repository. */
+function sources(directory: string): string[] {
+  return readdirSync(join(repoRoot(), directory), { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(?:ts|tsx|js|mjs)$/.test(name))
-    .map((name) => join(folder, name));
+    .map((name) => join(directory, name));
 }

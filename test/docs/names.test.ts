@@ -1,4 +1,4 @@
-/** Settings, defaults, commands and options that the documentation names are those of the program. */
+/** Settings, defaults, commands and options in the documentation exist in the program. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Command } from 'commander';
@@ -7,11 +7,11 @@ import { SETTINGS, type Setting } from '../../src/settings/settings.ts';
 import { blocks, PAGES, page, prose, tableRows } from '../support/pages.ts';
 
 const ALL: readonly Setting[] = SETTINGS;
-/** Variables of the command line, which has no table of them. */
-const OF_THE_COMMAND_LINE = ['SERVER', 'CLIENT_ID', 'CLIENT_SECRET', 'TOKEN', 'CA', 'CONFIG'];
+/** Variables of the command line, which the table of settings does not contain. */
+const CLI_VARIABLES = ['SERVER', 'CLIENT_ID', 'CLIENT_SECRET', 'TOKEN', 'CA', 'CONFIG'];
 
 test('every setting that a page names exists', () => {
-  const known = new Set([...ALL.map(({ env }) => env), ...OF_THE_COMMAND_LINE.map((name) => `LADING_${name}`)]);
+  const known = new Set([...ALL.map(({ env }) => env), ...CLI_VARIABLES.map((name) => `LADING_${name}`)]);
   let seen = 0;
   for (const path of PAGES) {
     for (const [, name = '', rest] of page(path).matchAll(/\b(LADING_[A-Z_]*[A-Z])(_?…)?/g)) {
@@ -23,7 +23,7 @@ test('every setting that a page names exists', () => {
   assert.ok(seen > 100);
 });
 
-test('the defaults in the protocol are those of the settings', () => {
+test('the protocol states the defaults of the settings', () => {
   for (const [name, shown = ''] of tableRows('Setting', page('docs/protocol.md'))) {
     const setting = ALL.find(({ env }) => `\`${env}\`` === name);
     assert.equal(shown.replace(/[` ]/g, ''), setting?.default, name);
@@ -41,7 +41,7 @@ test('every command and option that a page names exists', () => {
   assert.ok(seen > 60, `only ${seen} commands`);
 });
 
-/** What follows `lading` in code spans and in lines of shell blocks, up to a comment, a pipe or the like. */
+/** The arguments of `lading` in code spans and shell blocks, up to a comment, a pipe or a redirection. */
 function commandLines(text: string): string[] {
   const spans = [...prose(text).matchAll(/`([^`]+)`/g)].map(([, span = '']) => span);
   const shell = blocks(text).filter(({ info }) => info.startsWith('sh'));
@@ -61,7 +61,7 @@ function checkCommand(line: string, path: string): void {
   }
   const [first = ''] = line.split(/\s+/);
   if (/^[a-z]/.test(first)) assert.notEqual(command.name(), 'lading', `${path}: there is no command ${first}`);
-  // The server has flags, which other tests compare with the settings.
+  // Other tests compare the flags of the server with the settings.
   if (command.name() === 'serve') return;
   for (const option of options) {
     const known = [...chain(command)].some((one) =>
@@ -71,7 +71,7 @@ function checkCommand(line: string, path: string): void {
   }
 }
 
-/** A command and those that it belongs to. */
+/** A command and its parents. */
 function* chain(command: Command): Generator<Command> {
   for (let one: Command | null = command; one !== null; one = one.parent) yield one;
 }

@@ -1,4 +1,4 @@
-/** The tables of the documentation are those of the code. */
+/** The tables in the documentation match the code. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CATALOGUE } from '../../src/errors.ts';
@@ -6,15 +6,15 @@ import { settingsTable } from '../../src/settings/help-text.ts';
 import { page, tableRows } from '../support/pages.ts';
 import { startServer } from '../support/product/server.ts';
 
-test('the table of settings is the one that the settings are read by', () => {
+test('docs/settings.md contains the table of settings', () => {
   const table = settingsTable();
   assert.ok(
     page('docs/settings.md').includes(`\n\n${table}\n\n`),
-    `docs/settings.md should have this table:\n${table}`,
+    `docs/settings.md should contain this table:\n${table}`,
   );
 });
 
-test('the table of errors is the catalogue, in its order', () => {
+test('docs/errors.md lists the catalogue in its order', () => {
   const rows = tableRows('Code', page('docs/errors.md'));
   const documented = rows.map(([code, status]) => [code?.replaceAll('`', ''), Number(status)]);
   assert.deepEqual(
@@ -24,7 +24,7 @@ test('the table of errors is the catalogue, in its order', () => {
   for (const [code, , meaning] of rows) assert.notEqual(meaning, '', `${code} has no meaning`);
 });
 
-test('the protocol lists errors with the status of the catalogue', () => {
+test('docs/protocol.md lists errors with their status', () => {
   for (const [status = '', codes = ''] of tableRows('Status', page('docs/protocol.md'))) {
     for (const [, code = ''] of codes.matchAll(/`([a-z]+_[a-z_]+|forbidden|unauthorized|overloaded)`/g)) {
       const known = CATALOGUE[code as keyof typeof CATALOGUE];
@@ -33,7 +33,7 @@ test('the protocol lists errors with the status of the catalogue', () => {
   }
 });
 
-test('the table of routes is what the server serves', async (t) => {
+test('docs/http-api.md lists the routes of the server', async (t) => {
   const { origin } = await startServer(t);
   const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: Record<string, Operations> };
   const served = Object.entries(paths).flatMap(([path, operations]) =>
@@ -42,7 +42,7 @@ test('the table of routes is what the server serves', async (t) => {
       return `${method.toUpperCase()} ${anyParameter(path)}${takesOwner}`;
     }),
   );
-  // The two that show the interface do not describe themselves.
+  // The two routes that describe the interface do not describe themselves.
   const all = [...served, 'GET /openapi.json', 'GET /docs'];
   assert.deepEqual(documentedRoutes().sort(), all.sort());
   for (const path of ['/openapi.json', '/docs']) assert.equal((await fetch(`${origin}${path}`)).status, 200);

@@ -1,7 +1,7 @@
 /**
- * The tours of the documentation work, word for word. A tour is the blocks of one section whose info string has the word
- * `tour`: `sh tour` runs in a shell, `js tour` as a module, and `text tour` is what the block before it prints, where `…`
- * is any text. After `sh tour restart` the server is started again.
+ * Runs the tours of the documentation word for word. A tour consists of the blocks of a section whose info string has the word
+ * `tour`: `sh tour` runs in a shell, `js tour` as a module, and `text tour` is the output of the block before it, where `…`
+ * matches any text. After `sh tour restart`, the server is started again.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -18,7 +18,7 @@ const tours = PAGES.flatMap((path) => {
   }));
 });
 
-test('the pages that begin the documentation have tours', () => {
+test('the README and the quickstart have tours', () => {
   const sections = tours.map(({ path, section }) => `${path}: ${section}`);
   for (const path of ['README.md', 'docs/quickstart.md']) {
     assert.ok(

@@ -1,9 +1,9 @@
-/** The documentation is written in plain English, begins each page with its subject, and speaks of the product alone. */
+/** The documentation uses plain English, begins each page with its subject, and describes only the product. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PAGES, page, prose } from '../support/pages.ts';
 
-/** Words that CONTRIBUTING.md rules out, with what to write. Tables of settings come from the code and are left out. */
+/** Words to avoid, with replacements. Table rows are skipped, because the table of settings comes from the code. */
 const AVOIDED: readonly (readonly [RegExp, string])[] = [
   [/\bwhoever\b/i, 'a noun'],
   [/\bso and so\b/i, 'N'],
@@ -15,7 +15,7 @@ const AVOIDED: readonly (readonly [RegExp, string])[] = [
   [/\bstill stands\b/i, '“is still valid”'],
 ];
 
-test('pages avoid words that a reader stumbles over', () => {
+test('pages avoid unclear words', () => {
   for (const path of PAGES) {
     for (const [index, line] of prose(page(path)).split('\n').entries()) {
       if (line.startsWith('|')) continue;
@@ -40,6 +40,6 @@ test('the README stays short', () => {
   assert.ok(page('README.md').split('\n').length <= 201, 'move something to docs/');
 });
 
-test('pages name no place of the machine they were written on', () => {
+test('pages contain no paths of a development machine', () => {
   for (const path of PAGES) assert.doesNotMatch(page(path), /\/work\/|\/root\/|\bissue #?\d/, path);
 });
