@@ -6,7 +6,7 @@ const NAME_WIDTH = 120;
 const BAR_LEFT = LABEL_WIDTH + NAME_WIDTH;
 const BAR_WIDTH = WIDTH - BAR_LEFT - 120;
 const BAR_HEIGHT = 14;
-/** Colours of the peers, the same in all charts. Any other series is Lading in different states. */
+/** Colours of the peers, the same in all charts. All other series are Lading in different states. */
 const COLOURS: [RegExp, string][] = [
   [/^tus/, '#bf8700'],
   [/^nginx/, '#2da44e'],
@@ -16,19 +16,20 @@ const COLOURS: [RegExp, string][] = [
 const LADING = ['#1f6feb', '#79a8f0', '#b6d0f7'];
 
 /**
- * A horizontal bar chart: one block per question, one group per row, one bar per contestant. Bars are to scale within their group only,
+ * A horizontal bar chart: one block per benchmark, one group per row, one bar per server. Bars are to scale only within their group,
  * because groups have different units.
  */
 export function chart(rows: Row[], title: string, subtitle: string, judged: boolean): string {
-  const key = '“× n” after a size: over n connections. In brackets: the first bar of the group divided by this one.';
+  const key =
+    '“× n” after a size means over n connections. The ratio in parentheses is the first bar of the group divided by this one.';
   const body: string[] = [text(16, 30, title, 'title'), text(16, 50, subtitle, 'small'), text(16, 66, key, 'small')];
   let y = 78;
-  let question = '';
+  let benchmark = '';
   for (const row of rows) {
-    if (row.question !== question) {
-      question = row.question;
+    if (row.benchmark !== benchmark) {
+      benchmark = row.benchmark;
       y += 26;
-      body.push(text(16, y, question, 'question'));
+      body.push(text(16, y, benchmark, 'benchmark'));
       y += 10;
     }
     body.push(...group(row, y, judged));
@@ -42,23 +43,23 @@ function colour(name: string, position: number): string {
 }
 
 function group(row: Row, top: number, judged: boolean): string[] {
-  const most = Math.max(...row.values.map(({ median }) => (Number.isFinite(median) ? median : 0)), Number.MIN_VALUE);
+  const highest = Math.max(...row.values.map(({ median }) => (Number.isFinite(median) ? median : 0)), Number.MIN_VALUE);
   const lines = [text(16, top + 12, `${row.label} (${row.unit})`, 'label')];
   if (judged)
     row.judgements.forEach((judgement, i) => {
-      const said = `${judgement.met ? '✓' : '✗'} ${formatTarget(judgement, row.unit)}: ${formatNumber(judgement.measured)}`;
-      lines.push(text(28, top + 12 + (i + 1) * (BAR_HEIGHT + 2), said, 'small'));
+      const verdict = `${judgement.met ? '✓' : '✗'} ${formatTarget(judgement, row.unit)}: ${formatNumber(judgement.measured)}`;
+      lines.push(text(28, top + 12 + (i + 1) * (BAR_HEIGHT + 2), verdict, 'small'));
     });
   row.values.forEach(({ name, median }, i) => {
     const y = top + i * (BAR_HEIGHT + 2);
-    const width = Number.isFinite(median) ? Math.max(1, (median / most) * BAR_WIDTH) : 0;
+    const width = Number.isFinite(median) ? Math.max(1, (median / highest) * BAR_WIDTH) : 0;
     const ratio = row.ratios.find(({ to }) => to === name);
-    const behind = ratio === undefined ? '' : ` (${formatNumber(ratio.value)} ×)`;
+    const suffix = ratio === undefined ? '' : ` (${formatNumber(ratio.value)} ×)`;
     lines.push(text(LABEL_WIDTH, y + 11, name, 'small'));
     lines.push(
       `<rect x="${BAR_LEFT}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2" fill="${colour(name, i)}"/>`,
     );
-    lines.push(text(BAR_LEFT + width + 6, y + 11, `${formatNumber(median)}${behind}`, 'small'));
+    lines.push(text(BAR_LEFT + width + 6, y + 11, `${formatNumber(median)}${suffix}`, 'small'));
   });
   return lines;
 }
@@ -72,7 +73,7 @@ function page(body: string[], height: number): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
 <style>
 text { font-family: system-ui, sans-serif; fill: #1f2328; }
-.title { font-size: 20px; font-weight: 600; } .question { font-size: 15px; font-weight: 600; }
+.title { font-size: 20px; font-weight: 600; } .benchmark { font-size: 15px; font-weight: 600; }
 .label { font-size: 12px; } .small { font-size: 11px; fill: #57606a; }
 </style>
 <rect width="100%" height="100%" fill="#ffffff"/>

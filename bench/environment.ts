@@ -16,15 +16,15 @@ export function fileSystem(path: string): string {
   return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`;
 }
 
-/** Creates a folder in memory. The caller removes it. */
-export function memoryFolder(wanted: string | null): string {
-  const parent = wanted ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+/** Creates a directory in memory. The caller deletes it. */
+export function createMemoryDirectory(parentOption: string | null): string {
+  const parent = parentOption ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
   mkdirSync(parent, { recursive: true });
   return mkdtempSync(join(resolve(parent), 'lading-bench-'));
 }
 
-/** Creates a folder on the disk with the results. */
-export function diskFolder(out: string): string {
+/** Creates a directory on the disk of the results. The caller deletes it. */
+export function createDiskDirectory(out: string): string {
   mkdirSync(out, { recursive: true });
   return mkdtempSync(join(resolve(out), 'disk-'));
 }
@@ -37,7 +37,7 @@ export interface Environment {
   kernel: string;
   memoryFileSystem: string;
   diskFileSystem: string;
-  /** Load average of the minute before: what else the machine did. */
+  /** Load average of the minute before the run. */
   load: number;
 }
 
@@ -54,6 +54,6 @@ export function environment(memory: string, disk: string): Environment {
   };
 }
 
-export function describe(e: Environment): string {
+export function describeEnvironment(e: Environment): string {
   return `${e.cpu}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; node ${e.node}; memory: ${e.memoryFileSystem}, disk: ${e.diskFileSystem}`;
 }

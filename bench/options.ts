@@ -1,34 +1,34 @@
 import { parseArgs } from 'node:util';
 
 export interface Options {
-  /** Tiny sizes, one round, no verdict: only shows that everything runs. */
+  /** Tiny sizes, one round and no targets: only shows that everything runs. */
   quick: boolean;
-  /** Names of the questions to run; empty for all. */
+  /** Names of the benchmarks to run; empty for all. */
   only: string[];
   rounds: number;
-  /** Folder for the JSON, the chart and the data of the questions about a real disk. */
+  /** Directory for the JSON, the chart, and the data of the benchmarks on a real disk. */
   out: string;
-  /** Folder in memory for all other data; null takes /dev/shm if it exists, else the system's temporary folder. */
+  /** Directory in memory for all other data; null selects /dev/shm if it exists, else the temporary directory of the system. */
   memory: string | null;
-  /** Folder for V8 CPU profiles of the Lading server. */
+  /** Directory for V8 CPU profiles of the Lading server. */
   cpuProfiles: string | null;
   help: boolean;
 }
 
 export const USAGE = `Usage: npm run bench -- [options]
 
-Measures Lading beside its peers (@tus/server, a bare node:http server, nginx where installed), all on loopback in one run,
-round by round in turns, and prints medians and ratios. Writes JSON and an SVG chart.
+Compares Lading with its peers (@tus/server, a bare node:http server, and nginx if it is installed) on loopback. All servers
+are measured in alternating rounds. Prints medians and ratios, and writes JSON and an SVG chart.
 
-  --quick            tiny sizes and one round, in seconds; prints, never judges
-  --only QUESTION    one question (repeatable)
+  --quick            tiny sizes and one round, which take seconds; compares nothing with the targets
+  --only BENCHMARK   run only this benchmark (repeatable)
   --rounds N         rounds of each measurement (default 5)
-  --out DIR          where the results go, and data of the questions about a real disk (default bench/results)
-  --memory DIR       where the other data goes (default /dev/shm)
-  --cpu-prof DIR     write V8 CPU profiles of the Lading server there
-  --help             this text
+  --out DIR          directory for the results, and for data of the benchmarks on a real disk (default bench/results)
+  --memory DIR       directory for all other data (default /dev/shm)
+  --cpu-prof DIR     directory for V8 CPU profiles of the Lading server
+  --help             show this help
 
-Questions:`;
+Benchmarks:`;
 
 /** Parses arguments. Throws a TypeError or RangeError that names the invalid one. */
 export function readOptions(args: string[]): Options {

@@ -10,7 +10,7 @@ const running = new Set<ChildProcess>();
 export class Worker {
   readonly child: ChildProcess;
   /** The message that the module sent when it was ready. */
-  hello: unknown;
+  readyMessage: unknown;
   private pending: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
 
   private constructor(child: ChildProcess) {
@@ -27,18 +27,18 @@ export class Worker {
     });
   }
 
-  /** `module` is relative to this file's folder in the build, such as `./load/worker.js`. */
+  /** @param module path relative to the directory of this file in the build, such as `./load/worker.js` */
   static async start(module: string, args: string[] = []): Promise<Worker> {
     const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, { serialization: 'advanced' });
     track(child);
     const worker = new Worker(child);
-    worker.hello = await worker.answer();
+    worker.readyMessage = await worker.nextMessage();
     return worker;
   }
 
   /** Sends a message and waits for the reply. One call at a time. */
-  ask<Result>(message: unknown): Promise<Result> {
-    const answer = this.answer<Result>();
+  request<Result>(message: unknown): Promise<Result> {
+    const answer = this.nextMessage<Result>();
     this.child.send(message as object);
     return answer;
   }
@@ -47,14 +47,14 @@ export class Worker {
     await stopChild(this.child);
   }
 
-  private answer<Result>(): Promise<Result> {
+  private nextMessage<Result>(): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.pending = { resolve: (value) => resolve(value as Result), reject };
     });
   }
 }
 
-/** Starts a program that never outlives the benchmark. */
+/** Starts a program that is killed when the benchmark ends. */
 export function start(command: string, args: string[], env: Record<string, string>, stdio: StdioOptions): ChildProcess {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio });
   track(child);
@@ -66,21 +66,21 @@ function track(child: ChildProcess): void {
   child.once('exit', () => running.delete(child));
 }
 
-/** Stops a child with `signal`, then with SIGKILL if it still runs after `patienceMs`. */
+/** Stops a child with `signal`, then with SIGKILL if it still runs after `timeoutMs`. */
 export async function stopChild(
   child: ChildProcess,
   signal: NodeJS.Signals = 'SIGTERM',
-  patienceMs = 10_000,
+  timeoutMs = 10_000,
 ): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, 'exit');
   child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   await exit;
   clearTimeout(timer);
 }
 
-/** Kills all children, when the benchmark itself ends. */
+/** Kills all children. */
 export function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
@@ -109,12 +109,12 @@ export function memory(pid: number): { resident: number; peak: number } {
   return { resident: field('VmRSS'), peak: field('VmHWM') };
 }
 
-/** Resets the peak to the current memory. Without the permission, the peak covers the whole life of the process. */
+/** Resets the peak to the current memory. Without permission, the peak covers the whole life of the process. */
 export function resetPeak(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
   } catch {
-    // A container may forbid it. The peak is then an upper bound.
+    // A container may forbid this. The peak is then an upper bound.
   }
 }
 

@@ -5,7 +5,7 @@ export type Unit = 'MB/s' | 'ms' | 'µs' | 'MB' | '×';
 
 /** The target of a measurement. */
 export interface Target {
-  /** `ratio`: the contestant's number divided by that of `to`. `value`: the number itself. */
+  /** Name of the measured series. With `to`, its ratio to that series is compared with the bound; otherwise its value. */
   of: string;
   to: string | null;
   sense: '>=' | '<=';
@@ -24,11 +24,11 @@ export interface Judgement extends Target {
 }
 
 export interface Row {
-  question: string;
+  benchmark: string;
   label: string;
   unit: Unit;
   values: Value[];
-  /** The number of the first contestant divided by that of each other, median over the rounds; empty for memory. */
+  /** The first series divided by each other one, as the median over the rounds; empty for memory. */
   ratios: { to: string; value: number }[];
   judgements: Judgement[];
   note: string;
@@ -36,22 +36,22 @@ export interface Row {
 
 export class Report {
   readonly rows: Row[] = [];
-  /** Notes, such as what was skipped and why. */
-  readonly remarks: string[] = [];
+  /** Notes, for example on what was skipped and why. */
+  readonly notes: string[] = [];
   private readonly print: (line: string) => void;
 
   constructor(print: (line: string) => void) {
     this.print = print;
   }
 
-  remark(line: string): void {
-    if (this.remarks.includes(line)) return;
-    this.remarks.push(line);
+  note(line: string): void {
+    if (this.notes.includes(line)) return;
+    this.notes.push(line);
     this.print(`  (${line})`);
   }
 
-  /** Adds a row and prints it. Ratios compare the first contestant in `samples` with the others. */
-  add(question: string, label: string, unit: Unit, samples: Samples, targets: Target[] = [], note = ''): void {
+  /** Adds a row and prints it. Ratios compare the first series in `samples` with the others. */
+  add(benchmark: string, label: string, unit: Unit, samples: Samples, targets: Target[] = [], note = ''): void {
     const values = [...samples].map(([name, all]) => ({ name, median: median(all), samples: all }));
     const first = values[0]?.name ?? '';
     const comparable = unit === 'MB' ? [] : values.slice(1);
@@ -59,7 +59,7 @@ export class Report {
     const judgements = targets
       .filter(({ of, to }) => samples.has(of) && (to === null || samples.has(to)))
       .map((target) => judge(target, samples));
-    const row = { question, label, unit, values, ratios, judgements, note };
+    const row = { benchmark, label, unit, values, ratios, judgements, note };
     this.rows.push(row);
     this.print(`  ${formatRow(row)}`);
   }
@@ -88,18 +88,18 @@ export function formatTarget({ of, to, sense, bound }: Target, unit: Unit): stri
   return to === null ? `${of} ${relation} ${bound} ${unit}` : `${of} ${relation} ${bound} × ${to}`;
 }
 
-/** The table at the end: every row that has a target. */
+/** The table at the end: all rows that have a target. */
 export function targetTable(rows: Row[]): string[] {
   const cells = rows.flatMap((row) =>
     row.judgements.map((judgement) => [
-      row.question,
+      row.benchmark,
       row.label,
       formatTarget(judgement, row.unit),
       formatNumber(judgement.measured),
-      judgement.met ? 'reached' : 'NOT reached',
+      judgement.met ? 'met' : 'NOT MET',
     ]),
   );
-  return table([['question', 'case', 'target', 'measured', ''], ...cells]);
+  return table([['benchmark', 'case', 'target', 'measured', ''], ...cells]);
 }
 
 function table(cells: string[][]): string[] {

@@ -1,4 +1,4 @@
-/** One sample of one contestant. */
+/** A server or program that is measured. */
 export interface Contestant {
   name: string;
   /** Measures once; the number is in the unit of the row. */
@@ -7,7 +7,7 @@ export interface Contestant {
 
 export type Samples = Map<string, number[]>;
 
-/** Runs the contestants in turns, A B C A B C …, so that disturbances affect all of them. Runs at least one round, then until `deadline` (performance.now()). */
+/** Measures the contestants in turns, A B C A B C …, so that disturbances affect all of them. Runs at least one round, and starts none after `deadline` (performance.now()). */
 export async function interleave(contestants: Contestant[], rounds: number, deadline: number): Promise<Samples> {
   const samples: Samples = new Map(contestants.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
@@ -39,7 +39,7 @@ export function pairedRatio(samples: Samples, of: string, to: string): number {
 }
 
 /** Divides the time until `deadline` into `cells` equal parts. Yields the end of each part when it begins. */
-export function shares(deadline: number, cells: number): () => number {
+export function timeSlices(deadline: number, cells: number): () => number {
   let left = cells;
   return () => {
     const now = performance.now();

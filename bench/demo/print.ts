@@ -1,11 +1,11 @@
-/** The output of the demo: numbered steps, and comparisons that must agree. */
+/** The output of the demo: numbered steps and comparisons. */
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 
 export const MB = 1e6;
 
 let steps = 0;
 /** Failed comparisons. */
-export const disagreements: string[] = [];
+export const failures: string[] = [];
 
 export function step(title: string): void {
   steps += 1;
@@ -16,9 +16,9 @@ export function say(line: string): void {
   process.stdout.write(`    ${line}\n`);
 }
 
-export function agree(ok: boolean, what: string): void {
-  say(`${ok ? 'ok ' : 'NO '} ${what}`);
-  if (!ok) disagreements.push(what);
+export function check(ok: boolean, what: string): void {
+  say(`${ok ? 'ok    ' : 'FAILED'} ${what}`);
+  if (!ok) failures.push(what);
 }
 
 export function mb(bytes: number): string {
@@ -34,7 +34,7 @@ export function missing({ missing, missing_more: more }: FileStatus): string {
   return `${mb(bytes)} missing in ${missing.length}${more ? '+' : ''} ${missing.length === 1 ? 'gap' : 'gaps'}`;
 }
 
-/** True when nothing is missing now that was there before. */
+/** True when every range that is missing now was missing before. */
 export function within(now: [number, number][], before: [number, number][]): boolean {
   return now.every(([first, last]) => before.some(([from, to]) => from <= first && last <= to));
 }

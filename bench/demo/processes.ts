@@ -18,17 +18,17 @@ export const NAME = 'demo/random.bin';
 const ID = 'demo';
 const SECRET = 'secret-of-a-demo-that-lasts-a-minute';
 
-export const folder = mkdtempSync(join(tmpdir(), 'lading-demo-'));
+export const directory = mkdtempSync(join(tmpdir(), 'lading-demo-'));
 const port = await freePort();
 const url = `http://127.0.0.1:${port}`;
-/** Clears settings of the shell, so that the demo is the same everywhere. An empty variable counts as unset. */
+/** Clears the settings of the shell, so that the demo does not depend on them. An empty variable counts as unset. */
 const cleared = Object.fromEntries(
   Object.keys(process.env).flatMap((name) => (name.startsWith('LADING_') ? [[name, '']] : [])),
 );
 
 process.once('exit', () => {
   killAll();
-  rmSync(folder, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true });
 });
 
 export async function startServer(): Promise<ChildProcess> {
@@ -37,7 +37,7 @@ export async function startServer(): Promise<ChildProcess> {
     ...cleared,
     LADING_HOST: '127.0.0.1',
     LADING_PORT: String(port),
-    LADING_DATA_DIR: join(folder, 'data'),
+    LADING_DATA_DIR: join(directory, 'data'),
     LADING_ADMIN_ID: ID,
     LADING_ADMIN_SECRET: SECRET,
     LADING_LOG_LEVEL: 'fatal',
@@ -67,7 +67,7 @@ export function lading(...args: string[]): Command {
     LADING_SERVER: url,
     LADING_CLIENT_ID: ID,
     LADING_CLIENT_SECRET: SECRET,
-    LADING_CONFIG: join(folder, 'no-config.json'),
+    LADING_CONFIG: join(directory, 'no-config.json'),
   };
   const child = start(process.execPath, [CLI, ...args, '--json'], settings, ['ignore', 'pipe', 'inherit']);
   const finished = Promise.all([child.stdout ? text(child.stdout) : '', once(child, 'close')]).then(([printed]) => ({

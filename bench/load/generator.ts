@@ -1,7 +1,7 @@
 import { Worker } from '../process.ts';
 import type { LoadResult, Plan, SlowPlan, SlowState } from './plan.ts';
 
-/** The load generator: one process, so that on two cores the server has one core for itself. */
+/** The load generator. It is a single process, so that the server has a core of its own on two cores. */
 export class LoadGenerator {
   private readonly worker: Worker;
 
@@ -15,7 +15,7 @@ export class LoadGenerator {
 
   /** Runs a plan. Rejects when any reply is unexpected. */
   run(plan: Plan): Promise<LoadResult> {
-    return this.worker.ask<LoadResult>(plan);
+    return this.worker.request<LoadResult>(plan);
   }
 
   stop(): Promise<void> {
@@ -23,8 +23,8 @@ export class LoadGenerator {
   }
 }
 
-/** Slow devices, connected from `join` until `leave`. */
-export class SlowCrowd {
+/** Slow devices, connected from `connect` until `disconnect`. */
+export class SlowDevices {
   private readonly worker: Worker;
 
   private constructor(worker: Worker) {
@@ -32,18 +32,18 @@ export class SlowCrowd {
   }
 
   /** Resolves when all are connected and have sent their request head, chunk header and burst. */
-  static async join(plan: SlowPlan): Promise<SlowCrowd> {
+  static async connect(plan: SlowPlan): Promise<SlowDevices> {
     const worker = await Worker.start('./load/slow.js');
-    await worker.ask<SlowState>(plan);
-    return new SlowCrowd(worker);
+    await worker.request<SlowState>(plan);
+    return new SlowDevices(worker);
   }
 
   state(): Promise<SlowState> {
-    return this.worker.ask<SlowState>('state');
+    return this.worker.request<SlowState>('state');
   }
 
-  async leave(): Promise<SlowState> {
-    const last = await this.worker.ask<SlowState>('stop');
+  async disconnect(): Promise<SlowState> {
+    const last = await this.worker.request<SlowState>('stop');
     await this.worker.stop();
     return last;
   }

@@ -61,13 +61,13 @@ export interface SlowPlan {
   burst: number;
   /** Data bytes per second afterwards. */
   bytesPerSecond: number;
-  /** Devices beyond this number share files, each with its own chunk. By default, every device has its own file. */
+  /** Number of files. Devices beyond it share files, each with its own chunk. By default, every device has its own file. */
   files?: number;
 }
 
 export interface SlowState {
   connected: number;
-  /** Devices whose connection ended or that received a reply. */
+  /** Devices whose connection ended or that received an early reply. */
   lost: number;
   /** The first such reply, for the report. */
   firstReply: string;

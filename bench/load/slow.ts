@@ -1,4 +1,4 @@
-/** Slow devices in their own process: each leaves one chunk open and sends a few bytes of it per second. */
+/** Slow devices, in their own process. Each one sends a few bytes per second of a chunk that it never finishes. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { SlowPlan, SlowState } from './plan.ts';
@@ -12,13 +12,13 @@ const state: SlowState = { connected: 0, lost: 0, firstReply: '' };
 const sockets: Socket[] = [];
 let timer: NodeJS.Timeout | undefined;
 
-async function join(plan: SlowPlan, index: number, head: HeadTemplate): Promise<void> {
+async function connectDevice(plan: SlowPlan, index: number, head: HeadTemplate): Promise<void> {
   const socket = connect({ port: plan.port, host: '127.0.0.1' });
   await once(socket, 'connect');
-  let here = true;
+  let isConnected = true;
   const lose = (reply: string) => {
-    if (here) state.lost += 1;
-    here = false;
+    if (isConnected) state.lost += 1;
+    isConnected = false;
     state.firstReply ||= reply;
   };
   socket.on('data', (bytes) => lose(bytes.toString('utf8', 0, 600)));
@@ -38,7 +38,7 @@ async function start(plan: SlowPlan): Promise<void> {
   const head = new HeadTemplate(plan.head);
   for (let first = 0; first < plan.count; first += BATCH) {
     const size = Math.min(BATCH, plan.count - first);
-    await Promise.all(Array.from({ length: size }, (_, i) => join(plan, first + i, head)));
+    await Promise.all(Array.from({ length: size }, (_, i) => connectDevice(plan, first + i, head)));
   }
   const drop = Buffer.alloc(plan.bytesPerSecond);
   let tick = 0;

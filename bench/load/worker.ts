@@ -28,7 +28,7 @@ class SharedPayload implements Payload {
 const payload = new SharedPayload();
 
 async function run(plan: Plan): Promise<LoadResult> {
-  // Largest first, so that all connections share one payload.
+  // Create the largest payload first, so that all connections share it.
   payload.slice(plan.direction === 'upload' ? Math.max(...plan.connections.map(({ bytes }) => bytes)) : 0);
   const connections = plan.connections.map(
     (series) => new LoadConnection(series, plan.direction === 'upload', payload, plan.latencies),
@@ -36,13 +36,13 @@ async function run(plan: Plan): Promise<LoadResult> {
   let timer: NodeJS.Timeout | undefined;
   try {
     await Promise.all(connections.map((connection) => connection.open(plan.port)));
-    const late = new Promise<never>((_, reject) => {
+    const timeout = new Promise<never>((_, reject) => {
       const message = `not done after ${plan.limitSeconds} s`;
       timer = setTimeout(() => reject(new Error(message)), plan.limitSeconds * 1000);
     });
     const cpu = process.cpuUsage();
     const start = performance.now();
-    await Promise.race([Promise.all(connections.map((connection) => connection.run())), late]);
+    await Promise.race([Promise.all(connections.map((connection) => connection.run())), timeout]);
     const seconds = (performance.now() - start) / 1000;
     const used = process.cpuUsage(cpu);
     return {

@@ -1,5 +1,5 @@
 /**
- * Upper bounds, in their own process. `http`: node:http that discards the body and replies, and sends as many bytes as requested.
+ * Servers that set upper bounds, in their own process. `http`: node:http that discards bodies and sends as many bytes as requested.
  * `sink`: a socket server that only counts bytes, which shows the limit of the load generator itself.
  */
 import { createServer as createHttpServer } from 'node:http';
@@ -37,7 +37,7 @@ const http = createHttpServer((request, response) => {
 /** Reads one request head, then skips its Content-Length. */
 function count(socket: Socket): void {
   let head = '';
-  let left = -1; // of the request's body; -1: in a head
+  let left = -1; // bytes left of the body; -1 in the head
   socket.setNoDelay(true);
   socket.on('error', () => socket.destroy());
   socket.on('data', (bytes) => {
@@ -52,7 +52,7 @@ function count(socket: Socket): void {
       head = '';
     }
     left -= bytes.length - at;
-    // The generator waits for each reply, so these bytes hold nothing of the next request.
+    // The generator waits for each reply, so these bytes contain nothing of the next request.
     if (left === 0) {
       left = -1;
       socket.write(OK);

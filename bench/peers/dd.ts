@@ -6,23 +6,23 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** `dd` copies random bytes from memory to the disk under measurement. Timed by dd itself, without its start. */
+/** `dd` copies random bytes from memory to the measured disk. dd measures the time itself, without its own start. */
 export class Dd {
   private readonly input: string;
   private readonly directory: string;
   private run = 0;
 
-  /** @param source a file in memory @param directory a folder on the disk @param most the largest total in bytes */
-  constructor(source: string, directory: string, most: number) {
+  /** @param source a directory in memory @param directory a directory on the disk @param maxBytes the largest total in bytes */
+  constructor(source: string, directory: string, maxBytes: number) {
     mkdirSync(source, { recursive: true });
     mkdirSync(directory, { recursive: true });
     this.input = join(source, 'dd-input');
     this.directory = directory;
-    writeFileSync(this.input, randomFillSync(Buffer.allocUnsafe(most)));
+    writeFileSync(this.input, randomFillSync(Buffer.allocUnsafe(maxBytes)));
   }
 
   /** Megabytes per second of consecutive `dd bs=BYTES count=1 conv=fdatasync`, each to a new file. */
-  async eachSynced(bytes: number, count: number): Promise<number> {
+  async syncEach(bytes: number, count: number): Promise<number> {
     let seconds = 0;
     for (let i = 0; i < count; i++)
       seconds += await this.write([`bs=${bytes}`, 'count=1', `skip=${i}`, 'conv=fdatasync']);
@@ -35,7 +35,7 @@ export class Dd {
   }
 
   /** Megabytes per second of one `dd bs=BYTES count=COUNT conv=fdatasync`: one file, synced once at its end. */
-  async syncedAtEnd(bytes: number, count: number): Promise<number> {
+  async syncAtEnd(bytes: number, count: number): Promise<number> {
     return (bytes * count) / 1e6 / (await this.write([`bs=${bytes}`, `count=${count}`, 'conv=fdatasync']));
   }
 
@@ -46,7 +46,7 @@ export class Dd {
     const { stderr } = await execute('dd', [`if=${this.input}`, `of=${output}`, ...args], { env });
     rmSync(output);
     const seconds = Number(/ copied, ([\d.e-]+) s/.exec(stderr)?.[1]);
-    if (!(seconds > 0)) throw new Error(`dd said: ${stderr}`);
+    if (!(seconds > 0)) throw new Error(`dd failed: ${stderr}`);
     return seconds;
   }
 }

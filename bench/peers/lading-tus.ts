@@ -65,7 +65,7 @@ export class LadingTus implements Peer {
     return this.lading.stop();
   }
 
-  /** Removes the files: for a complete upload, DELETE removes only its URL. */
+  /** Deletes the files. For a complete upload, DELETE of tus deletes only the URL. */
   private async removeAll(): Promise<void> {
     const headers = this.authorization();
     for (;;) {

@@ -17,7 +17,7 @@ const STORED_CHUNK_BYTES = 8 * 1024 * 1024;
 export interface LadingOptions {
   dataDir: string;
   durability: 'chunk' | 'seal';
-  /** Folder for V8 CPU profiles of the server, or null. */
+  /** Directory for V8 CPU profiles of the server, or null. */
   cpuProfiles: string | null;
   generator: LoadGenerator;
   /** Further settings of the server, as environment variables. */
@@ -61,12 +61,12 @@ export class Lading implements FilePeer {
       ...options.settings,
     };
     const child = start(process.execPath, [...flags, ...START], settings, ['ignore', 'ignore', 'pipe']);
-    const complaints = collect(child);
+    const stderr = collectStderr(child);
     try {
       await waitUntil(async () => (await fetch(`http://127.0.0.1:${port}/ready`)).ok, child, START_LIMIT_MS, 5);
     } catch (error) {
       await stopChild(child, 'SIGKILL');
-      throw new Error(`${error instanceof Error ? error.message : error}\n${complaints()}`);
+      throw new Error(`${error instanceof Error ? error.message : error}\n${stderr()}`);
     }
     const readyMs = performance.now() - began;
     return new Lading(options, child, port, readyMs, await signIn(port));
@@ -149,8 +149,8 @@ async function signIn(port: number): Promise<string> {
   return token;
 }
 
-/** Keeps the end of a child's standard error, for the message when it does not start. */
-function collect(child: ChildProcess): () => string {
+/** Keeps the end of the standard error of a child, for the error message if it does not start. */
+function collectStderr(child: ChildProcess): () => string {
   let text = '';
   child.stderr?.on('data', (bytes: Buffer) => {
     text = (text + bytes.toString('utf8')).slice(-4000);
@@ -163,6 +163,6 @@ function startCommand(): string[] {
   const { scripts } = JSON.parse(readFileSync(manifest, 'utf8')) as { scripts: { start: string } };
   const [program, ...words] = scripts.start.split(' ');
   const entry = words.pop();
-  if (program !== 'node' || entry === undefined) throw new Error(`npm start runs no node: ${scripts.start}`);
+  if (program !== 'node' || entry === undefined) throw new Error(`npm start does not run node: ${scripts.start}`);
   return [...words, resolve(dirname(manifest), entry)];
 }

@@ -27,7 +27,7 @@ export class Nginx implements FilePeer {
       execFileSync('nginx', ['-v'], { stdio: 'ignore' });
       return null;
     } catch {
-      return 'nginx is not installed: its columns stay empty';
+      return 'nginx is not installed and is not measured';
     }
   }
 

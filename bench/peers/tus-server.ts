@@ -1,4 +1,4 @@
-/** A `@tus/server` with its file store, in its own process. Argument: the folder. Prints its port when it listens. */
+/** A `@tus/server` with its file store, in its own process. Argument: the directory. Sends its port when it listens. */
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
 

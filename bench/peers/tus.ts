@@ -12,7 +12,7 @@ export class Tus implements Peer {
 
   private constructor(worker: Worker) {
     this.worker = worker;
-    this.port = worker.hello as number;
+    this.port = worker.readyMessage as number;
   }
 
   static async start(directory: string): Promise<Tus> {

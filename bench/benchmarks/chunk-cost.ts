@@ -1,17 +1,17 @@
-import { type Bench, KIB, memoryRow, type Question, startLading } from '../bench.ts';
+import { type BenchContext, type Benchmark, KIB, memoryRow, startLading } from '../bench.ts';
 import type { Order } from '../load/plan.ts';
 import type { Lading } from '../peers/lading.ts';
 import { median } from '../rounds.ts';
 
 const CHUNK_BYTES = 4 * KIB;
-/** Turns of the two files per round, so that disturbances affect both. */
+/** How often the two files alternate per round, so that disturbances affect both. */
 const TURNS = 10;
 
 interface Scale {
   /** Index of the chunk to measure, and of the one for comparison. */
   last: number;
   first: number;
-  /** Chunks whose median represents the one in the middle. */
+  /** Number of chunks around the measured one, whose median is reported. */
   window: number;
 }
 
@@ -21,7 +21,7 @@ const QUICK: Scale = { last: 400, first: 100, window: 100 };
 interface Case {
   label: string;
   fillConnections: number;
-  /** Chunks nth to nth + count of a file with `slots` chunks. */
+  /** The order of `count` chunks from the nth on, in a file with `slots` chunks. */
   order(nth: number, count: number, slots: number): Order;
 }
 
@@ -38,36 +38,36 @@ const CASES: Case[] = [
   },
 ];
 
-export const chunkCost: Question = {
+export const chunkCost: Benchmark = {
   name: 'chunk-cost',
-  about:
-    'time of the 100,000th chunk of a file beside the 1,000th of another one, in turns: 4 KiB chunks, one connection',
+  title:
+    'time of the 100,000th chunk of a file compared with the 1,000th of another file: 4 KiB chunks, one connection',
   limitSeconds: 120,
-  async run(bench: Bench, deadline: number): Promise<void> {
+  async run(bench: BenchContext, deadline: number): Promise<void> {
     const scale = bench.options.quick ? QUICK : FULL;
     const { last, first } = scale;
     const lading = await startLading(bench, 'seal');
     for (const kind of CASES) {
-      const old = `${nth(last)} chunk`;
-      const young = `${nth(first)} chunk`;
+      const late = `${nth(last)} chunk`;
+      const early = `${nth(first)} chunk`;
       const times = new Map<string, number[]>([
-        [old, []],
-        [young, []],
+        [late, []],
+        [early, []],
       ]);
       await measure(bench, lading, kind, scale, deadline, (many, few) => {
-        times.get(old)?.push(many);
-        times.get(young)?.push(few);
+        times.get(late)?.push(many);
+        times.get(early)?.push(few);
       });
-      const target = { of: old, to: young, sense: '<=' as const, bound: 1.3 };
+      const target = { of: late, to: early, sense: '<=' as const, bound: 1.3 };
       bench.report.add(this.name, kind.label, 'µs', times, [target]);
     }
-    memoryRow(bench, this.name, 'server memory after all of it', lading);
+    memoryRow(bench, this.name, 'server memory at the end', lading);
   },
 };
 
 /** Fills a file up to chunk `last`, then compares it with a new file in each round. */
 async function measure(
-  bench: Bench,
+  bench: BenchContext,
   lading: Lading,
   kind: Case,
   { last, first, window }: Scale,
@@ -75,7 +75,7 @@ async function measure(
   report: (many: number, few: number) => void,
 ): Promise<void> {
   const rounds = bench.options.rounds;
-  // Twice as many positions as chunks: half of the file is missing, in as many gaps as possible.
+  // With twice as many positions as chunks, half of the file is missing, in as many gaps as possible.
   const slots = 2 * (last + rounds * window);
   const big = new GrowingFile(bench, lading, kind, `big-${kind.fillConnections}`, slots);
   await big.send(last - window / 2, kind.fillConnections);
@@ -95,14 +95,14 @@ async function measure(
 }
 
 class GrowingFile {
-  private readonly bench: Bench;
+  private readonly bench: BenchContext;
   private readonly lading: Lading;
   private readonly kind: Case;
   private readonly name: string;
   private readonly slots: number;
   private sent = 0;
 
-  constructor(bench: Bench, lading: Lading, kind: Case, name: string, slots: number) {
+  constructor(bench: BenchContext, lading: Lading, kind: Case, name: string, slots: number) {
     this.bench = bench;
     this.lading = lading;
     this.kind = kind;

@@ -12,19 +12,19 @@ import { Rates } from '../../src/identity/limits/rates.ts';
 import { ownerKey } from '../../src/identity/rights/policy.ts';
 import type { ApiTokenDocument } from '../../src/records/credentials.ts';
 import type { DeviceDocument } from '../../src/records/subjects.ts';
-import type { Bench, Question } from '../bench.ts';
+import type { BenchContext, Benchmark } from '../bench.ts';
 import { interleave, median } from '../rounds.ts';
 
 const PRINCIPALS = 10_000;
 const MAX_MICROSECONDS = 60;
 const clock = new SteadyClock();
 
-/** Authentication cost with many principals: a JWT's signature and an API token's hash are checked once, then cached. */
-export const authorise: Question = {
-  name: 'authorise',
-  about: `what it costs to know who asks and whether they may, with ${PRINCIPALS} principals and as many live API tokens`,
+/** The signature of a JWT and the hash of an API token are checked once, then cached. */
+export const authorize: Benchmark = {
+  name: 'authorize',
+  title: `time to authenticate and authorize a request, with ${PRINCIPALS} principals and as many valid API tokens`,
   limitSeconds: 30,
-  async run(bench: Bench, deadline: number): Promise<void> {
+  async run(bench: BenchContext, deadline: number): Promise<void> {
     const stores = new Stores();
     const signatures = fastify();
     await signatures.register(jwt, {
@@ -44,7 +44,7 @@ export const authorise: Question = {
       return `Bearer ${tokens.issue({ ...principal, scopes: new Set() }).access_token}`;
     });
     const apiTokens = stores.tokens.map((token) => `Bearer ${token}`);
-    // Start a new server for every sample, so that no credential is cached.
+    // Use a new instance for every sample, so that no credential is cached.
     const first = (all: string[]) => async () => measure((await start()).access, all);
     const again = (all: string[]) => async () => {
       const { access } = await start();
@@ -56,8 +56,8 @@ export const authorise: Question = {
       [
         { name: 'JWT', sample: again(jwts) },
         { name: 'API token', sample: again(apiTokens) },
-        { name: 'JWT, first time', sample: first(jwts) },
-        { name: 'API token, first time', sample: first(apiTokens) },
+        { name: 'JWT, first use', sample: first(jwts) },
+        { name: 'API token, first use', sample: first(apiTokens) },
       ],
       bench.options.quick ? 1 : bench.options.rounds,
       deadline,
@@ -71,16 +71,16 @@ export const authorise: Question = {
 
 /** Median microseconds from the header to the decision, over all principals in random order. */
 function measure(access: Access, headers: string[]): number {
-  const ofTokens = new Rates('token', 300_000, clock);
-  const ofPrincipals = new Rates('principal', 600_000, clock);
+  const tokenRates = new Rates('token', 300_000, clock);
+  const principalRates = new Rates('principal', 600_000, clock);
   const shuffled = headers.map((header) => ({ header, at: Math.random() })).sort((a, b) => a.at - b.at);
   const times = new Float64Array(headers.length);
   for (const [index, { header }] of shuffled.entries()) {
     const began = performance.now();
     const token = bearerToken(header) ?? '';
     const principal = access.bearer(token);
-    ofTokens.take(tokenKey(token));
-    ofPrincipals.take(ownerKey(principal.tenant, principal.id));
+    tokenRates.take(tokenKey(token));
+    principalRates.take(ownerKey(principal.tenant, principal.id));
     requireNeeds(principal, 'files:write');
     times[index] = (performance.now() - began) * 1000;
   }
@@ -110,7 +110,7 @@ async function startAccess(stores: Stores, signatures: Signatures): Promise<{ ac
   return { access: new Access(identity, tokens), tokens };
 }
 
-/** Replaces the disk, and counts operations after everything was read. */
+/** Stores in memory that count the operations after the initial reads. */
 class Stores {
   readonly clients: DeviceDocument[] = [];
   readonly tokens: string[] = [];

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Bench, KIB, memoryRow, newFolder, type Question, startLading } from '../bench.ts';
+import { type BenchContext, type Benchmark, KIB, memoryRow, newDirectory, startLading } from '../bench.ts';
 import type { Series } from '../load/plan.ts';
 import type { Lading } from '../peers/lading.ts';
 import { interleave, type Samples } from '../rounds.ts';
@@ -7,14 +7,14 @@ import { interleave, type Samples } from '../rounds.ts';
 const CHUNK_BYTES = 4 * KIB;
 const CONNECTIONS = 16;
 
-export const recovery: Question = {
+export const recovery: Benchmark = {
   name: 'recovery',
-  about:
-    'time from starting the server until /ready, with 10,000 open uploads of one chunk each, in memory, durability seal',
+  title:
+    'time from the start of the server until /ready, with 10,000 open uploads of one chunk each, in memory, durability seal',
   limitSeconds: 120,
-  async run(bench: Bench, deadline: number): Promise<void> {
+  async run(bench: BenchContext, deadline: number): Promise<void> {
     const count = bench.options.quick ? 160 : 10_000;
-    const dataDir = newFolder(bench, 'recovery');
+    const dataDir = newDirectory(bench, 'recovery');
     const began = performance.now();
     let lading = await startLading(bench, 'seal', dataDir);
     await openUploads(bench, lading, count);
@@ -23,11 +23,11 @@ export const recovery: Question = {
       await lading.stop(signal);
       bench.peers.delete(lading);
       lading = await startLading(bench, 'seal', dataDir);
-      await stillThere(lading, count);
+      await checkUploads(lading, count);
       return lading.readyMs;
     };
     const empty = async (): Promise<number> => {
-      const other = await startLading(bench, 'seal', join(newFolder(bench, 'empty')));
+      const other = await startLading(bench, 'seal', join(newDirectory(bench, 'empty')));
       await other.stop();
       bench.peers.delete(other);
       return other.readyMs;
@@ -45,14 +45,14 @@ export const recovery: Question = {
       'ms',
       samples,
       [],
-      `made in ${creating.toFixed(1)} s over ${CONNECTIONS} connections`,
+      `created in ${creating.toFixed(1)} s over ${CONNECTIONS} connections`,
     );
     memoryRow(bench, this.name, 'server memory after the last restart', lading);
   },
 };
 
-/** One chunk of two of each upload. */
-async function openUploads(bench: Bench, lading: Lading, count: number): Promise<void> {
+/** Sends the first of two chunks of each upload. */
+async function openUploads(bench: BenchContext, lading: Lading, count: number): Promise<void> {
   const each = Math.ceil(count / CONNECTIONS);
   const series = Array.from({ length: CONNECTIONS }, (_, i): Series => {
     const first = i * each;
@@ -68,7 +68,7 @@ async function openUploads(bench: Bench, lading: Lading, count: number): Promise
 }
 
 /** Checks that acknowledged chunks are known after a restart. */
-async function stillThere(lading: Lading, count: number): Promise<void> {
+async function checkUploads(lading: Lading, count: number): Promise<void> {
   for (const index of [0, Math.floor(count / 2), count - 1]) {
     const status = await lading.status(`open-${index}`);
     if (status.status !== 'partial' || status.bytes_received !== CHUNK_BYTES)
