@@ -1,6 +1,6 @@
 #!/bin/sh
-# Packs a folder and stores it as NAME in one request, in place of the last version: with curl and tar alone.
-# Usage: backup.sh FOLDER NAME. Reads LADING_SERVER and LADING_TOKEN (an API token with the scope files:write).
+# Packs a directory and stores it as NAME in one request, in place of the last version. Needs only tar, curl and openssl.
+# Usage: backup.sh DIRECTORY NAME. Reads LADING_SERVER and LADING_TOKEN (an API token with the scope files:write).
 set -eu
 server=${LADING_SERVER:-http://localhost:8005}
 archive=$(mktemp)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A device in 70 lines of Python without packages: sends a file in verified chunks and resumes after any failure.
+"""A device in 70 lines of Python without packages. Sends a file in verified chunks and resumes after any failure.
 
 Usage: device.py FILE [NAME]. Reads LADING_SERVER, LADING_CLIENT_ID and LADING_CLIENT_SECRET.
 The protocol is docs/protocol.md.
@@ -20,7 +20,7 @@ CHUNK_BYTES = 256 * 1024
 
 
 def call(method, path, body=None, **headers):
-    """Sends one request and returns the JSON reply. Tries again while the server cannot be reached or is busy."""
+    """Sends one request and returns the JSON reply. Retries while the server is unreachable or busy."""
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     for wait in (1, 2, 4, 8, 16, None):
         try:

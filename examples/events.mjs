@@ -1,5 +1,5 @@
-// Prints a line for each file that becomes complete, until it has seen COUNT of them. It reconnects after a broken connection and
-// misses nothing that the server still remembers. Usage: node events.mjs [COUNT]
+// Prints a line for each file that becomes complete, up to COUNT files. Reconnects after a broken connection and misses no event
+// that the server still has. Usage: node events.mjs [COUNT]
 // Reads LADING_SERVER and LADING_TOKEN.
 const server = process.env.LADING_SERVER ?? 'http://localhost:8005';
 const limit = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a link that opens a complete file once, for an hour, without an account. Usage: share.sh NAME
+# Creates a link to a complete file that is valid for one download within an hour. Usage: share.sh NAME
 # Reads LADING_SERVER and LADING_TOKEN.
 set -eu
 server=${LADING_SERVER:-http://localhost:8005}

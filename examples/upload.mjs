@@ -1,4 +1,4 @@
-// Uploads a file with the JavaScript client and shows the progress. Run it again after an interruption: it sends the rest.
+// Uploads a file with the JavaScript client and shows the progress. Run it again after an interruption to resume the upload.
 // Usage: node upload.mjs FILE [NAME]. Outside of the checkout, import from 'lading-client/node' instead.
 import { basename } from 'node:path';
 import { connect, uploadFile } from 'lading/client/node';
@@ -15,7 +15,7 @@ try {
     name,
     onProgress: ({ done, total }) => process.stderr.write(`\r${Math.floor((100 * done) / total)} % `),
   });
-  console.log(`\n${status.filename}: ${status.status}, CRC-32 ${status.crc32}, ${resumed} bytes were there before`);
+  console.log(`\n${status.filename}: ${status.status}, CRC-32 ${status.crc32}, ${resumed} bytes resumed`);
 } finally {
   await client.close();
 }

@@ -17,9 +17,9 @@ if (own.version !== version) throw new Error(`the version must be that of the se
 /** Packages whose code is bundled in the modules or types. */
 const PARTS = ['crc-32', 'structured-headers', 'typebox', 'socks', 'smart-buffer', 'ip-address'];
 
-/** Turns `require('net')` in libraries into an import of the Node module. Vite would replace it by an empty module for browsers. */
+/** Turns `require('net')` in libraries into an import of the Node module. Vite would replace it with an empty module for browsers. */
 const nodeModules = {
-  name: 'modules-of-node',
+  name: 'node-modules',
   enforce: 'pre',
   resolveId: (id) => (builtinModules.includes(id) ? `\0builtin:${id}` : null),
   load: (id) => {
@@ -55,7 +55,7 @@ async function bundle() {
   });
 }
 
-/** The declarations of both entries and of all that they name. */
+/** Writes the declarations of both entries and of all modules that they import. */
 async function writeTypes() {
   const types = join(here, 'types');
   await rm(types, { recursive: true, force: true });
@@ -86,10 +86,10 @@ async function writeTypes() {
 async function writeNotices() {
   const notices = [];
   for (const name of PARTS) {
-    const folder = join(packages, name);
-    const licence = await Promise.any(['LICENSE', 'license'].map((file) => readFile(join(folder, file), 'utf8')));
+    const directory = join(packages, name);
+    const licence = await Promise.any(['LICENSE', 'license'].map((file) => readFile(join(directory, file), 'utf8')));
     notices.push(`## ${name}\n\n${licence.trim()}\n`);
   }
-  await writeFile(join(here, 'NOTICES.md'), `# Software of others in this package\n\n${notices.join('\n')}`);
+  await writeFile(join(here, 'NOTICES.md'), `# Third-party software in this package\n\n${notices.join('\n')}`);
   await copyFile(resolve(here, '../../LICENSE'), join(here, 'LICENSE'));
 }
