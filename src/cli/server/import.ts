@@ -58,7 +58,7 @@ function show(out: Output, imported: Imported): void {
 
 async function importFrom(file: string, { dataDir, dryRun = false }: Options): Promise<Imported> {
   const found = await read(file);
-  // A dry run creates no directory. If there is none, everything would be imported.
+  // A dry run creates no directory. Without a directory, it reports every entry as one to import.
   return withDataDirectory({ dataDir, make: !dryRun }, async (opened) => ({
     dry_run: dryRun,
     ...(await importAll(found, opened, dryRun)),
