@@ -53,6 +53,7 @@ const ERRORS = [
   'unsupported_media_type',
 ] as const satisfies readonly ErrorCode[];
 
+/** Registers the OAuth routes. */
 export function oauthRoutes(app: FastifyInstance, deps: OAuthDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
@@ -73,11 +74,7 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
       querystring: ForeignQuery,
       body: GrantRequest,
       response: { 200: GrantReply },
-      documented: {
-        replies: { 200: ['Cache-Control'] },
-        errors: [...ERRORS],
-        refusal: OAuthRefusal,
-      },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },
     },
     config: { refusal: oauthRefusal, audit: 'sign_in' },
     preParsing: smallBody(deps.config.idleSeconds),
@@ -203,11 +200,7 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
       querystring: ForeignQuery,
       body: TokenQuestion,
       response: { 200: Revoked },
-      documented: {
-        replies: { 200: ['Cache-Control'] },
-        errors: [...ERRORS],
-        refusal: OAuthRefusal,
-      },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },
     },
     config: { refusal: oauthRefusal, audit: 'token_revoked' },
     preParsing: smallBody(deps.config.idleSeconds),
