@@ -21,7 +21,7 @@ export class BodyBuffer {
   failure: Error | null = null;
   /** Why the body was truncated; null: it was not. */
   truncatedBy: LadingError | null = null;
-  /** Rejects when the body fails or is truncated, for callers that wait for something else than bytes. */
+  /** Rejects when the body fails or is truncated, for callers that wait for something other than bytes. */
   readonly failed: Promise<never>;
   readonly #source: Readable;
   readonly #limit: () => number;
@@ -38,9 +38,9 @@ export class BodyBuffer {
   #reject: (error: Error) => void = () => {};
 
   /** @param keepsPartial a body that breaks is truncated there, and its bytes count; otherwise it fails */
-  constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsBroken = false) {
+  constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsPartial = false) {
     this.#source = source;
-    this.#keepsPartial = keepsBroken;
+    this.#keepsPartial = keepsPartial;
     this.#limit = limit;
     this.#onBytes = onBytes;
     this.failed = new Promise((_, reject) => {
@@ -53,7 +53,7 @@ export class BodyBuffer {
     source.on('error', this.#onBroken);
     source.on('close', this.#onBroken);
     source.on('aborted', this.#onBroken);
-    // A source that broke before emits no event any more.
+    // A source that has already broken emits no more events.
     if (isCutShort(source)) this.#onBroken();
     else if (source.readableEnded) this.#onEnd();
   }
@@ -75,7 +75,7 @@ export class BodyBuffer {
     if (this.#isEnough()) this.#notify();
   };
 
-  /** True when the wanted bytes are here, or the limit is reached. */
+  /** True when the wanted bytes have arrived, or the limit is reached. */
   #isEnough(): boolean {
     return this.bytes >= Math.min(this.#wanted, this.#limit());
   }
@@ -135,7 +135,7 @@ export class BodyBuffer {
   truncateWhenIdle(why: LadingError, maxMs: number): void {
     const since = performance.now();
     let before = -1;
-    const look = (): void => {
+    const check = (): void => {
       if (this.ended) return;
       const idle = this.arrived === before && !this.#paused;
       if (idle || performance.now() - since >= maxMs) {
@@ -143,9 +143,9 @@ export class BodyBuffer {
         return;
       }
       before = this.arrived;
-      setImmediate(() => setImmediate(look));
+      setImmediate(() => setImmediate(check));
     };
-    setImmediate(look);
+    setImmediate(check);
   }
 
   #notify(): void {
@@ -161,7 +161,7 @@ export class BodyBuffer {
     this.#notify();
   }
 
-  /** True while the server keeps the client waiting; the client is then not judged for its silence. */
+  /** True while the server keeps the client waiting. The silence of the client does not count then. */
   get isPaused(): boolean {
     return this.#paused;
   }

@@ -118,16 +118,17 @@ export class BodyWriter {
     return this.#body.bytes > 0;
   }
 
-  /** Waits until enough bytes are here for a segment, then takes a buffer that suits the speed of the sender. */
+  /** Waits until enough bytes for a segment have arrived, then takes a buffer that suits the speed of the sender. */
   async #takeBuffer(start: number): Promise<Filling> {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
     // With a pause time, fewer bytes are enough too, but not zero.
-    const worth = Math.min(remaining, SMALL_SEGMENT_BYTES);
-    while (!(await this.#waitForBytes(worth, this.#pauseMs)) && this.#body.bytes === 0);
+    const wanted = Math.min(remaining, SMALL_SEGMENT_BYTES);
+    while (!(await this.#waitForBytes(wanted, this.#pauseMs)) && this.#body.bytes === 0);
     // With many requests the limit of the body buffer may be below a small segment; that is no reason for a large one.
-    const here = Math.min(this.#body.bytes, remaining);
-    const fast = performance.now() - since < FAST_MS && here >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
+    const available = Math.min(this.#body.bytes, remaining);
+    const fast =
+      performance.now() - since < FAST_MS && available >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
     const size: SegmentSize = fast ? 'large' : 'small';
     while (this.#jobs.length >= IN_FLIGHT) await this.#wait(this.#collect());
     const taken = this.#pool.take(size);
@@ -138,22 +139,22 @@ export class BodyWriter {
 
   /**
    * Fills a large segment until it is full, the extent ends, or the client sends less than a small segment within the time. A small
-   * segment takes the bytes that are here: `#takeBuffer` waited for them.
+   * segment takes the bytes that have arrived: `#takeBuffer` waited for them.
    */
   async #fill(filling: Filling): Promise<void> {
     const { bytes, size } = filling;
     this.#drain(filling);
     let since = performance.now();
-    let worth = filling.used + SMALL_SEGMENT_BYTES;
+    let target = filling.used + SMALL_SEGMENT_BYTES;
     while (size === 'large' && filling.used < bytes.length) {
       const left = since + QUIET_MS - performance.now();
       if (left <= 0) return;
-      const came = await this.#waitForBytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
+      const arrived = await this.#waitForBytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
       this.#drain(filling);
-      if (!came || (this.#body.ended && this.#body.bytes === 0)) return;
-      if (filling.used < worth) continue;
+      if (!arrived || (this.#body.ended && this.#body.bytes === 0)) return;
+      if (filling.used < target) continue;
       since = performance.now();
-      worth = filling.used + SMALL_SEGMENT_BYTES;
+      target = filling.used + SMALL_SEGMENT_BYTES;
     }
   }
 

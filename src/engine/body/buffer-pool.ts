@@ -24,18 +24,18 @@ interface Waiter {
 
 class Shelf {
   readonly #size: number;
-  readonly #most: number;
+  readonly #max: number;
   readonly #free: ArrayBuffer[] = [];
   readonly #waiting: Waiter[] = [];
-  #made = 0;
+  #created = 0;
 
-  constructor(size: number, most: number) {
+  constructor(size: number, max: number) {
     this.#size = size;
-    this.#most = most;
+    this.#max = max;
   }
 
   get inUse(): number {
-    return this.#made - this.#free.length;
+    return this.#created - this.#free.length;
   }
 
   get waiting(): number {
@@ -45,8 +45,8 @@ class Shelf {
   take(patienceMs: number): ArrayBuffer | Promise<ArrayBuffer> {
     const free = this.#free.pop();
     if (free) return free;
-    if (this.#made < this.#most) {
-      this.#made += 1;
+    if (this.#created < this.#max) {
+      this.#created += 1;
       return new ArrayBuffer(this.#size);
     }
     return new Promise((resolve, reject) => {
@@ -79,7 +79,7 @@ class Shelf {
 
 export type SegmentSize = 'small' | 'large';
 
-/** Two shelves of buffers with a fixed number each. Requests get them in the order in which they asked. */
+/** Two shelves of buffers with a fixed number each. Requests get them first come, first served. */
 export class BufferPool {
   readonly #small: Shelf;
   readonly #large: Shelf;
@@ -103,12 +103,12 @@ export class BufferPool {
   }
 
   /**
-   * Gives a buffer back. One whose memory went to a worker that died comes back detached and is replaced by a new one of `size`.
+   * Gives a buffer back. If its worker died with its memory, the buffer is detached, and a new one of `size` replaces it.
    */
   give(buffer: ArrayBuffer, size: SegmentSize): void {
     const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
-    const whole = buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
-    (size === 'large' ? this.#large : this.#small).give(whole);
+    const usable = buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
+    (size === 'large' ? this.#large : this.#small).give(usable);
   }
 
   /** Bytes that one request may hold outside of segments: less when many are connected. */

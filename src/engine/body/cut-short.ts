@@ -1,7 +1,7 @@
 /** Detects bodies whose connection was lost before their end. */
 import type { Readable } from 'node:stream';
 
-/** Properties of Node's messages besides those of a stream: an HTTP/2 message is never destroyed, its stream is. */
+/** The properties of Node's messages beyond those of a stream. An HTTP/2 message is never destroyed; its stream is. */
 interface Message {
   aborted?: boolean;
   stream?: { destroyed: boolean };

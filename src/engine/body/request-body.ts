@@ -5,8 +5,8 @@
  *                  ↑
  *     stall watch: ends a silent or slow client, and one whose token was revoked
  *
- * The stall watch judges the client only while the server waits for its bytes. While the server is busy with something else (it
- * looks up the file, waits for a free buffer, commits) the client cannot send and is not judged.
+ * The stall watch measures the client only while the server waits for its bytes. While the server is busy with something else (it
+ * looks up the file, waits for a free buffer, commits) the client cannot send, and its silence does not count.
  */
 import type { Readable } from 'node:stream';
 import { revoked } from '../files/refusals.ts';
@@ -22,9 +22,9 @@ export interface RequestBodyDeps {
 }
 
 export interface RequestBodyOptions {
-  /** False once the sender lost its right; the body then fails with `unauthorized`. Absent: the right does not change. */
+  /** False once the sender has lost its right. The body then fails with `unauthorized`. Absent: the right does not change. */
   isAuthorized?: (() => boolean) | undefined;
-  /** A body that breaks or stalls ends there, and the bytes before count. Otherwise that is a failure. */
+  /** A body that breaks or stalls ends there, and the bytes before it count. Otherwise the body fails. */
   keepsPartial?: boolean;
   /** The server reads from the start. Otherwise it first has other work to do, and reads from `receive` on. */
   readsAtOnce?: boolean;
@@ -41,7 +41,7 @@ export class RequestBody {
   /** Operations of the server that the client has to wait for. */
   #holds = 0;
 
-  /** Starts to listen to `source`. Call `close` in the end. */
+  /** Starts to listen to `source`. The caller must call `close`. */
   constructor({ buffers, stallWatch }: RequestBodyDeps, source: Readable, options: RequestBodyOptions = {}) {
     const { isAuthorized, keepsPartial = false, readsAtOnce = false } = options;
     this.#buffers = buffers;
@@ -65,7 +65,7 @@ export class RequestBody {
     });
   }
 
-  /** Waits for work of the server; the client is not judged meanwhile. */
+  /** Waits for work of the server. The silence of the client does not count meanwhile. */
   async hold<T>(work: Promise<T>): Promise<T> {
     this.#holds += 1;
     try {

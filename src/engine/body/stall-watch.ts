@@ -1,11 +1,11 @@
 /**
- * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6), but never one for its duration. One
+ * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6). No request ends for its duration alone. One
  * timer checks all of them, so a byte costs no timer.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 const RATE_WINDOW_MS = 60_000;
 /**
  * Maximum silence of a request that another request waits for. A device that lost its link reconnects and sends its chunk again, long
@@ -55,14 +55,14 @@ export class StallWatch {
     this.#limits = limits;
   }
 
-  /** Starts watching; call `stop` in the end. */
+  /** Starts watching. The caller must call `stop`. */
   watch(watched: Watched): Watch {
     const now = this.#clock.monotonic();
     const entry: Entry = { watched, lastByteAt: now, windowStart: now, windowBytes: 0 };
     this.#entries.add(entry);
     if (this.#timer === null) {
       this.#lastTimerAt = performance.now();
-      this.#timer = setInterval(() => this.#onTimer(), LOOK_MS).unref();
+      this.#timer = setInterval(() => this.#onTimer(), CHECK_MS).unref();
     }
     return {
       received: (bytes) => {
@@ -80,12 +80,12 @@ export class StallWatch {
   }
 
   /**
-   * A late timer means that this process was stopped or overloaded. The bytes that clients sent meanwhile are still in the sockets and
-   * are read before the next call, so that only that one judges.
+   * A late timer means that this process was stopped or overloaded. The bytes that clients sent meanwhile are still in the sockets.
+   * They are read before the next call, so this call checks nothing.
    */
   #onTimer(): void {
     const now = performance.now();
-    const late = this.#lastTimerAt !== null && now - this.#lastTimerAt > 2 * LOOK_MS;
+    const late = this.#lastTimerAt !== null && now - this.#lastTimerAt > 2 * CHECK_MS;
     this.#lastTimerAt = late ? null : now;
     if (!late) this.check();
   }
@@ -130,7 +130,7 @@ export class StallWatch {
     }
   }
 
-  /** Fails every running request (at the end of the patience of a stop). */
+  /** Fails every running request, when a stop waits no longer. */
   failAll(error: () => LadingError): void {
     for (const entry of this.#entries) entry.watched.fail(error());
   }

@@ -1,4 +1,4 @@
-/** Digests that follow the bytes of a request. They are read at the end of the body; an error that they throw refuses the request. */
+/** Digests that follow the bytes of a request. The functions are called at the end of the body. An error that one throws refuses the request. */
 import type { Digest } from '../../protocol/http/digests.ts';
 
 export interface TrailingDigests {

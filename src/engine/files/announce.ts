@@ -3,10 +3,10 @@ import type { Announcement, FileEvent } from '../../contracts/file-events.ts';
 
 /** Events that are announced. Chunks and complete files need no announcement: the next start finds them. */
 export type AnnouncedEvent = Exclude<FileEvent, { type: 'chunk.received' | 'file.completed' }>;
-/** Null when there is no receiver. */
+/** Null when no receiver wants the events. */
 export type Announce = (events: readonly AnnouncedEvent[]) => Announcement | null;
 
-/** Announces `events` on stable storage, then runs `change`, in which some of them happen. */
+/** Announces `events` on stable storage, then runs `change`, which emits some or all of them. */
 export async function withAnnouncement<T>(
   announce: Announce,
   events: readonly AnnouncedEvent[],

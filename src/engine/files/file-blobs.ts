@@ -1,6 +1,6 @@
 /**
- * Files whose bytes lie in several blobs: concatenated files that share the bytes of their partial uploads. Each blob has an id of its own,
- * under which nothing else is stored; the file's own blob is empty.
+ * Files whose bytes are in several blobs: concatenated files that share the bytes of their partial uploads. Each blob has an id of its own,
+ * and the file's own blob is empty.
  */
 import type { BlobExtent, BlobStore, Inspector, Reader } from '../../contracts/blobs.ts';
 import type { Extent } from '../../protocol/extents.ts';
@@ -9,7 +9,7 @@ import type { FileDocument } from '../../records/file.ts';
 
 type Bytes = Pick<FileDocument, 'id' | 'pieces'>;
 
-/** Opens the bytes of a file, in whichever blobs they lie. @throws LadingError `not_found` */
+/** Opens the bytes of a file, whether one blob or several hold them. @throws LadingError `not_found` */
 export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promise<Reader> {
   if (!pieces) return await blobs.openReader(id);
   const readers: Reader[] = [];
@@ -40,7 +40,7 @@ export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promis
   return { read, release };
 }
 
-/** Digest of some bytes of a file, in whichever blobs they lie. @param extent empty when `end < start` */
+/** Digest of some bytes of a file, whether one blob or several hold them. @param extent empty when `end < start` */
 export async function digestBytes(
   inspector: Inspector,
   { id, pieces }: Bytes,

@@ -1,18 +1,18 @@
 /**
- * Last-Modified of a file that takes the place of another one, or of one that was there before. Dates have whole seconds and may be set
- * back, and a client compares them with what it was told of the file before (RFC 9110 §8.8.2.2): so the date of the new file is later than
- * any that was sent of its name.
+ * Last-Modified of a file that replaces another one. Dates have whole seconds, the system's clock can be set back, and a client compares the
+ * new date with the one that it has (RFC 9110 §8.8.2.2). So the date of the new file is later than every date that was sent for its name.
  *
- *     old file 12:00:05 → new one in the same second        12:00:06, not sent before it has come
- *     date set back from 12:00 to 10:00 → new one at 10:30  12:00:01, for whatever was there at 10:30 for the first time
+ *     old file 12:00:05 → new file in the same second            12:00:06, not sent before that second
+ *     clock set back from 12:00 to 10:00 → new file at 10:30     12:00:01
  */
 import type { Clock } from '../../contracts/clock.ts';
 import type { FileDocument } from '../../records/file.ts';
 
 const SECOND_MS = 1000;
-/** How long a name is remembered beyond the date of the file that it had: the date is corrected by seconds without a word. */
+/** How long a deleted name is remembered past the date of its file, because the clock may be corrected by a few seconds. */
 const REMEMBERED_MS = 5 * SECOND_MS;
 
+/** The facts about an upload that its end leaves behind. */
 export interface EndedUpload {
   document: FileDocument;
   lastCommitAt: number;
@@ -33,7 +33,7 @@ export class LastModified {
     this.#clock = clock;
   }
 
-  /** An upload was ended with what could be read of it. */
+  /** An upload ended, and with it the bytes that could be read. */
   ended({ document, lastCommitAt, isContiguous }: EndedUpload): void {
     this.deleted({ ...document, ...(isContiguous ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
   }
@@ -42,13 +42,12 @@ export class LastModified {
   deleted(file: FileDocument): void {
     const { owner, name } = file;
     const lastModified = lastModifiedOf(file);
-
     const now = this.#clock.now();
     for (const [key, date] of this.#deleted) {
       if (date + REMEMBERED_MS > now) break;
       this.#deleted.delete(key);
     }
-    // A later one is not sent.
+    // A date in the future is not sent.
     if (lastModified === null || lastModified > now + REMEMBERED_MS) return;
     const key = keyOf(owner, name);
     const before = this.#deleted.get(key) ?? 0;
@@ -66,7 +65,7 @@ export class LastModified {
     return Math.max(this.at(since), nextSecond(before));
   }
 
-  /** The date as Last-Modified of bytes that came at it: none that was given out before the date was set back. */
+  /** The Last-Modified of bytes that arrived at this date: later than every date that was sent before the clock was set back. */
   at(date: number): number {
     const { latest } = this.#clock;
     return date <= latest ? nextSecond(latest) : date;

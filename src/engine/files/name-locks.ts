@@ -1,4 +1,4 @@
-/** Names that one operation holds: an upload is being made for the name, or another file is about to take it. Everybody else waits. */
+/** Names that one operation holds: it creates an upload, or another file takes the name. Every other operation waits. */
 export class NameLocks {
   readonly #held = new Map<string, Promise<unknown>>();
 
@@ -9,7 +9,7 @@ export class NameLocks {
 
   /** Waits until the key is free, then runs `work` and holds the key meanwhile. */
   async hold<T>(key: string, work: () => Promise<T>): Promise<T> {
-    // No await may come between the last look and `run`: another waiter would take the key as well.
+    // No await may separate the last check from `run`: another waiter would take the key as well.
     for (let holder = this.#held.get(key); holder; holder = this.#held.get(key)) await holder.catch(() => {});
     return await this.run(key, work);
   }

@@ -1,4 +1,4 @@
-/** The errors with which the engine refuses requests (codes: PROTOCOL §5). Their details say what to do next. */
+/** The errors with which the engine refuses requests (codes: PROTOCOL §5). Their details say what to do. */
 
 import { LadingError, type ProblemMembers } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
@@ -16,21 +16,21 @@ export function outOfBounds(end: number, size: number): LadingError {
   );
 }
 
-/** Throws when a declared size is not that of the complete file. */
+/** Refuses a declared size that differs from the complete file. @throws LadingError `size_conflict` */
 export function checkSealedSize(sealed: FileDocument, declaredSize: number | null): void {
   const size = sealed.size ?? 0;
   if (declaredSize === null || declaredSize === size) return;
   throw new LadingError(
     'size_conflict',
-    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
+    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it with a file of ${declaredSize} bytes.`,
     { expected: size, actual: declaredSize },
   );
 }
 
-/** Throws when the complete file has another known digest than declared. */
-export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Digest | null): void {
-  if (!known || !said || known.algorithm !== said.algorithm) return;
-  const value = Buffer.from(said.value).toString('base64');
+/** Refuses a declared digest that differs from the known one of the complete file. @throws LadingError `file_complete` */
+export function checkSealedDigest({ reprDigest: known }: FileDocument, declared: Digest | null): void {
+  if (!known || !declared || known.algorithm !== declared.algorithm) return;
+  const value = Buffer.from(declared.value).toString('base64');
   if (value === known.value) return;
   throw new LadingError(
     'file_complete',
@@ -43,7 +43,7 @@ export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Dig
 export function fileComplete(size: number): LadingError {
   return new LadingError(
     'file_complete',
-    `This file is complete with ${size} bytes, which differ from these. Send overwrite=true with a total_size to replace it.`,
+    `A complete file of ${size} bytes has this name, and its bytes differ. Send overwrite=true with a total_size to replace it.`,
     { expected: size },
   );
 }
@@ -68,7 +68,7 @@ export function uploadInProgress(): LadingError {
 export function uploadHasAddress(): LadingError {
   return new LadingError(
     'already_exists',
-    'A file of this name is being uploaded by tus or as a resumable upload. Send to the address of that upload, wait until it is complete, or cancel it.',
+    'A file of this name is being uploaded by tus or as a resumable upload. Send to the URL of that upload, wait until it is complete, or cancel it.',
   );
 }
 
@@ -77,7 +77,7 @@ export function assertAuthorized(isAuthorized: (() => boolean) | undefined): voi
   if (isAuthorized?.() === false) throw revoked();
 }
 
-/** The sender lost its right during the request. */
+/** The token of the sender was revoked during the request. */
 export function revoked(): LadingError {
   return new LadingError('unauthorized', 'The token was revoked during this request. The request has no effect.');
 }
@@ -97,14 +97,14 @@ export function checksumMismatch(
 }
 
 /** Sizes in bytes, the header not counted. */
-export function chunkTooLarge(length: number, most: number): LadingError {
-  return new LadingError('chunk_too_large', `A chunk may have ${most} data bytes at most. Send smaller chunks.`, {
-    expected: most,
+export function chunkTooLarge(length: number, max: number): LadingError {
+  return new LadingError('chunk_too_large', `A chunk may have at most ${max} data bytes. Send smaller chunks.`, {
+    expected: max,
     actual: length,
   });
 }
 
 /** Sizes in bytes. */
-export function fileTooLarge(size: number, most: number): LadingError {
-  return new LadingError('file_too_large', `A file may have ${most} bytes at most.`, { expected: most, actual: size });
+export function fileTooLarge(size: number, max: number): LadingError {
+  return new LadingError('file_too_large', `A file may have at most ${max} bytes.`, { expected: max, actual: size });
 }

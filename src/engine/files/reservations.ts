@@ -10,7 +10,7 @@ interface Reservation {
 
 /** An extent that one request receives. */
 export interface ReservedExtent {
-  /** Another request waits for bytes of it: as a rule the same client, back on a new connection. */
+  /** Another request waits for bytes of it: usually the same client on a new connection. */
   readonly isWanted: boolean;
   release(): void;
 }
@@ -21,7 +21,7 @@ export class Reservations {
   /**
    * Waits until no other request receives bytes of this extent, then reserves it until it is released (PROTOCOL §4: the second of two
    * requests for one range waits for the first).
-   * @param failed rejects when the waiting request itself ends
+   * @param failed rejects when the waiting request ends
    */
   async reserve(extent: Extent, failed: Promise<never>): Promise<ReservedExtent> {
     for (;;) {

@@ -1,4 +1,4 @@
-/** Listeners for changes of a name, and the keys by which names are told apart. */
+/** Listeners for changes of a name, and the keys that identify names. */
 import { randomBytes } from 'node:crypto';
 import type { FileDocument } from '../../records/file.ts';
 

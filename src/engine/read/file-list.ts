@@ -1,5 +1,5 @@
 /** The status of one name, the files of an owner page by page, and the uploads in progress. */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { FileStatus, UploadStatus } from '../../protocol/schemas/files.ts';
 import type { DamagedFiles } from '../upkeep/damage.ts';
@@ -8,7 +8,7 @@ import { pendingStatus, sealedStatus, uploadStatus } from '../uploads/status.ts'
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
-/** Minimum number of names that one step of a list looks at. */
+/** Minimum number of names that one step of a list reads. */
 const MIN_LIST_STEP = 100;
 
 export interface FileListQuery {
@@ -69,15 +69,15 @@ export class FileList {
     });
   }
 
-  /** A page of an owner's files, by name. A status filter may look at many names for few results, so a page is filled in steps. */
+  /** A page of an owner's files, by name. A status filter may read many names for few results, so a page is filled in steps. */
   async list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
     const { catalog, damage, lifetime, uploads } = this.#deps;
     const { owner, prefix, limit, status } = query;
     const files: FileStatus[] = [];
     let after = query.cursor;
     for (;;) {
-      const most = Math.max(limit + 1 - files.length, MIN_LIST_STEP);
-      const page = await catalog.list({ owner, prefix, after, limit: most });
+      const step = Math.max(limit + 1 - files.length, MIN_LIST_STEP);
+      const page = await catalog.list({ owner, prefix, after, limit: step });
       for (const { name, slot } of page) {
         if (files.length === limit) return { files, next_cursor: after };
         after = name;
@@ -87,9 +87,9 @@ export class FileList {
           : slot.sealed && sealedStatus(slot.sealed, damage.bytesLeft(slot.sealed));
         if (found && (status === null || found.status === status)) files.push(found);
       }
-      if (page.length < most) return { files, next_cursor: null };
+      if (page.length < step) return { files, next_cursor: null };
       // A filter with few results must not block the event loop.
-      await turn();
+      await nextTurn();
     }
   }
 }

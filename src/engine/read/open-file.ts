@@ -1,4 +1,4 @@
-/** What a reader gets of a name: the complete file, or the stored bytes of an upload. */
+/** Opens a name for reading: its complete file, or the stored bytes of its upload. */
 import type { BlobStore, Reader } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -14,7 +14,7 @@ import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
 /**
- * One file as it was when the request arrived, open for reading. It stays readable when the file is replaced or deleted meanwhile.
+ * One file, as it was when the request arrived, open for reading. It stays readable when the file is replaced or deleted meanwhile.
  * The caller must call `release` exactly once.
  */
 export interface Representation {
@@ -35,7 +35,7 @@ export interface Representation {
   covers(extent: Extent): boolean;
   /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
   committedUpTo(position: number): number;
-  /** The state of the upload now: `gone` when it was deleted, expired or failed its digest. */
+  /** The state of the upload now: `discarded` once it was deleted, expired, or failed its digest. */
   state(): 'open' | 'sealed' | 'discarded';
   /** True while a request sends to it. */
   isReceiving(): boolean;
@@ -74,9 +74,9 @@ export class FileOpener {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload?.isReadable) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
-      const kept = upload.isSealed || upload.isContiguous ? null : completeBefore(upload);
-      return kept
-        ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader)
+      const previous = upload.isSealed || upload.isContiguous ? null : completeBefore(upload);
+      return previous
+        ? ofSealed({ ...upload.document, ...previous, reprDigest: null }, reader)
         : ofUpload(upload, reader, this.#deps.modified);
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);

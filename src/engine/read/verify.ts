@@ -1,5 +1,4 @@
-/** Reads what is stored of a file again and compares it with what was recorded when it came. */
-
+/** Reads the stored bytes of a file again and compares them with the records of their arrival. */
 import type { Inspector } from '../../contracts/blobs.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
@@ -10,7 +9,7 @@ export interface Verified {
   ok: boolean;
   /** Bytes that were read and compared. */
   checked_bytes: number;
-  /** Ranges, `[start, end]` inclusive, that differ from what was recorded, or of which no record is left to compare with. */
+  /** Ranges, `[start, end]` inclusive, that differ from their records or have no record. */
   bad: [number, number][];
 }
 
@@ -20,9 +19,9 @@ interface VerifyDeps {
 }
 
 /**
- * Compares every record of the manifest with the bytes it speaks of. Of a sealed file whose manifest the disk damaged, the checksum of the
- * whole file vouches for the rest.
- * @param stored what counts as stored of an unfinished upload; null for a sealed file
+ * Compares every record of the manifest with its bytes. If the manifest of a sealed file is damaged, the checksum of the whole file covers
+ * the bytes without a record.
+ * @param stored the stored extents of an unfinished upload; null for a sealed file
  */
 export async function verifyFile(
   { inspector, manifests }: VerifyDeps,
@@ -30,10 +29,10 @@ export async function verifyFile(
   stored: ExtentSet | null,
 ): Promise<Verified> {
   const size = file.size ?? 0;
-  // Before the manifest is read: what is stored meanwhile has its record later.
+  // Taken before the manifest is read: bytes that are stored meanwhile may have no record in it yet.
   const expected = stored ? extentsOf(stored) : wholeExtent(size);
   const journaled = await manifests.read(file.id).catch((error: unknown) => {
-    // Lost with the bytes, perhaps, which is what is to be found out.
+    // The manifest may be lost together with the bytes. The comparison below shows whether they are.
     if (stored === null && isAbsent(error)) return [];
     throw error;
   });
@@ -50,7 +49,7 @@ export async function verifyFile(
   return { ok: false, checked_bytes: checked, bad: [...bad, ...unrecorded].sort(([a], [b]) => a - b) };
 }
 
-/** The records whose bytes do not agree; of a file in pieces there is one record for each of them. */
+/** The records whose bytes differ. A concatenated file has one record for each piece. */
 async function badRecords(
   inspector: Inspector,
   { id, pieces }: FileDocument,
@@ -107,7 +106,7 @@ function extentsOf(stored: ExtentSet): Extent[] {
   return extents;
 }
 
-/** What of these extents no record speaks of. */
+/** The ranges of these extents that no record covers. */
 function missingFrom(records: readonly ManifestRecord[], extents: readonly Extent[]): [number, number][] {
   const recorded = new ExtentSet();
   for (const { start, end, crc32 } of records) {

@@ -1,7 +1,6 @@
 /**
- * Complete files whose bytes are missing or fewer than their document says: a restore that was not whole, a disk that was repaired, somebody
- * with `rm`. They are looked for once after the start, beside everything else, and whenever somebody reads one; what has come back is
- * noticed the next time somebody asks.
+ * Complete files with fewer bytes on the disk than their document says, after an incomplete restore, a repair of the disk, or a deletion
+ * by hand. A background check after the start finds them, and so does every download. A restored file is noticed at its next check.
  */
 import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore } from '../../contracts/blobs.ts';
@@ -9,7 +8,7 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
 
-/** Files looked at together after the start: few, for nobody waits for it. */
+/** Number of files that the check after the start reads at one time: few, because no request waits for it. */
 const AT_ONCE = 4;
 
 type Sized = Pick<FileDocument, 'id' | 'size' | 'pieces'>;
@@ -17,106 +16,106 @@ type Sized = Pick<FileDocument, 'id' | 'size' | 'pieces'>;
 export interface DamagedFilesDeps {
   blobs: BlobStore;
   catalog: Catalog;
-  /** The log. */
+  /** Writes to the log. */
   warn(message: string, details: object): void;
 }
 
 export class DamagedFiles {
   readonly #deps: DamagedFilesDeps;
-  /** By id: bytes from the beginning on that are there. */
+  /** By id: the number of bytes from the start of the file that exist. */
   readonly #damaged = new Map<string, number>();
-  /** Those that the last run left; null once they are being looked at. */
+  /** The files of the last run; null once their check has begun. */
   #unchecked: FileDocument[] | null = [];
   #stopped = false;
   #checks: Promise<void> = Promise.resolve();
 
-  constructor(doors: DamagedFilesDeps) {
-    this.#deps = doors;
-    doors.catalog.subscribe({
+  constructor(deps: DamagedFilesDeps) {
+    this.#deps = deps;
+    deps.catalog.subscribe({
       added: (file) => void this.#unchecked?.push(file),
       removed: ({ id }) => void this.#damaged.delete(id),
     });
   }
 
-  /** Files known to be damaged. */
+  /** Number of files that are known to be damaged. */
   get count(): number {
     return this.#damaged.size;
   }
 
-  /** Bytes of this file that are there; null when none is known to be missing. No disk is asked. */
+  /** Number of bytes of this file that exist, without asking the disk; null: the file is not known to be damaged. */
   bytesLeft({ id }: Sized): number | null {
     return this.#damaged.get(id) ?? null;
   }
 
-  /** As `known`, but looks again at a file that was damaged. */
+  /** As `bytesLeft`, but checks a damaged file again. */
   async recheck(document: FileDocument): Promise<number | null> {
     return this.#damaged.has(document.id) ? await this.check(document) : null;
   }
 
-  /** Asks the disk how much of the file is there; null: all of it, as far as sizes tell. */
+  /** Compares the size on the disk with the document. Resolves with the number of bytes that exist; null: all of them. */
   async check(document: FileDocument): Promise<number | null> {
     const { id, name, owner } = document;
     const size = document.size ?? 0;
-    const there = await this.#bytesOnDisk(document);
-    if (there >= size) {
+    const left = await this.#bytesOnDisk(document);
+    if (left >= size) {
       if (this.#damaged.delete(id))
-        this.#deps.warn('the bytes of a damaged file are there again', { id, owner, file: name });
+        this.#deps.warn('the bytes of a damaged file exist again', { id, owner, file: name });
       return null;
     }
     const known = this.#damaged.has(id);
-    // Before the next look at the catalog: if its document goes then, so does this.
-    this.#damaged.set(id, there);
-    // It may have been removed while the disk answered: its document goes first, then its bytes.
+    // Set before the catalog is asked, so that the removal of the document from now on also removes this entry.
+    this.#damaged.set(id, left);
+    // The file may have been deleted while the disk answered: its document is removed before its bytes.
     if (!(await this.#deps.catalog.has(id))) {
       this.#damaged.delete(id);
       return null;
     }
     if (!known) {
-      const words = 'bytes of a complete file are missing; restore them, or send the file again with overwrite=true';
-      this.#deps.warn(words, { id, owner, file: name, size, bytes_there: there });
+      const message = 'bytes of a complete file are missing; restore them, or send the file again with overwrite=true';
+      this.#deps.warn(message, { id, owner, file: name, size, bytes_there: left });
     }
-    return there;
+    return left;
   }
 
   /** @throws LadingError `file_damaged` */
   async assertUndamaged(document: FileDocument): Promise<void> {
-    const there = await this.check(document);
-    if (there !== null) throw damaged(there, document.size ?? 0);
+    const left = await this.check(document);
+    if (left !== null) throw fileDamaged(left, document.size ?? 0);
   }
 
-  /** Looks at all that the last run left, in the background. */
+  /** Checks all files of the last run in the background. */
   startChecks(): void {
     const documents = this.#unchecked ?? [];
     this.#unchecked = null;
     this.#checks = forEachConcurrently(documents, AT_ONCE, async (document) => {
-      // A failing disk says nothing of the file.
+      // A disk that fails says nothing about the file.
       if (!this.#stopped) await this.check(document).catch(() => undefined);
     });
   }
 
-  /** Resolves when no file is looked at any more. */
+  /** Stops the background check. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#checks;
   }
 
-  /** From the beginning on, without a gap. */
+  /** Bytes from the start of the file without a gap. */
   async #bytesOnDisk({ id, pieces, size }: Sized): Promise<number> {
     const { blobs } = this.#deps;
     if (!pieces) return Math.min(size ?? 0, (await blobs.size(id)) ?? 0);
-    let there = 0;
+    let left = 0;
     for (const piece of pieces) {
       const bytes = Math.min(piece.size, (await blobs.size(piece.id)) ?? 0);
-      there += bytes;
+      left += bytes;
       if (bytes < piece.size) break;
     }
-    return there;
+    return left;
   }
 }
 
-function damaged(there: number, size: number): LadingError {
+function fileDamaged(left: number, size: number): LadingError {
   return new LadingError(
     'file_damaged',
-    `The server has lost bytes of this file: ${there} of ${size} are left. Ask the operator to restore them, or send the file again with overwrite=true.`,
+    `The server has lost bytes of this file: ${left} of ${size} are left. Ask the operator to restore them, or send the file again with overwrite=true.`,
   );
 }

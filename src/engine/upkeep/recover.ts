@@ -1,7 +1,4 @@
-/**
- * What a start does before anything is served: journals are replayed, uploads that a stop interrupted are taken up again, and what
- * belongs to nobody is removed.
- */
+/** Recovery at the start, before any request: replays the journals of unfinished uploads, and removes blobs that no document names. */
 import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -12,7 +9,7 @@ import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
 
-/** Uploads replayed at one time: enough to keep the disk busy, few enough to stay within memory and open files. */
+/** Number of uploads that are replayed at one time: enough to keep the disk busy, few enough for memory and open files. */
 const AT_ONCE = 32;
 
 export interface RecoverDeps {
@@ -22,22 +19,22 @@ export interface RecoverDeps {
   inspector: Inspector;
   uploads: UploadTable;
   usage: Usage;
-  /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
+  /** False after a crash or a power loss. Records that were not synced are then compared with the disk. */
   wasClean: boolean;
   warn(message: string, details: object): void;
-  /** Throws once the start is to be given up. */
+  /** Throws once the server stops. */
   assertNotStopping(): void;
 }
 
 export interface Recovered {
   uploads: number;
-  /** Chunks that were recorded but are not on the disk any more (durability `seal` and an unclean stop). */
+  /** Recorded chunks whose bytes are not on the disk (durability `seal` and an unclean stop). */
   forgotten: number;
-  /** Stored things without a document, removed. */
+  /** Blobs without a document, which were removed. */
   leftovers: number;
 }
 
-/** Rebuilds the table of uploads. Afterwards the caller seals those that are covered. */
+/** Rebuilds the table of uploads. The caller then seals those that have all bytes. */
 export async function recover(deps: RecoverDeps): Promise<Recovered> {
   const recovered: Recovered = { uploads: 0, forgotten: 0, leftovers: 0 };
   for (const id of await deps.blobs.list()) {
@@ -47,19 +44,19 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     recovered.leftovers += 1;
   }
   const documents = await deps.catalog.listOpen();
-  const take = async (document: FileDocument): Promise<void> => {
+  const replayOne = async (document: FileDocument): Promise<void> => {
     deps.assertNotStopping();
     const { upload, forgotten } = await replay(deps, await withoutDeletedFile(deps, document));
     recovered.forgotten += forgotten;
     if (upload) recovered.uploads += 1;
   };
   const [waiting, others] = [documents.filter(({ aside }) => aside), documents.filter(({ aside }) => !aside)];
-  await forEachConcurrently(others, AT_ONCE, take);
-  // Those that wait for a name, in the order in which they began.
+  await forEachConcurrently(others, AT_ONCE, replayOne);
+  // Uploads that wait for a name, in the order in which they began.
   await forEachConcurrently(
     waiting.sort((a, b) => a.createdAt - b.createdAt),
     1,
-    take,
+    replayOne,
   );
   await forEachConcurrently(deps.usage.filesBegunEarlier(), AT_ONCE, async ({ id, owner }) => {
     deps.assertNotStopping();
@@ -69,7 +66,7 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
   return recovered;
 }
 
-/** A crash between the deletion of a file and the end of its replacement leaves the latter: nothing is readable then. */
+/** A crash between the deletion of a file and the end of its replacement leaves the replacement, which then replaces nothing. */
 async function withoutDeletedFile({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
   const { replaces } = document;
   return replaces === null || (await catalog.has(replaces)) ? document : { ...document, replaces: null };
@@ -85,14 +82,14 @@ async function replay(
     const journaled = found ?? [];
     if (!journaled.some(({ synced }) => synced)) await restorePart(deps, id);
     const kept = await checkedRecords(deps, id, journaled);
-    // A parked upload lies for weeks: what was found good is not read again with every start.
-    const settled = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
-    if (settled) await syncPart(deps, id);
-    if (!found || settled || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
-      await deps.manifests.rewrite(id, settled ? kept.map((record) => ({ ...record, synced: true })) : kept);
+    // A parked upload may stay for weeks. Its records are marked as synced, so that the next start does not read the bytes again.
+    const marksSynced = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
+    if (marksSynced) await syncPart(deps, id);
+    if (!found || marksSynced || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
+      await deps.manifests.rewrite(id, marksSynced ? kept.map((record) => ({ ...record, synced: true })) : kept);
     return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
   } catch (error) {
-    // One damaged upload must not keep a thousand others from starting.
+    // One damaged upload must not prevent the recovery of the others.
     deps.warn('an upload could not be recovered and is left as it is', { id, error });
     return { upload: null, forgotten: 0 };
   }
