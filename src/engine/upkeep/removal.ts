@@ -1,7 +1,4 @@
-/**
- * The two ways in which something of a name ends on request (PROTOCOL §2): `remove` deletes the file and any upload of its name,
- * `cancel` ends the unfinished upload alone and keeps the complete file.
- */
+/** Deletions (PROTOCOL §2): `remove` deletes the file and all uploads of a name, `cancel` only the unfinished uploads. */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -26,20 +23,24 @@ export interface RemovalDeps {
   current: CurrentFiles;
   modified: LastModified;
   watchers: Watchers;
-  emit(happening: FileEvent): void;
+  emit(event: FileEvent): void;
   announce: Announce;
 }
 
-/** The events when the upload of a name ends. @param read the upload read as a complete file @param file a complete file is deleted too */
-function eventsOfEnd(about: { file: FileDocument; received: number }, read: boolean, file: boolean) {
+/**
+ * The events when the upload of a name ends.
+ * @param wasReadable the upload was readable as a complete file
+ * @param hadFile a complete file is deleted too
+ */
+function eventsOfEnd(about: { file: FileDocument; received: number }, wasReadable: boolean, hadFile: boolean) {
   const cancelled = { ...about, type: 'upload.cancelled' as const };
   const deleted = { type: 'file.deleted' as const, file: about.file };
-  return [...(read ? [] : [cancelled]), ...(read || file ? [deleted] : [])];
+  return [...(wasReadable ? [] : [cancelled]), ...(wasReadable || hadFile ? [deleted] : [])];
 }
 
 export class Removal {
   readonly #deps: RemovalDeps;
-  /** Files that are being removed, by id. */
+  /** The running removals, by the id of the file. */
   readonly #removals = new Map<string, Promise<boolean>>();
 
   constructor(deps: RemovalDeps) {
@@ -47,53 +48,53 @@ export class Removal {
   }
 
   /**
-   * Deletes the file of a name and its upload. Downloads that already run go on; uploads are ended.
-   * @param precondition of the file, or of nothing where only an upload is there
-   * @returns what was there, and is no longer
+   * Deletes the file of a name and its uploads. Running downloads continue; requests that send to an upload end.
+   * @param precondition of the current file; with an upload alone, no file exists
+   * @returns what was deleted
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
     const removed = new Set<Removed>();
-    // Each time a chunk that goes on at the end of the file was first: it is an upload then.
+    // Repeated when a chunk continued the file first, which made it an upload.
     while (!(await this.#removeFound(owner, name, removed, precondition)));
     if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
     this.#deps.watchers.changed(owner, name);
     return (['file', 'upload'] as const).filter((one) => removed.has(one));
   }
 
-  /** Removes what is there now, and adds it to `removed`. False when the file has become an upload meanwhile. */
+  /** Removes the current file and uploads, and adds them to `removed`. False when the file became an upload meanwhile. */
   async #removeFound(
     owner: string,
     name: string,
     removed: Set<Removed>,
     precondition: Precondition | undefined,
   ): Promise<boolean> {
-    const { uploads, catalog, current, emit: happened } = this.#deps;
+    const { uploads, catalog, current, emit } = this.#deps;
     const upload = uploads.findVisible(owner, name);
-    // Before one of them gets the name of what is removed first.
-    const asides = uploads.waitingFor(owner, name);
-    const there = upload ?? asides[0];
-    if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
-    // An upload of undeclared size reads as the complete file of its name until more comes.
-    const read = upload?.isContiguous === true;
+    // Read now, before one of them gets the name of the upload that is removed first.
+    const waiting = uploads.waitingFor(owner, name);
+    if (upload || waiting.length > 0 || (await catalog.find(owner, name)).sealed)
+      await current.assert(precondition, owner, name);
+    // A contiguous upload of undeclared size is readable as the complete file of its name.
+    const wasReadable = upload?.isContiguous === true;
     if (upload) {
       const about = { file: upload.document, received: upload.stored.bytes };
       await withAnnouncement(
         this.#deps.announce,
-        eventsOfEnd(about, read, completeBefore(upload) !== null),
+        eventsOfEnd(about, wasReadable, completeBefore(upload) !== null),
         async () => {
           if (!(await this.#discard(upload, true))) return;
-          removed.add(read ? 'file' : 'upload');
+          removed.add(wasReadable ? 'file' : 'upload');
           if (completeBefore(upload)) removed.add('file');
           const { document: file, stored } = upload;
-          for (const happening of eventsOfEnd({ file, received: stored.bytes }, read, removed.has('file')))
-            happened(happening);
+          for (const event of eventsOfEnd({ file, received: stored.bytes }, wasReadable, removed.has('file')))
+            emit(event);
         },
       );
     }
-    for (const waiting of asides) if (await this.cancelUpload(waiting)) removed.add('upload');
+    for (const one of waiting) if (await this.cancelUpload(one)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
-    // A replacement may have been sealed meanwhile; then this is another file.
+    // If a replacement was sealed meanwhile, this is another file.
     if (sealed) await current.assert(precondition, owner, name);
     const now = uploads.findVisible(owner, name);
     if (!sealed) return now === upload || now?.document.continues === undefined;
@@ -101,7 +102,7 @@ export class Removal {
     return (await catalog.get(sealed.id))?.state !== 'open';
   }
 
-  /** False when another request removes the file, or has; it is gone then, too. */
+  /** False when another request removes the file. It has then done so when this resolves. */
   async #removeOnce(sealed: FileDocument): Promise<boolean> {
     const { id } = sealed;
     const other = this.#removals.get(id);
@@ -115,20 +116,20 @@ export class Removal {
   }
 
   async #removeFile(sealed: FileDocument): Promise<boolean> {
-    const { announce, uploads, catalog, blobs, modified, emit: happened } = this.#deps;
+    const { announce, uploads, catalog, blobs, modified, emit } = this.#deps;
     const deleted = { type: 'file.deleted' as const, file: sealed };
-    // A chunk that goes on at its end would bring back the document while the bytes are removed.
+    // A chunk that continues the file would restore the document while the bytes are removed.
     const removed = await uploads.holdName(sealed.owner, sealed.name, async () => {
       if ((await catalog.get(sealed.id))?.state !== 'sealed') return false;
       await withAnnouncement(announce, [deleted], async () => {
         await catalog.remove(sealed.id);
         modified.deleted(sealed);
-        happened(deleted);
+        emit(deleted);
       });
       return true;
     });
     if (!removed) return false;
-    // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
+    // A replacement whose first chunk is still arriving would report the deleted file as readable.
     const replacement = await uploads.findAfterCreation(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id)
       await (replacement.isVisible ? this.cancelUpload(replacement) : this.#discard(replacement));
@@ -137,16 +138,16 @@ export class Removal {
   }
 
   /**
-   * Ends the unfinished upload of a name, a replacement included, and those that wait for the name, and removes their bytes; requests that
-   * still send to them are ended. The complete file stays.
-   * @param id of the one that is meant; by default all of the name
+   * Discards the unfinished uploads of a name, including replacements and uploads that wait for it, and ends the requests that send to
+   * them. The complete file stays.
+   * @param id only the upload with this id; by default all of the name
    * @throws LadingError `not_found` when no unfinished upload exists, `precondition_failed`
    */
   async cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
     const { uploads, current } = this.#deps;
-    const made = await uploads.findAfterCreation(owner, name);
-    const there = made && !made.isContiguous ? [made] : [];
-    const all = [...there, ...uploads.waitingFor(owner, name)];
+    const currentUpload = await uploads.findAfterCreation(owner, name);
+    const holder = currentUpload && !currentUpload.isContiguous ? [currentUpload] : [];
+    const all = [...holder, ...uploads.waitingFor(owner, name)];
     const unfinished = id === undefined ? all : all.filter((upload) => upload.id === id);
     if (unfinished.length > 0) await current.assert(precondition, owner, name);
     let cancelled = false;
@@ -154,12 +155,12 @@ export class Removal {
     if (!cancelled) {
       throw new LadingError(
         'not_found',
-        'There is no unfinished upload of this name, so nothing was removed. To delete a complete file, leave out upload=only.',
+        'No unfinished upload has this name, so nothing was deleted. To delete a complete file, omit upload=only.',
       );
     }
   }
 
-  /** The same for an upload that is at hand. False when it was complete or over before. */
+  /** Discards this unfinished upload. False when it is complete or has already ended. */
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
     const cancelled = () =>
       ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
@@ -171,13 +172,13 @@ export class Removal {
     });
   }
 
-  async #discard(upload: OpenUpload, forGood = false): Promise<boolean> {
-    // A running seal, a file that takes the name, and another deletion finish first.
+  async #discard(upload: OpenUpload, withFile = false): Promise<boolean> {
+    // A running seal, replacement or deletion finishes first.
     await upload.phase.undecided();
     if (upload.isSealed || upload.endReason) return false;
-    const reason = new LadingError('not_found', 'The upload was deleted while this request sent to it.');
-    await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
-    if (forGood || !upload.document.continues) this.#deps.modified.ended(upload);
+    const reason = new LadingError('not_found', 'The upload was deleted while this request sent bytes to it.');
+    await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), withFile);
+    if (withFile || !upload.document.continues) this.#deps.modified.ended(upload);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The sweep: parks uploads for which nothing came for long, and ends those that were parked for long. A plain function; the timer, the
- * CLI and the tests call it.
+ * The sweep: parks uploads that received no byte for a long time, and removes uploads that were parked for a long time. A plain function,
+ * which the timer, the CLI and the tests call.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -21,17 +21,17 @@ export interface SweepDeps extends Lifetime {
   sealer: Sealer;
   watchers: Watchers;
   openEndedMs: number;
-  emit(happening: FileEvent): void;
+  emit(event: FileEvent): void;
   announce: Announce;
   warn(message: string, details: object): void;
 }
 
 export interface Swept {
-  /** Uploads that were parked for long, removed with their bytes. */
+  /** Uploads that were removed with their bytes, because they were parked for a long time. */
   removed: number;
-  /** Uploads sealed: of undeclared size and settled, or whole but not sealed when a disk was full. */
+  /** Uploads that were sealed: of undeclared size after a silence, or with all bytes after a seal that failed. */
   sealed: number;
-  /** Uploads that nothing came for, set aside with their bytes; absent when there were none. */
+  /** Uploads that were parked; absent instead of 0. */
   parked?: number;
 }
 
@@ -48,64 +48,64 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
       else if (!(await (due === 'park' ? park : removeStale)(upload, deps))) continue;
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
-      deps.warn('the sweep could not end an upload; the next one tries again', { id: upload.id, error });
+      deps.warn('the sweep could not finish an upload; the next sweep tries again', { id: upload.id, error });
     }
   }
   return swept;
 }
 
-/** A chunk on its way counts as something that came. */
+/** What the sweep has to do with this upload; null while a request sends to it, or when nothing is due. */
 function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
   if (!upload.isVisible || upload.users > 0 || upload.endReason || upload.isClosed) return null;
-  const quiet = clock.since(upload.lastCommitAt);
+  const silentMs = clock.since(upload.lastCommitAt);
   if (upload.isComplete) return 'seal';
-  if (isSealedBySilence(upload)) return quiet >= openEndedMs ? 'seal' : null;
+  if (isSealedBySilence(upload)) return silentMs >= openEndedMs ? 'seal' : null;
   const { staleAt, resource } = upload.document;
-  // A file has its bytes, so nobody goes on with it.
-  if (resource?.joined) return quiet >= staleMs ? 'remove' : null;
-  if (staleAt === undefined) return quiet >= staleMs ? 'park' : null;
+  // A concatenated file has these bytes, so no client continues this part.
+  if (resource?.joined) return silentMs >= staleMs ? 'remove' : null;
+  if (staleAt === undefined) return silentMs >= staleMs ? 'park' : null;
   return removeMs !== null && clock.since(staleAt) >= removeMs ? 'remove' : null;
 }
 
 /**
- * By the way that chunks take, so that one that comes at this moment and this do not miss each other. False when it was not to be parked
+ * Parks an upload by a commit, so that it takes its turn with a chunk that arrives at the same moment. False when the upload was not due
  * any more.
  */
 async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
-  const { clock, uploads, committer, watchers, emit: happened } = deps;
+  const { clock, uploads, committer, watchers, emit } = deps;
   const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
   const expiresAt = deps.removeMs === null ? null : parking.staleAt + deps.removeMs;
-  const stale = (): AnnouncedEvent => ({
+  const staleEvent = (): AnnouncedEvent => ({
     type: 'upload.stale',
     file: upload.document,
     received: upload.stored.bytes,
     expiresAt: upload.isParked ? expiryOf(upload, deps) : expiresAt,
   });
-  return await withAnnouncement(deps.announce, [stale()], async () => {
+  return await withAnnouncement(deps.announce, [staleEvent()], async () => {
     if (dueOf(upload, deps) !== 'park') return false;
     await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
     if (!upload.isParked) return false;
     watchers.changed(upload.document.owner, upload.document.name);
-    happened(stale());
+    emit(staleEvent());
     return true;
   });
 }
 
-/** False when it was not to be removed any more. */
+/** False when the upload was not due any more. */
 async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
-  const { uploads, committer, watchers, emit: happened } = deps;
+  const { uploads, committer, watchers, emit } = deps;
   const { document: file, stored } = upload;
   const reason = new LadingError(
     'not_found',
-    'Nothing came for this upload for too long, so it was removed. Start it again.',
+    'This upload received no byte for too long and was removed. Start it again.',
   );
   const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
   return await withAnnouncement(deps.announce, [expired], async () => {
-    // Its client may have come back while that was written down, or somebody else has ended it.
+    // While the event was announced, the client may have sent a chunk, or another request may have ended the upload.
     if (dueOf(upload, deps) !== 'remove') return false;
     await uploads.discard(upload, reason, () => committer.idle(upload));
     watchers.changed(file.owner, file.name);
-    happened(expired);
+    emit(expired);
     return true;
   });
 }

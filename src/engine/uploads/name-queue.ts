@@ -1,10 +1,10 @@
 /**
- * Uploads that wait for their name while another upload has it. Once the name is free (the other upload was cancelled, expired or is
- * complete), the oldest of them becomes the unfinished upload of the name, as if it had just begun:
+ * Uploads that wait for their name while another upload has it. When that upload was cancelled, expired, or became the file, the oldest
+ * waiting one becomes the unfinished upload of the name:
  *
- *     the name is free → document without `aside`  ← here it has the name → status, lists and watchers see it
+ *     the name is free → document without `aside`  ← from here on it has the name → status, lists and watchers show it
  *
- * A crash leaves it waiting or with the name; the next start assigns free names again.
+ * After a crash the upload either waits or has the name. The next start assigns free names again.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -30,7 +30,7 @@ export class NameQueue {
     deps.uploads.onNameFree((owner, name) => void this.#giveName(owner, name));
   }
 
-  /** After a start: assigns the names that a stop or a crash left free. */
+  /** Assigns the names that a stop or a crash left free. To be called after a start. */
   async resume(): Promise<void> {
     for (const { document } of [...this.#deps.uploads.all()]) {
       if (document.aside) await this.#giveName(document.owner, document.name);
@@ -42,9 +42,9 @@ export class NameQueue {
     if (uploads.find(owner, name) || uploads.waitingFor(owner, name).length === 0) return;
     await track(() => uploads.holdName(owner, name, () => this.#giveNameToOldest(owner, name))).catch(
       (error: unknown) => {
-        // The server stops, or the upload was cancelled at this moment.
+        // The server is stopping, or the upload was cancelled at this moment.
         if (error instanceof LadingError && (error.code === 'shutting_down' || error.code === 'not_found')) return;
-        warn('an upload could not be given the name that it waits for; the next start tries again', error);
+        warn('an upload could not take the name that it waits for; the next start tries again', error);
       },
     );
   }
@@ -53,7 +53,7 @@ export class NameQueue {
   async #giveNameToOldest(owner: string, name: string): Promise<void> {
     const { catalog, uploads, committer, watchers } = this.#deps;
     const next = uploads.waitingFor(owner, name).find(({ isVisible }) => isVisible);
-    // A complete upload takes the name as a file; if that fails, this is called again.
+    // An upload that is being sealed takes the name itself. If that fails, this method is called again.
     if (!next || next.isClosed || uploads.find(owner, name)) return;
     const { sealed } = await catalog.find(owner, name);
     const place = { replaces: sealed?.id ?? null };

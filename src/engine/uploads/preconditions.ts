@@ -1,6 +1,6 @@
 /**
- * Preconditions of requests that change a file (RFC 9110 §13), judged in this one place: once when the header section is known, and again
- * right before the change, for the file may have become another one while the bytes came.
+ * Preconditions of requests that change a file (RFC 9110 §13). They are evaluated twice: when the headers are known, and right before the
+ * change, because the file may have changed while the bytes arrived.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -30,7 +30,7 @@ export class CurrentFiles {
     this.#deps = deps;
   }
 
-  /** The validators of what a whole download of this name gives now; an unfinished upload is no file yet. */
+  /** The validators of the file that a download of this name returns now. An unfinished upload is not a file yet. */
   async validators(owner: string, name: string): Promise<Validators> {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload?.isReadable) return ofUpload(upload, this.#deps.modified);
@@ -39,7 +39,7 @@ export class CurrentFiles {
   }
 
   /**
-   * Lets a request go on if its precondition holds for the current file of the name, or if it has none.
+   * Succeeds if the precondition holds for the current file of the name, or if the request has none.
    * @throws LadingError `precondition_failed`
    */
   async assert(precondition: Precondition | undefined, owner: string, name: string): Promise<void> {
@@ -47,7 +47,7 @@ export class CurrentFiles {
     throw new LadingError(
       'precondition_failed',
       'The file of this name does not meet the precondition (If-Match, If-None-Match or If-Unmodified-Since). ' +
-        'Nothing was changed; look at the file again.',
+        'Nothing was changed. Get the current file or its status, then decide again.',
     );
   }
 }
@@ -59,8 +59,8 @@ function ofSealed(document: FileDocument): Validators {
 
 function ofUpload(upload: OpenUpload, modified: LastModified): Validators {
   if (upload.isSealed) return ofSealed(upload.document);
-  const kept = completeBefore(upload);
-  if (!upload.isContiguous && kept) return ofSealed({ ...upload.document, ...kept });
+  const previous = completeBefore(upload);
+  if (!upload.isContiguous && previous) return ofSealed({ ...upload.document, ...previous });
   if (!upload.isContiguous) return NOTHING;
   const { end } = upload.stored;
   const etag = entityTag(upload.id, end, upload.stored.whole(end) ?? 0);

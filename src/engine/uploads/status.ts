@@ -1,5 +1,4 @@
-/** What is known of a name, as the status object of PROTOCOL §3. */
-
+/** Builds the status object of PROTOCOL §3. */
 import { hex32 } from '../../protocol/crc32.ts';
 import { contentTypeFor } from '../../protocol/http/media-types.ts';
 import { type FileStatus, MAX_MISSING } from '../../protocol/schemas/files.ts';
@@ -9,12 +8,12 @@ import { completeBefore } from './continuation.ts';
 import { expiryOf, type Lifetime } from './lifetime.ts';
 import type { OpenUpload } from './upload.ts';
 
-/** At most so many gaps are listed, in a status object and in a refusal alike. */
+/** Maximum number of gaps in a status object and in an error. */
 export const MAX_GAPS = MAX_MISSING;
-/** The reply to a chunk lists fewer: it comes with every chunk, and who wants to know more asks (PROTOCOL §3). */
+/** Maximum number of gaps in the reply to a chunk: fewer, because every chunk has a reply (PROTOCOL §3). */
 export const REPLY_GAPS = 16;
 
-/** The strong entity tag of a readable file: other bytes have another id, another size or another CRC-32. */
+/** The strong entity tag of a readable file: different bytes have a different id, size or CRC-32. */
 export function entityTag(id: string, size: number, crc32: number): string {
   return `"${id}-${size}-${hex32(crc32)}"`;
 }
@@ -40,9 +39,9 @@ export function pendingStatus(name: string): FileStatus {
   };
 }
 
-/** @param there bytes of a damaged file that are left, from the beginning on; null: all */
-export function sealedStatus(document: FileDocument, there: number | null = null): FileStatus {
-  if (there !== null) return damagedStatus(sealedStatus(document), there);
+/** @param bytesLeft number of bytes that a damaged file still has, from its start; null: all */
+export function sealedStatus(document: FileDocument, bytesLeft: number | null = null): FileStatus {
+  if (bytesLeft !== null) return damagedStatus(sealedStatus(document), bytesLeft);
   const size = document.size ?? 0;
   const crc32 = document.crc32 ?? 0;
   return {
@@ -65,29 +64,29 @@ export function sealedStatus(document: FileDocument, there: number | null = null
   };
 }
 
-/** Nobody may take it for complete, and a whole download does not work. */
-function damagedStatus(whole: FileStatus, there: number): FileStatus {
-  const size = whole.total_bytes ?? 0;
+/** The status of a damaged file: not complete, so that no client relies on it. */
+function damagedStatus(undamaged: FileStatus, bytesLeft: number): FileStatus {
+  const size = undamaged.total_bytes ?? 0;
   return {
-    ...whole,
+    ...undamaged,
     status: 'partial',
     damaged: true,
-    bytes_received: there,
-    next_expected_byte: there,
+    bytes_received: bytesLeft,
+    next_expected_byte: bytesLeft,
     readable: false,
-    missing: [[there, size - 1]],
+    missing: [[bytesLeft, size - 1]],
     crc32: null,
     etag: null,
     completed_at: null,
   };
 }
 
-/** @param most gaps are listed */
-export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_GAPS): FileStatus {
+/** @param maxGaps number of gaps to list at most */
+export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, maxGaps = MAX_GAPS): FileStatus {
   if (upload.isSealed) return sealedStatus(upload.document);
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
-  const { gaps, more } = stored.gaps(total ?? 0, most);
+  const { gaps, more } = stored.gaps(total ?? 0, maxGaps);
   const complete = upload.isContiguous;
   const expiresAt = expiryOf(upload, lifetime);
   const crc32 = complete ? stored.whole(stored.end) : null;

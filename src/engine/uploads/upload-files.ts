@@ -1,4 +1,4 @@
-/** The stored half of an upload: its blob, its journal and its document. Creates, opens and reopens them. */
+/** Creates, opens and reopens what the storage has of an upload: its blob, its journal and its document. */
 import { randomBytes } from 'node:crypto';
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -17,7 +17,7 @@ export interface UploadFilesDeps {
   usage: Usage;
 }
 
-/** How an upload began, as its document says it. */
+/** The fields of a document that say how the upload began. */
 export type Origin = Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>;
 
 export class UploadFiles {
@@ -32,7 +32,7 @@ export class UploadFiles {
    * @param replaces id of the complete file of the name; null: the name has no file
    * @throws LadingError `quota_exceeded`, `insufficient_storage`
    */
-  async create(owner: string, name: string, replaces: string | null, beginning: Origin): Promise<OpenUpload> {
+  async create(owner: string, name: string, replaces: string | null, origin: Origin): Promise<OpenUpload> {
     const { blobs, manifests, clock, usage } = this.#deps;
     usage.created(owner);
     const now = clock.now();
@@ -49,7 +49,7 @@ export class UploadFiles {
       updatedAt: now,
       completedAt: null,
       replaces,
-      ...beginning,
+      ...origin,
     });
     try {
       await blobs.create(upload.id);
@@ -74,12 +74,12 @@ export class UploadFiles {
   }
 
   /**
-   * Turns the document of a file that silence sealed into that of an upload. When it is durable, `take` is called at once.
-   * @returns false when the journal does not cover the file, so that it cannot continue; true also when the file was replaced or deleted
-   * meanwhile, which the next look finds out
+   * Turns the document of a file that was sealed after a silence into that of an upload, and calls `add` in the same step.
+   * @returns false when the journal does not cover the file, so that it cannot be continued; true also when the file was replaced or
+   * deleted meanwhile
    * @throws LadingError `quota_exceeded`
    */
-  async reopen(id: string, take: (document: FileDocument, records: ManifestRecord[]) => void): Promise<boolean> {
+  async reopen(id: string, add: (document: FileDocument, records: ManifestRecord[]) => void): Promise<boolean> {
     const { catalog, manifests, usage, clock } = this.#deps;
     const sealed = await catalog.get(id);
     if (sealed?.undeclared !== true) return true;
@@ -88,7 +88,7 @@ export class UploadFiles {
     if (!records) return false;
     const document = reopened(sealed, clock.now());
     await catalog.put(document);
-    take(document, records);
+    add(document, records);
     return true;
   }
 }

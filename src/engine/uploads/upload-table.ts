@@ -1,6 +1,5 @@
 /**
- * The table of open uploads: which request sends to which upload. Every open upload is here, found by owner and name; sealed files are
- * in the catalog alone.
+ * The table of open uploads: it finds the upload to which a request sends, by owner and name. Sealed files are only in the catalog.
  */
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
@@ -20,7 +19,7 @@ export class UploadTable {
   readonly #deps: UploadFilesDeps;
   readonly #index = new UploadIndex();
   readonly #files: UploadFiles;
-  /** Names for which an upload is being made, or that another file is about to take. */
+  /** Names for which an upload is being created, or that another file is about to take. */
   readonly #locks = new NameLocks();
   #onNameFree: (owner: string, name: string) => void = () => {};
 
@@ -40,24 +39,24 @@ export class UploadTable {
     return this.#index.all();
   }
 
-  /** The upload under way, visible or not. */
+  /** The open upload of the name, visible or not. */
   find(owner: string, name: string): OpenUpload | undefined {
     return this.#index.find(owner, name);
   }
 
-  /** The upload under way that a document speaks of. */
+  /** The open upload of a document. */
   of = (document: FileDocument): OpenUpload | null => this.#index.of(document);
 
-  /** Uploads that wait for this name beside another one, the oldest first. */
+  /** Uploads that wait for this name while another upload has it, the oldest first. */
   waitingFor = (owner: string, name: string): OpenUpload[] => this.#index.waitingFor(owner, name);
 
-  /** The upload under way that others may know of. */
+  /** The open upload of the name, if it is visible. */
   findVisible(owner: string, name: string): OpenUpload | undefined {
     const upload = this.find(owner, name);
     return upload?.isVisible ? upload : undefined;
   }
 
-  /** The upload under way, visible or not, also when it is only being made. */
+  /** As `find`, but first waits for an upload that is being created. */
   async findAfterCreation(owner: string, name: string): Promise<OpenUpload | undefined> {
     const key = slotKey(owner, name);
     for (let holder = this.#locks.holder(key); holder; holder = this.#locks.holder(key)) await holder.catch(() => {});
@@ -65,8 +64,8 @@ export class UploadTable {
   }
 
   /**
-   * Finds where a chunk belongs, and makes the upload for a name that has none, or whose complete file is to be replaced. The upload
-   * comes back held for the caller, who must `leave` it.
+   * Finds the target of a chunk. Creates an upload if the name has neither upload nor file, or if its file is to be replaced. The upload is
+   * held for the caller, who must `leave` it.
    */
   async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
     const key = slotKey(owner, name);
@@ -78,7 +77,7 @@ export class UploadTable {
       }
       const upload = this.#index.find(owner, name);
       if (upload?.phase.reverting) {
-        // It becomes a complete file again in a moment.
+        // It is about to become a complete file again.
         await upload.phase.reverting.catch(() => {});
         continue;
       }
@@ -100,7 +99,7 @@ export class UploadTable {
     }
   }
 
-  /** Returns the complete file that is in the way, or null after an upload was put into the table. */
+  /** Returns the complete file of the name, or null after it created an upload. */
   async #createUnlessComplete(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (sealed && !overwrite) return sealed;
@@ -108,23 +107,23 @@ export class UploadTable {
     return null;
   }
 
-  /** Makes an upload that replaces what is there of this name once it is complete; until then another upload may have the name. */
+  /** Creates an upload that waits for this name. Once complete, it replaces the file and the uploads that have the name now. */
   async enterWaiting(owner: string, name: string): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
-    const there = [this.findVisible(owner, name), ...this.waitingFor(owner, name)];
-    const ends = there.flatMap((upload) => (upload?.isVisible ? [upload.id] : []));
-    const more = { overwrites: true, aside: true, ...(ends.length > 0 ? { ends } : {}) } as const;
-    const upload = await this.#create(owner, name, sealed?.id ?? null, more);
+    const present = [this.findVisible(owner, name), ...this.waitingFor(owner, name)];
+    const ends = present.flatMap((upload) => (upload?.isVisible ? [upload.id] : []));
+    const origin = { overwrites: true, aside: true, ...(ends.length > 0 ? { ends } : {}) } as const;
+    const upload = await this.#create(owner, name, sealed?.id ?? null, origin);
     return { upload, handles: await this.#hold(upload) };
   }
 
-  async #create(owner: string, name: string, replaces: string | null, beginning: Origin): Promise<OpenUpload> {
-    const upload = await this.#files.create(owner, name, replaces, beginning);
+  async #create(owner: string, name: string, replaces: string | null, origin: Origin): Promise<OpenUpload> {
+    const upload = await this.#files.create(owner, name, replaces, origin);
     this.#index.add(upload);
     return upload;
   }
 
-  /** Gives an upload that nobody sees yet a name, where it replaces the complete file; false when another upload has the name. */
+  /** Gives an upload that is not visible yet a name, whose complete file it replaces. False when another upload has the name. */
   rename(upload: OpenUpload, name: string): Promise<boolean> {
     const { owner } = upload.document;
     return this.holdName(owner, name, async () => {
@@ -136,34 +135,34 @@ export class UploadTable {
     });
   }
 
-  /** An upload that has its name and that nobody sees leaves the name to others until it is complete. */
+  /** An upload that is not visible yet gives up its name, and waits for it until it is complete. */
   releaseName(upload: OpenUpload): void {
     this.#index.change(upload, { ...upload.document, aside: true });
   }
 
-  /** An upload that waited for its name has it now. */
+  /** To be called when an upload that waited for its name has it. */
   nameTaken(upload: OpenUpload): void {
     if (!upload.document.aside && this.#index.delete(upload)) this.#index.add(upload);
   }
 
-  /** Calls `listener` when a name may have become free for which other uploads wait. */
+  /** Calls `listener` when a name may have become free. */
   onNameFree(listener: (owner: string, name: string) => void): void {
     this.#onNameFree = listener;
   }
 
-  /** An upload of this name ended, or will not take the name. */
+  /** To be called when an upload of this name ended, or did not take the name. */
   nameFreed({ document }: OpenUpload): void {
     this.#onNameFree(document.owner, document.name);
   }
 
-  /** Runs `work` while all requests for the name wait, so that no upload begins there. */
+  /** Runs `work` while all requests for the name wait, so that no upload of the name begins. */
   holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
     return this.#locks.hold(slotKey(owner, name), work);
   }
 
   /**
-   * Turns a sealed file into an upload again, for a chunk that continues it. False when it cannot be continued. The caller then looks up
-   * the name anew: the file may have been replaced or deleted meanwhile.
+   * Turns a sealed file into an upload again, for a chunk that continues it. False when it cannot be continued. Otherwise the caller looks
+   * up the name again, because the file may have been replaced or deleted meanwhile.
    * @throws LadingError `quota_exceeded`
    */
   async reopen(sealed: FileDocument): Promise<boolean> {
@@ -173,8 +172,8 @@ export class UploadTable {
       await holder?.catch(() => {});
       return true;
     }
-    const take = (document: FileDocument, records: ManifestRecord[]) => this.#add(document, records);
-    return await this.#locks.run(key, () => this.#files.reopen(sealed.id, take));
+    const add = (document: FileDocument, records: ManifestRecord[]) => this.#add(document, records);
+    return await this.#locks.run(key, () => this.#files.reopen(sealed.id, add));
   }
 
   /** The blob and the journal of an upload, for `OpenUpload.enter`. */
@@ -192,7 +191,7 @@ export class UploadTable {
   #add(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
     const upload = new OpenUpload(document, document.staleAt === undefined ? 'open' : 'parked');
     upload.restore(records);
-    // The date may have been wrong then; it was before now in any case.
+    // The clock may have been wrong at the last commit, which was before now in any case.
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
     upload.acknowledged = true;
     this.#deps.usage.adopted(upload);
@@ -201,7 +200,7 @@ export class UploadTable {
   }
 
   /**
-   * A request is about to send bytes: a parked upload counts as open again. `parkIfIdle` parks it anew if no byte was committed.
+   * A request is about to send bytes, so a parked upload counts as open again. `parkIfIdle` parks it again if no byte was committed.
    * @throws LadingError `quota_exceeded`
    */
   resume(upload: OpenUpload): void {
@@ -211,7 +210,7 @@ export class UploadTable {
     usage.resumed(upload);
   }
 
-  /** Parks an upload again that was resumed in vain. To be called when a request leaves the upload. */
+  /** Parks an upload that was resumed but received nothing. To be called when a request leaves the upload. */
   parkIfIdle(upload: OpenUpload): void {
     const { document } = upload;
     if (document.staleAt !== undefined && upload.users === 0 && this.of(document) === upload)
@@ -229,7 +228,7 @@ export class UploadTable {
     }
   }
 
-  /** Takes an upload out of the table, if it is still the one of its name. */
+  /** Removes an upload from the table, if it is still there. */
   drop(upload: OpenUpload): void {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
@@ -238,11 +237,11 @@ export class UploadTable {
 
   /**
    * Discards an upload: removes its bytes and its document. Requests that still send to it fail with `reason`.
-   * @param idle resolves when no commit of it runs
-   * @param forGood also removes the complete file that the upload continues; otherwise that file stays
+   * @param idle resolves when no commit of the upload runs
+   * @param withFile also removes the complete file that the upload continues; otherwise that file is restored
    */
-  async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
-    if (upload.document.continues && !forGood) {
+  async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, withFile = false): Promise<void> {
+    if (upload.document.continues && !withFile) {
       await upload.phase.revert(reason, () => this.#revert(upload, reason, idle));
       this.nameFreed(upload);
       return;
@@ -250,13 +249,13 @@ export class UploadTable {
     upload.phase.discard(reason);
     this.drop(upload);
     await idle();
-    // The document first: without it the bytes are a leftover that the next start removes.
+    // The document is removed first: without it the next start removes the bytes.
     if (upload.phase.mayHaveDocument) await this.#deps.catalog.remove(upload.id);
     this.nameFreed(upload);
     await removeBytes(this.#deps.blobs, upload.document);
   }
 
-  /** The file that was complete before stays readable all the time, so the upload leaves the table last. */
+  /** The previous complete file stays readable all the time, so the upload leaves the table last. */
   async #revert(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>): Promise<void> {
     const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
     await idle();
