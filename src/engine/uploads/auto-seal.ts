@@ -1,4 +1,4 @@
-/** Seals uploads of undeclared size once they received nothing for the set time (PROTOCOL §3). */
+/** Seals uploads of undeclared size that received nothing for a configured time (PROTOCOL §3). */
 import type { Clock } from '../../contracts/clock.ts';
 import type { Sealer } from './seal.ts';
 import type { OpenUpload } from './upload.ts';
@@ -16,7 +16,7 @@ export interface AutoSealDeps {
   warn(message: string, details: object): void;
 }
 
-/** True when silence seals the upload: its size is undeclared and it has no gap. Its digest may still have to be checked. */
+/** True when a silence seals the upload: its size is undeclared and it has no gap. Its digest may still have to be checked. */
 export function isSealedBySilence(upload: OpenUpload): boolean {
   const { bytes, end } = upload.stored;
   return (
@@ -31,19 +31,22 @@ export class AutoSeal {
     this.#deps = deps;
   }
 
-  /** Starts the timer of an upload anew, if silence seals it. To be called after every request. */
+  /** Restarts the timer of an upload that a silence seals. To be called after every request. */
   sealLater(upload: OpenUpload): void {
     const { clock, isStopping, openEndedMs } = this.#deps;
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
     if (isStopping() || upload.isSealed || upload.endReason || !isSealedBySilence(upload)) return;
-    const left = Math.max(0, openEndedMs - clock.since(upload.lastCommitAt));
-    upload.openEndedTimer = setTimeout(() => this.#sealAfterSilence(upload), Math.min(left, MAX_TIMER_MS)).unref();
+    const remainingMs = Math.max(0, openEndedMs - clock.since(upload.lastCommitAt));
+    upload.openEndedTimer = setTimeout(
+      () => this.#sealAfterSilence(upload),
+      Math.min(remainingMs, MAX_TIMER_MS),
+    ).unref();
   }
 
   #sealAfterSilence(upload: OpenUpload): void {
     const { clock, openEndedMs, sealer, warn } = this.#deps;
-    // A request is running; its end starts the timer anew.
+    // The end of the running request restarts the timer.
     if (upload.users > 0 || upload.endReason || upload.isSealed) return;
     if (clock.since(upload.lastCommitAt) < openEndedMs) {
       this.sealLater(upload);

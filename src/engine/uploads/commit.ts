@@ -3,8 +3,8 @@
  *
  *     sync data → append manifest records (one write) → sync manifest → catalog document if something was declared → reply
  *
- * With durability `seal` both syncs are left to the moment in which the file reads as complete, as a rule the seal; the records then
- * lack the `synced` flag and are checked against the disk after an unclean stop.
+ * With durability `seal` both syncs wait until the file is readable as complete, which is usually the seal. The records then lack the
+ * `synced` flag and are compared with the disk after an unclean stop.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
@@ -39,7 +39,7 @@ export interface CommitterDeps {
   clock: Clock;
   usage: Usage;
   durability: Durability;
-  emit(happening: FileEvent): void;
+  emit(event: FileEvent): void;
   announce: Announce;
 }
 
@@ -84,7 +84,7 @@ export class Committer {
         for (const pending of batch) pending.reject(error);
       }
     }
-    // In the same step as the last look, so that later callers start a new round.
+    // In the same step as the last check, so that a later call starts a new round.
     this.#rounds.delete(upload);
   }
 
@@ -93,10 +93,10 @@ export class Committer {
     const first = accepted[0];
     if (!first) return;
     const fresh = accepted.flatMap((pending) => pending.fresh);
-    // Parking and taking the name are done by the server and are no sign of its client.
-    const goesOn = accepted.some(({ declaration }) => !declaration.takesName && declaration.staleAt === undefined);
-    const document = goesOn ? withoutStaleness(declared) : declared;
-    // A file that reads as complete is durable (PROTOCOL §3), whatever the durability setting.
+    // The server itself parks uploads and assigns names, so these commits do not show that the client is active.
+    const isActive = accepted.some(({ declaration }) => !declaration.takesName && declaration.staleAt === undefined);
+    const document = isActive ? withoutStaleness(declared) : declared;
+    // A file that is readable as complete is durable (PROTOCOL §3), whatever the durability setting.
     const durable = this.#deps.durability === 'chunk' || upload.isContiguousWith(fresh, document);
     const time = this.#deps.clock.now();
     const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
@@ -114,13 +114,13 @@ export class Committer {
       upload.lastCommitAt = time;
     }
     if (!upload.isVisible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
-    else await this.#writeDocument(upload, document, goesOn ? time : null);
+    else await this.#writeDocument(upload, document, isActive ? time : null);
     for (const pending of accepted) pending.resolve();
   }
 
   /**
-   * Checks each chunk again against everything that was committed since its request began, including earlier chunks of this round: the size
-   * may have been declared, the upload deleted or closed. Rejects chunks that no longer fit.
+   * Checks each chunk against everything that was committed since its request began, including earlier chunks of this round: the size may
+   * have been declared, or the upload deleted or closed. Rejects chunks that no longer fit.
    */
   #admit(upload: OpenUpload, batch: Pending[]): { accepted: Pending[]; document: FileDocument } {
     const before = upload.document;
@@ -156,7 +156,7 @@ export class Committer {
   }
 
   async #putDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
-    // An upload that was deleted during this round must not come back by its document.
+    // The document of an upload that was deleted during this round must not be written again.
     upload.assertNotEnded();
     const before = upload.document;
     const written = time === null ? document : { ...document, updatedAt: time };
@@ -171,7 +171,7 @@ export class Committer {
   }
 }
 
-/** Its client is back: the upload is no longer parked. */
+/** The document of an upload whose client sends again, so that it is no longer parked. */
 function withoutStaleness(document: FileDocument): FileDocument {
   if (document.staleAt === undefined) return document;
   const { staleAt: _, ...rest } = document;

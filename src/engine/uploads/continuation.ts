@@ -1,10 +1,10 @@
 /**
  * A file of undeclared size that was sealed after a silence continues with a chunk past its end (PROTOCOL §3):
  *
- *     sealed document → open document that keeps what was complete → chunk → … → sealed again
+ *     sealed document → open document that remembers the complete file → chunk → … → sealed again
  *
- * The id, the bytes and the journal stay: readers get the previous file until the new one is complete. A crash leaves one document or
- * the other, and the journal confirms both.
+ * The id, the bytes and the journal stay. Readers get the previous file until the new one is complete. A crash leaves one document or the
+ * other, and the journal covers both.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
@@ -19,8 +19,8 @@ export function continuesFile(sealed: FileDocument, { end }: Extent, declaredSiz
 }
 
 /**
- * The journal of a sealed file. A crash may have left the record of a chunk that was never acknowledged: its bytes are sent again.
- * Null when the journal does not cover the whole file.
+ * The journal of a sealed file, without the records of chunks that a crash kept from being acknowledged. Null when the journal does not
+ * cover the whole file.
  */
 export async function sealedRecords(
   manifests: ManifestStore,
@@ -50,11 +50,11 @@ export function completeBefore({ document, stored }: OpenUpload): NonNullable<Fi
 
 /** Ends a continuation and restores the previous complete file. No request may write to the upload any more. */
 export async function revert(
-  doors: { manifests: ManifestStore; catalog: Catalog; seal(id: string, size: number): Promise<void> },
+  deps: { manifests: ManifestStore; catalog: Catalog; seal(id: string, size: number): Promise<void> },
   { continues, staleAt: _, ...open }: FileDocument,
 ): Promise<void> {
   if (!continues) return;
-  await sealedRecords(doors.manifests, { ...open, size: continues.size });
-  await doors.seal(open.id, continues.size);
-  await doors.catalog.put({ ...open, ...continues, state: 'sealed', undeclared: true });
+  await sealedRecords(deps.manifests, { ...open, size: continues.size });
+  await deps.seal(open.id, continues.size);
+  await deps.catalog.put({ ...open, ...continues, state: 'sealed', undeclared: true });
 }

@@ -1,4 +1,4 @@
-/** What requests declare about a whole file: its size, digest and type. A declaration is fixed once it is stored. */
+/** What requests declare about a whole file: its size, digest and type. A stored declaration cannot be changed. */
 import { LadingError } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
@@ -12,7 +12,7 @@ export interface Declaration {
   contentType: string | null;
   /** No bytes follow: an upload that ends only when its client says so ends with this request. */
   isEnd?: boolean;
-  /** The upload received nothing for a long time: it is parked since this date, unless bytes arrive after all. */
+  /** The upload received nothing for a long time, and is parked since this date unless the same round has bytes for it. */
   staleAt?: number;
   /** A concatenated file contains the bytes of this partial upload. */
   isConcatenated?: boolean;
@@ -22,12 +22,12 @@ export interface Declaration {
   takesName?: { replaces: string | null };
   /** The blobs that hold the bytes, if not the upload's own. */
   pieces?: FileDocument['pieces'];
-  /** The upload has no document until the file is complete: all of it becomes known in one step. */
+  /** The upload gets no document before the file is complete. */
   atOnce?: boolean;
 }
 
 /**
- * Compares a declaration with what is known of the upload.
+ * Compares a declaration with what earlier requests declared.
  * @param storedEnd end of the highest stored byte
  * @throws LadingError `size_conflict`, `invalid_request`, `already_exists`
  */
@@ -66,7 +66,7 @@ export function withDeclaration(document: FileDocument, declaration: Declaration
       algorithm: declaration.reprDigest.algorithm,
       value: encodeDigest(declaration.reprDigest),
     });
-  if (declaration.takesName) return document.aside ? named(document, declaration.takesName) : document;
+  if (declaration.takesName) return document.aside ? withName(document, declaration.takesName) : document;
   if (declaration.pieces) return { ...document, pieces: declaration.pieces };
   const { resource } = document;
   const isEnd = declaration.isEnd === true && resource?.endsWhenTold === true;
@@ -82,7 +82,7 @@ export function withDeclaration(document: FileDocument, declaration: Declaration
 }
 
 /** The document of an upload that no longer waits for its name. */
-function named({ aside: _, ends: __, ...document }: FileDocument, place: { replaces: string | null }): FileDocument {
+function withName({ aside: _, ends: __, ...document }: FileDocument, place: { replaces: string | null }): FileDocument {
   return { ...document, ...place };
 }
 

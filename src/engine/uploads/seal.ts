@@ -1,10 +1,10 @@
 /**
  * The commit point of a file: an upload that has all bytes becomes the file of its name.
  *
- *     complete? → digest matches? → journal synced → cut, sync, rename, sync directory → sealed document  ← here it is complete
+ *     complete? → digest matches? → journal synced → cut, sync, rename, sync directory → sealed document  ← now it is complete
  *
- * Until the document is on the disk the file is an upload. The next start finishes an interrupted seal, because every step before can be
- * repeated.
+ * Until the document is on the disk, the file is an upload. Every step before can be repeated, so the next start finishes an interrupted
+ * seal.
  */
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -22,7 +22,7 @@ import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
 import type { UploadTable } from './upload-table.ts';
 
-/** Maximum by which the completion time of a replacement is moved into the future. */
+/** Maximum time by which the completion of a replacement is dated into the future. */
 const MAX_SHIFT_MS = 60_000;
 
 type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
@@ -38,9 +38,9 @@ export interface SealerDeps {
   committer: Committer;
   watchers: Watchers;
   succession: Succession;
-  emit(happening: FileEvent): void;
+  emit(event: FileEvent): void;
   announce: Announce;
-  /** Writes a failure after the seal to the log, which can no longer fail the request. */
+  /** Writes a failure after the seal to the log, because the request has already succeeded. */
   warn(message: string, error: unknown): void;
 }
 
@@ -52,24 +52,24 @@ export class Sealer {
   }
 
   /**
-   * Resolves when the upload is the file of its name. The caller has made sure that it is complete.
-   * @param silent the upload is sealed because of a silence: more bytes continue the file, and a digest that does not match yet discards
-   * nothing
-   * @param judge called right before a waiting upload takes its name; an error that it throws leaves everything unchanged
+   * Resolves when the upload is the file of its name. The caller has checked that the upload is complete.
+   * @param afterSilence the upload is sealed because it received nothing for a while: more bytes can continue the file, and a digest that
+   * does not match yet discards nothing
+   * @param assertAllowed called right before a waiting upload takes its name; an error that it throws leaves everything unchanged
    * @throws LadingError `already_exists` when a request sends to the upload that has the name, `digest_mismatch`
    */
-  seal(upload: OpenUpload, silent = false, judge?: () => Promise<void>): Promise<void> {
-    return upload.phase.seal(() => this.#run(upload, silent, judge));
+  seal(upload: OpenUpload, afterSilence = false, assertAllowed?: () => Promise<void>): Promise<void> {
+    return upload.phase.seal(() => this.#run(upload, afterSilence, assertAllowed));
   }
 
-  async #run(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
+  async #run(upload: OpenUpload, afterSilence: boolean, assertAllowed?: () => Promise<void>): Promise<void> {
     const { phase } = upload;
     while (phase.replacing) await phase.replacing;
     if (phase.isSealed) return;
     try {
       upload.assertNotEnded();
       phase.beginSeal();
-      await this.#sealClosed(upload, silent, judge).catch((error: unknown) => {
+      await this.#sealClosed(upload, afterSilence, assertAllowed).catch((error: unknown) => {
         phase.sealFailed();
         throw error;
       });
@@ -78,52 +78,52 @@ export class Sealer {
     }
   }
 
-  async #sealClosed(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
+  async #sealClosed(upload: OpenUpload, afterSilence: boolean, assertAllowed?: () => Promise<void>): Promise<void> {
     await this.#deps.committer.idle(upload);
-    // A chunk past the end may still be writing. Its bytes are cut off, so none may be written after that.
+    // A chunk past the end may still be writing. The seal cuts off its bytes, so no write may follow.
     await upload.writesDone();
     upload.assertNotEnded();
-    await this.#checkDigest(upload, silent);
-    if (silent && hasNoNewByte(upload)) return await this.#restoreFile(upload);
+    await this.#checkDigest(upload, afterSilence);
+    if (afterSilence && hasNoNewByte(upload)) return await this.#restoreFile(upload);
     const { owner, name, aside } = upload.document;
-    if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#replaceHolder(upload, judge));
-    else await this.#becomeFile(upload, silent, []);
+    if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#replaceHolder(upload, assertAllowed));
+    else await this.#becomeFile(upload, afterSilence, []);
   }
 
-  /** No byte continued the complete file: the upload becomes that file again, without a second completion. */
+  /** The continuation received no byte: the upload becomes the previous file again, without a second completion. */
   async #restoreFile(upload: OpenUpload): Promise<void> {
-    const over = new LadingError('not_found', 'No byte continued the file of this name, which is complete.');
-    await this.#deps.uploads.discard(upload, over, async () => {});
+    const reason = new LadingError('not_found', 'The file of this name is complete and was not continued.');
+    await this.#deps.uploads.discard(upload, reason, async () => {});
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
   }
 
-  /** Seals an upload that waited for its name. */
-  async #replaceHolder(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+  /** Seals an upload that waited for its name, and ends the upload that has it. */
+  async #replaceHolder(upload: OpenUpload, assertAllowed?: () => Promise<void>): Promise<void> {
     const { catalog, succession } = this.#deps;
     const { owner, name } = upload.document;
     upload.assertNotEnded();
     await succession.replace(
       upload,
-      // No client declared an upload of undeclared size complete: if the new file fails, it can still be continued.
+      // No client completed an upload of undeclared size. If the new file fails, that upload can still be continued.
       (other) => this.seal(other, !other.isComplete),
       async (ended) => {
-        await judge?.();
+        await assertAllowed?.();
         const { sealed } = await catalog.find(owner, name);
-        // A continuation was a complete file, and is replaced as one.
+        // A continuation replaces a complete file, so it counts as one here.
         const continued = ended.find(({ document }) => document.continues);
         upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
         await this.#becomeFile(upload, false, ended);
       },
-      judge,
+      assertAllowed,
     );
   }
 
-  async #becomeFile(upload: OpenUpload, silent: boolean, ended: OpenUpload[]): Promise<void> {
+  async #becomeFile(upload: OpenUpload, afterSilence: boolean, ended: OpenUpload[]): Promise<void> {
     const { replaces } = upload.document;
     const ends = ended.map(({ id }) => id);
-    const takes = replaces !== null && !ends.includes(replaces);
-    const replaced = takes ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
-    await this.#storeSealed(upload, silent, ends);
+    const replacesFile = replaces !== null && !ends.includes(replaces);
+    const replaced = replacesFile ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
+    await this.#storeSealed(upload, afterSilence, ends);
     this.#deps.uploads.drop(upload);
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
     if (!replaced) return;
@@ -132,12 +132,12 @@ export class Sealer {
     });
   }
 
-  async #checkDigest(upload: OpenUpload, silent: boolean): Promise<void> {
+  async #checkDigest(upload: OpenUpload, afterSilence: boolean): Promise<void> {
     const declared = upload.document.reprDigest;
     if (!declared) return;
     const mismatch = await this.mismatch(upload.id, declared, upload.stored.end);
     if (!mismatch) return;
-    if (silent) {
+    if (afterSilence) {
       upload.digestMismatchAt = upload.stored.end;
       throw mismatch;
     }
@@ -166,12 +166,12 @@ export class Sealer {
     if (actual === value) return null;
     return new LadingError(
       'digest_mismatch',
-      `The whole file does not have the ${algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
+      `The ${algorithm} of the whole file differs from Repr-Digest. The upload was discarded. Send the file again.`,
       { expected: value, actual, header: 'Repr-Digest', algorithm, provided_digest: value },
     );
   }
 
-  async #storeSealed(upload: OpenUpload, silent: boolean, ends: string[]): Promise<void> {
+  async #storeSealed(upload: OpenUpload, afterSilence: boolean, ends: string[]): Promise<void> {
     const size = upload.stored.end;
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
@@ -180,7 +180,7 @@ export class Sealer {
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
     const times = await this.#times(upload);
     const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
-    const undeclared = silent && open.size === null && open.reprDigest === null;
+    const undeclared = afterSilence && open.size === null && open.reprDigest === null;
     const ended = ends.length > 0 ? { ends } : {};
     const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
@@ -197,16 +197,16 @@ export class Sealer {
   }
 
   /**
-   * A replacement is completed at least a second after the file that it replaces, so that completion times differ, unless the date was set
-   * back. An upload that was readable before keeps its date: the seal does not make it another file.
+   * A replacement is completed at least a second after the file that it replaces, so that their times differ, unless the clock was set back.
+   * An upload that was readable before keeps its date, because the seal does not change the file.
    */
   async #times(upload: OpenUpload): Promise<Times> {
     const { replaces, continues, ...document } = upload.document;
     const { clock, catalog, modified } = this.#deps;
     const now = clock.now();
     const replaced = replaces === null ? null : await catalog.get(replaces);
-    const before = continues ?? (replaced?.completedAt ? replaced : replaced?.continues);
-    const date = before?.completedAt ?? 0;
+    const previous = continues ?? (replaced?.completedAt ? replaced : replaced?.continues);
+    const date = previous?.completedAt ?? 0;
     const completedAt = date - now > MAX_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
     const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
     const next = upload.isContiguous

@@ -1,9 +1,9 @@
 /**
- * How a file takes a name that unfinished uploads still have (PUT, and other replacements):
+ * How a file takes a name that unfinished uploads have (PUT, and other replacements):
  *
- *     reserve the uploads → sealed document that lists them  ← here the name changes hands → discard the uploads
+ *     reserve the uploads → sealed document that lists them  ← now the file has the name → discard the uploads
  *
- * A crash before that document is on the disk leaves the uploads, a crash after it leaves the file: never neither, and never both.
+ * A crash before that document is on the disk leaves the uploads, and a crash after it leaves the file. It never leaves both or neither.
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -27,9 +27,9 @@ export interface SuccessionDeps {
   isIdle(upload: OpenUpload): boolean;
   /** Discards an unfinished upload and ends the requests that send to it. */
   cancel(upload: OpenUpload): Promise<unknown>;
-  emit(happening: FileEvent): void;
+  emit(event: FileEvent): void;
   announce: Announce;
-  /** Writes a failure to the log that can no longer fail the request. */
+  /** Writes a failure to the log, because the request has already succeeded. */
   warn(message: string, error: unknown): void;
 }
 
@@ -44,31 +44,31 @@ export class Succession {
     this.#deps = deps;
   }
 
-  /** @throws LadingError `already_exists` while somebody sends to the upload that has the name */
+  /** @throws LadingError `already_exists` while a request sends to the upload that has the name */
   assertFree({ document }: OpenUpload): void {
-    const there = this.#deps.uploads.find(document.owner, document.name);
-    if (document.aside && there && !this.#deps.isIdle(there)) throw uploadInProgress();
+    const holder = this.#deps.uploads.find(document.owner, document.name);
+    if (document.aside && holder && !this.#deps.isIdle(holder)) throw uploadInProgress();
   }
 
   /**
-   * Runs `work` while the uploads that end with this one are reserved. They end when it resolves, and continue if it rejects. To be
-   * called while the name is held.
-   * @param whole seals an upload that has all bytes, so that it is replaced like every complete file
-   * @param judge called before an upload ends to which a request sends; an error that it throws leaves everything unchanged
+   * Runs `work` while the uploads that this one replaces are reserved. They are discarded when it resolves, and continue if it rejects. To
+   * be called while the name is held.
+   * @param seal seals an upload that has all bytes, so that it is replaced as a complete file
+   * @param assertAllowed called before a request that sends to another upload is ended; an error that it throws leaves everything unchanged
    */
   async replace(
     upload: OpenUpload,
-    whole: (upload: OpenUpload) => Promise<void>,
+    seal: (upload: OpenUpload) => Promise<void>,
     work: (ended: OpenUpload[]) => Promise<void>,
-    judge?: () => Promise<void>,
+    assertAllowed?: () => Promise<void>,
   ): Promise<void> {
-    await this.#waitForHolder(upload, whole, judge);
+    await this.#waitForHolder(upload, seal, assertAllowed);
     upload.assertNotEnded();
     const ended = this.#replacedBy(upload);
     const held: ReservedExtent[] = [];
-    let over = (): void => {};
+    let finish = (): void => {};
     const replacing = new Promise<void>((resolve) => {
-      over = resolve;
+      finish = resolve;
     });
     try {
       for (const other of ended) {
@@ -85,43 +85,43 @@ export class Succession {
     } finally {
       for (const other of ended.slice(0, held.length)) other.phase.endReplacement();
       for (const all of held) all.release();
-      over();
+      finish();
     }
     for (const { document } of ended) await this.#removeBytes(document);
   }
 
   /**
-   * Makes sure that no request sends to the upload that has the name: a file upload leaves the name until it is complete, and every other
-   * upload ends.
+   * Makes sure that no request sends to the upload that has the name. A file upload gives up the name until it is complete; every other
+   * upload is cancelled.
    */
-  async #endSenders({ document: { owner, name } }: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+  async #endSenders({ document: { owner, name } }: OpenUpload, assertAllowed?: () => Promise<void>): Promise<void> {
     const { uploads, isIdle, committer, cancel } = this.#deps;
     for (;;) {
-      const there = uploads.find(owner, name);
-      if (!there || isIdle(there)) return;
-      await judge?.();
-      if (uploads.find(owner, name) !== there) continue;
-      // Its bytes are being committed: it then is the file, and is replaced as one.
-      if (there.phase.sealing) await there.phase.sealing.catch(() => {});
-      else if (committer.isBusy(there)) await committer.idle(there);
-      else if (there.isFileUpload && !there.isVisible) uploads.releaseName(there);
-      else await cancel(there);
+      const holder = uploads.find(owner, name);
+      if (!holder || isIdle(holder)) return;
+      await assertAllowed?.();
+      if (uploads.find(owner, name) !== holder) continue;
+      // Its bytes are being committed. It then becomes the file, and is replaced as a file.
+      if (holder.phase.sealing) await holder.phase.sealing.catch(() => {});
+      else if (committer.isBusy(holder)) await committer.idle(holder);
+      else if (holder.isFileUpload && !holder.isVisible) uploads.releaseName(holder);
+      else await cancel(holder);
     }
   }
 
   /** Waits until the upload that has the name is idle, and neither complete nor about to become complete or to end. */
   async #waitForHolder(
     upload: OpenUpload,
-    whole: (upload: OpenUpload) => Promise<void>,
-    judge?: () => Promise<void>,
+    seal: (upload: OpenUpload) => Promise<void>,
+    assertAllowed?: () => Promise<void>,
   ): Promise<void> {
     const { owner, name } = upload.document;
     for (;;) {
-      if (upload.takesNameAlways) await this.#endSenders(upload, judge);
+      if (upload.takesNameAlways) await this.#endSenders(upload, assertAllowed);
       this.assertFree(upload);
-      const there = this.#deps.uploads.find(owner, name);
-      if (there?.phase.reverting) await there.phase.reverting.catch(() => {});
-      else if (there?.phase.sealing || there?.isComplete || there?.isContiguous) await whole(there);
+      const holder = this.#deps.uploads.find(owner, name);
+      if (holder?.phase.reverting) await holder.phase.reverting.catch(() => {});
+      else if (holder?.phase.sealing || holder?.isComplete || holder?.isContiguous) await seal(holder);
       else return;
     }
   }
@@ -130,20 +130,20 @@ export class Succession {
   #replacedBy({ document }: OpenUpload): OpenUpload[] {
     const { uploads, isIdle } = this.#deps;
     const { owner, name, ends = [] } = document;
-    const there = uploads.findVisible(owner, name);
+    const holder = uploads.findVisible(owner, name);
     const waiting = uploads.waitingFor(owner, name).filter((other) => ends.includes(other.id) && isIdle(other));
-    return there ? [there, ...waiting] : waiting;
+    return holder ? [holder, ...waiting] : waiting;
   }
 
   #discard(other: OpenUpload): void {
-    other.phase.discard(new LadingError('not_found', 'Another file took the name of this upload, which ended it.'));
+    other.phase.discard(new LadingError('not_found', 'Another file replaced this upload.'));
     this.#deps.uploads.drop(other);
     this.#deps.emit(cancelled(other));
   }
 
   async #removeBytes(document: OpenUpload['document']): Promise<void> {
     await removeBytes(this.#deps.blobs, document).catch((error: unknown) => {
-      this.#deps.warn('the bytes of an upload that ended could not be removed; the next start tries again', error);
+      this.#deps.warn('the bytes of a replaced upload could not be removed; the next start tries again', error);
     });
   }
 }

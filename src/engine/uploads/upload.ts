@@ -22,13 +22,13 @@ export class OpenUpload {
   document: FileDocument;
   readonly stored = new ExtentSet();
   readonly phase: UploadPhase;
-  /** Requests among its users. Other users are the server's own work, such as parking or sealing. */
+  /** Number of requests among its users. The other users are work of the server, such as parking or sealing. */
   senders = 0;
-  /** One request sends all of it. Other requests see it only once it is complete. */
+  /** One request sends the whole file. Other requests see it only once it is complete. */
   isFileUpload = false;
-  /** Other uploads of its name do not keep it from becoming the file. */
+  /** It becomes the file although other requests send to uploads of its name. */
   takesNameAlways = false;
-  /** A client received an acknowledgement for it, or knows its address. */
+  /** A client received an acknowledgement for it, or used its address. */
   acknowledged = false;
   /** The stored size at which the digest of the whole file did not match; -1: not checked. */
   digestMismatchAt = -1;
@@ -82,7 +82,7 @@ export class OpenUpload {
     return this.phase.endReason;
   }
 
-  /** Requests that hold this upload now. */
+  /** Number of requests and other work that hold this upload now. */
   get users(): number {
     return this.#users;
   }
@@ -92,7 +92,7 @@ export class OpenUpload {
     return this.size !== null && this.stored.bytes === this.size;
   }
 
-  /** It has all bytes, and nothing else is required before it becomes a file. */
+  /** It has all bytes, and its client need not do anything more before it becomes a file. */
   get isComplete(): boolean {
     return this.isCompleteWith([], { size: null, reprDigest: null, contentType: null });
   }
@@ -105,16 +105,16 @@ export class OpenUpload {
   }
 
   /**
-   * The size is undeclared and the stored bytes have no gap: it reads as complete until more bytes arrive (PROTOCOL §3). With a declared
-   * digest only the seal makes it complete.
+   * The size is undeclared and the stored bytes have no gap, so it is readable as a complete file until more bytes arrive (PROTOCOL §3).
+   * With a declared digest only the seal makes it complete.
    */
   get isContiguous(): boolean {
     return this.isContiguousWith([], this.document);
   }
 
   /**
-   * Readers get this upload and not the complete file of its name: either no complete file exists, or this upload of undeclared size is
-   * contiguous and replaces it.
+   * Readers get this upload instead of the complete file of its name: either no complete file exists, or this upload is contiguous and
+   * replaces it.
    */
   get isReadable(): boolean {
     return this.document.replaces === null || this.isContiguous;
@@ -122,7 +122,7 @@ export class OpenUpload {
 
   /** `isContiguous` once these disjoint extents and this document are stored too. */
   isContiguousWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
-    // Its client says when it ends.
+    // The digest must be checked first, or the client says when the upload ends.
     if (size !== null || reprDigest !== null || resource) return false;
     let { bytes, end } = this.stored;
     for (const extent of fresh) {
@@ -132,7 +132,7 @@ export class OpenUpload {
     return bytes > 0 && bytes === end;
   }
 
-  /** Adds a user; the first one opens the files. */
+  /** Adds a user. The first one opens the files. */
   async enter(open: () => Promise<Handles>): Promise<Handles> {
     this.#users += 1;
     this.#handles ??= open();
@@ -168,7 +168,7 @@ export class OpenUpload {
     return this.#reservations.tryReserve(extent);
   }
 
-  /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */
+  /** Passes a segment to a worker. Once the upload is closed, segments are only compared and not written. */
   async write(part: Part, job: SegmentJob): Promise<SegmentResult> {
     this.assertNotEnded();
     if (this.isClosed && job.ranges.some(({ action }) => action === 'write')) throw this.closedError();
@@ -181,13 +181,13 @@ export class OpenUpload {
     }
   }
 
-  /** Waits for the segments that are at the workers now. */
+  /** Waits for the segments that workers are processing now. */
   async writesDone(): Promise<void> {
     await Promise.allSettled(this.#writes);
   }
 
   /**
-   * Compares a declaration with what is known of the file.
+   * Compares a declaration with what earlier requests declared.
    * @throws LadingError `size_conflict`, `invalid_request`, `already_exists`
    */
   check(declaration: Declaration, storedEnd = this.stored.end): void {
@@ -197,7 +197,7 @@ export class OpenUpload {
   /** Counts journaled records as stored. */
   restore(records: readonly ManifestRecord[]): void {
     for (const { start, end, crc32, synced, time } of records) {
-      // A range that was journaled twice counts once.
+      // A range with two records counts once.
       if (this.stored.overlaps({ start, end })) continue;
       this.stored.add({ start, end }, crc32);
       this.lastCommitAt = Math.max(this.lastCommitAt, time);
@@ -217,7 +217,7 @@ export class OpenUpload {
     );
   }
 
-  /** Throws when the upload ended while a request still sent to it. */
+  /** Throws the reason when the upload has ended. */
   assertNotEnded(): void {
     if (this.endReason) throw this.endReason;
   }

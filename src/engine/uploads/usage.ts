@@ -1,16 +1,16 @@
 /**
  * Counts the use of each owner with every change and never by scanning: a chunk costs a few additions.
  *
- *     bytes          + what is committed of an upload    − all of it when the upload ends (it is deleted, swept, or sealed)
- *                    + a sealed document that comes      − one that goes (deleted, or replaced in the step of the seal)
- *     openUploads    + an upload that is made, adopted   − one that ends or is parked
- *                      or goes on after it was parked
- *     dayBytes       + what is committed; whatever becomes of it, until midnight UTC
+ *     bytes          + committed bytes of an upload      − all of them when the upload ends (deleted, expired, or sealed)
+ *                    + a sealed document is added        − one is removed (deleted, or replaced in the step of the seal)
+ *     openUploads    + an upload is created, adopted,    − one ends or is parked
+ *                      or resumed after it was parked
+ *     dayBytes       + committed bytes, until midnight UTC, even if they are deleted
  *
- * Repeated and overlapping bytes are committed once. A file and its replacement both count while both lie on the disk. What a
- * running chunk is about to store is reserved, so that chunks which run at the same time cannot exceed a quota together.
+ * Repeated and overlapping bytes are committed once. A file and its replacement both count while both are on the disk. A running
+ * chunk reserves the bytes that it is about to store, so that concurrent chunks cannot exceed a quota together.
  *
- * A start counts anew from the documents and the journals; of the day's bytes it does not know those that were deleted since.
+ * A start counts again from the documents and the journals. It does not know the bytes of the day that were deleted before it.
  */
 
 import type { SegmentRange } from '../../contracts/blobs.ts';
@@ -40,7 +40,7 @@ class Account {
     this.#dayBytes += bytes;
   }
 
-  /** A date that was set back begins no new day: the use of the day stays until the next day. */
+  /** A clock that is set back begins no new day. */
   #turnTo(day: number): void {
     if (day > this.#day) this.#dayBytes = 0;
     this.#day = day;
@@ -64,7 +64,7 @@ export class Usage {
   readonly #quota: Quota;
   readonly #owners = new Map<string, Account>();
   readonly #groups = new Map<string, Account>();
-  /** Sealed today and begun before: only their journals know what of them came today. Null once the start is over. */
+  /** Files sealed today and begun earlier: only their journals know which bytes arrived today. Null once the start has read them. */
   #filesBegunEarlier: FileDocument[] | null = [];
 
   constructor({ catalog, clock, quota }: UsageDeps) {
@@ -99,12 +99,12 @@ export class Usage {
   }
 
   /** @throws LadingError `quota_exceeded` */
-  check(owner: string, more: Partial<Use>): void {
+  check(owner: string, added: Partial<Use>): void {
     const day = dayOf(this.#clock.now());
     const own = this.#account(this.#owners, owner);
     const group = this.#account(this.#groups, this.#quota.groupOf(owner));
     const now = { own: own.use(day, own.reserved), group: group.use(day, group.reserved) };
-    this.#quota.admit(owner, now, more);
+    this.#quota.admit(owner, now, added);
   }
 
   /**
@@ -117,22 +117,22 @@ export class Usage {
     let fresh = 0;
     for (const { action, extent } of plan) if (action === 'write') fresh += lengthOf(extent);
     if (fresh === 0) return () => {};
-    const whole = upload.isVisible ? 0 : (declaredSize ?? 0);
-    this.check(owner, { bytes: Math.max(fresh, whole), dayBytes: fresh });
+    const declared = upload.isVisible ? 0 : (declaredSize ?? 0);
+    this.check(owner, { bytes: Math.max(fresh, declared), dayBytes: fresh });
     this.#each(owner, (account) => {
       account.reserved += fresh;
     });
-    let held = true;
+    let isReserved = true;
     return () => {
-      if (!held) return;
-      held = false;
+      if (!isReserved) return;
+      isReserved = false;
       this.#each(owner, (account) => {
         account.reserved -= fresh;
       });
     };
   }
 
-  /** @throws LadingError `quota_exceeded`; then nothing was counted */
+  /** Counts a new upload. @throws LadingError `quota_exceeded`; then it is not counted */
   created(owner: string): void {
     this.check(owner, { openUploads: 1 });
     this.#each(owner, (account) => {
@@ -140,7 +140,7 @@ export class Usage {
     });
   }
 
-  /** Found at the start, or a sealed file that goes on. */
+  /** Counts an upload that the start found, or a sealed file that is continued. */
   adopted(upload: OpenUpload): void {
     const { owner } = upload.document;
     this.#each(owner, (account) => {
@@ -149,7 +149,7 @@ export class Usage {
     });
   }
 
-  /** From here on the upload does not count as open; its bytes count as before. */
+  /** Parks an upload: it no longer counts as open, but its bytes do. */
   parked(upload: OpenUpload): void {
     if (upload.isParked) return;
     upload.phase.park();
@@ -158,7 +158,7 @@ export class Usage {
     });
   }
 
-  /** A parked upload goes on: it counts as open again. */
+  /** Resumes a parked upload: it counts as open again. */
   resumed(upload: OpenUpload): void {
     // An upload that was discarded meanwhile was subtracted already.
     if (!upload.isParked || upload.phase.isDiscarded) return;
@@ -179,7 +179,7 @@ export class Usage {
     });
   }
 
-  /** To be called once, when nothing finds the upload any more. If it was sealed, its document counts in its place. */
+  /** To be called once, when the upload has left the table. If it was sealed, its document counts instead. */
   ended(upload: OpenUpload): void {
     this.#each(upload.document.owner, (account) => {
       if (!upload.isParked) account.openUploads -= 1;
@@ -194,7 +194,7 @@ export class Usage {
     this.#each(owner, (account) => account.received(bytes, today));
   }
 
-  /** Files whose journals the start has to pass to `received`. */
+  /** The files whose journals the start has to pass to `received`. To be called once. */
   filesBegunEarlier(): FileDocument[] {
     const files = this.#filesBegunEarlier ?? [];
     this.#filesBegunEarlier = null;
