@@ -21,7 +21,7 @@ import { type Recovered, recover } from './upkeep/recover.ts';
 import { type Swept, sweep } from './upkeep/sweep.ts';
 import type { Precondition } from './uploads/preconditions.ts';
 
-/** After the patience of a stop: the time in which ended requests have to finish. */
+/** How long a stop waits for the requests that it ended. */
 const STOP_GRACE_MS = 5_000;
 /** `setTimeout` accepts no longer delay. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -42,15 +42,15 @@ export class Engine {
     });
   }
 
-  /** Milliseconds that an upload is kept after its last byte; null: for ever. */
+  /** How long an upload is kept after its last byte, in milliseconds; null: forever. */
   get lifetimeMs(): number | null {
     const { staleMs, removeMs } = this.#parts.lifetime;
     return removeMs === null ? null : staleMs + removeMs;
   }
 
   /**
-   * Recovers what the last run left, then finishes interrupted seals. No request may be served before this resolves. Rejects if `stop`
-   * is called before it is done.
+   * Recovers the uploads of the last run, then finishes interrupted seals. No request may be served before this resolves. Rejects if `stop`
+   * is called before.
    */
   start(wasClean: boolean): Promise<Recovered> {
     const starting = this.#start(wasClean);
@@ -73,11 +73,11 @@ export class Engine {
         autoSeal.sealLater(upload);
         continue;
       }
-      const sealed = sealer.seal(upload).catch((error: unknown) => {
+      const sealing = sealer.seal(upload).catch((error: unknown) => {
         warn('an interrupted seal could not be finished; the sweep tries again', { id: upload.id, error });
       });
-      // The digest of a large file takes long; meanwhile the status shows all bytes, but not a complete file.
-      if (upload.document.reprDigest === null) await sealed;
+      // The digest of a large file takes long. Meanwhile the status shows all bytes, but not a complete file.
+      if (upload.document.reprDigest === null) await sealing;
     }
     await nameQueue.resume();
     resumableUploads.resume();
@@ -85,7 +85,7 @@ export class Engine {
     return recovered;
   }
 
-  /** Refuses what the headers alone show to be wrong. To be called before the body is read; `receiveChunk` checks all of it again. */
+  /** Checks the headers of a chunk before the body is read. `receiveChunk` repeats all checks. */
   async admitChunk(intent: ChunkIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
     await this.#parts.chunkUploads.admit(intent);
@@ -93,7 +93,7 @@ export class Engine {
 
   /**
    * Reads one chunk (header and data, to the end of `source`), verifies, stores and commits it. The returned status is the
-   * acknowledgement. The caller deals with the unread rest of the body.
+   * acknowledgement. If this throws, bytes of the body may be unread.
    * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, for example)
    * @throws LadingError a code of PROTOCOL §5
    */
@@ -108,8 +108,8 @@ export class Engine {
   }
 
   /**
-   * Reads a whole file of any length to the end of `source`, without a chunk header. No byte counts before all have arrived and
-   * `inspect` has accepted them. When this resolves, the file is complete and on stable storage.
+   * Reads a whole file of any length to the end of `source`, without a chunk header. No byte counts before all have arrived and `inspect`
+   * has accepted them. When this resolves, the file is complete and on stable storage.
    * @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and whatever
    * `inspect` throws
    */
@@ -124,12 +124,12 @@ export class Engine {
 
   /**
    * The state of an upload with an address.
-   * @param looks a request that still sends to the upload continues; otherwise it is ended first
+   * @param keepsSender a request that sends to the upload continues; otherwise it is ended first
    * @throws LadingError `not_found`
    */
-  resumableState(address: ResourceAddress, looks = false): Promise<ResourceState> {
+  resumableState(address: ResourceAddress, keepsSender = false): Promise<ResourceState> {
     const { resumableUploads } = this.#parts;
-    return looks ? resumableUploads.look(address) : resumableUploads.state(address);
+    return keepsSender ? resumableUploads.look(address) : resumableUploads.state(address);
   }
 
   /** Digest of the first `length` bytes of an upload with an address. @throws LadingError `not_found` */
@@ -149,7 +149,7 @@ export class Engine {
     return this.#parts.resumableUploads.remove(address, precondition);
   }
 
-  /** Ends a client that sends too slowly while it sends something else than a chunk, as `receiveChunk` does for chunks. */
+  /** Ends a request that is too slow, as `receiveChunk` does, for bodies that are not chunks. */
   watchStalls(watched: Watched): Watch {
     return this.#parts.stallWatch.watch(watched);
   }
@@ -214,7 +214,7 @@ export class Engine {
     return this.#parts.opener.open(owner, name);
   }
 
-  /** Parks silent uploads, removes uploads that were parked for long, and seals what is due; see `sweep`. */
+  /** Parks silent uploads, removes uploads that were parked for a long time, and seals uploads that are due; see `sweep`. */
   sweep(): Promise<Swept> {
     const { uploads, committer, sealer, watchers, emit, announce, lifetime, openEndedMs } = this.#parts;
     const { clock, warn } = this.#deps;
@@ -245,19 +245,19 @@ export class Engine {
   }
 
   /**
-   * Accepts no new chunk, lets running requests finish for up to `patienceMs` and ends the rest. Resolves with true when no write is
-   * under way; with false when something did not end in time (the digest of a very large file, for example). Then the stop is not
-   * clean, and the next start finishes or undoes the work.
+   * Accepts no new request, lets running ones finish for up to `patienceMs`, and ends the others. Resolves with true when no write is in
+   * progress, and with false when an operation did not end in time (the digest of a very large file, for example). Then the stop is not
+   * clean, and the next start finishes or undoes the operation.
    */
   async stop(patienceMs: number): Promise<boolean> {
     this.#stopping = true;
     void this.#parts.damage.stop();
     const patience = setTimeout(() => this.#parts.stallWatch.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<false>((resolve) => {
+    const timeout = new Promise<false>((resolve) => {
       grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));
     });
-    const ended = await Promise.race([this.#drain().then(() => true), tooLong]);
+    const ended = await Promise.race([this.#drain().then(() => true), timeout]);
     clearTimeout(patience);
     clearTimeout(grace);
     return ended;
@@ -278,7 +278,7 @@ export class Engine {
 }
 
 function shuttingDown(): LadingError {
-  return new LadingError('shutting_down', 'The server is stopping. Send the request again to its successor.', {
+  return new LadingError('shutting_down', 'The server is stopping. Send the request again when it has restarted.', {
     retry_after: 5,
   });
 }

@@ -40,13 +40,13 @@ export interface EngineDeps {
   catalog: Catalog;
   inspector: Inspector;
   clock: Clock;
-  /** Limits of what an owner may store. Default: unlimited. */
+  /** Limits of what owners may store. Default: unlimited. */
   quota?: Quota;
   /** Writes to the log what no reply can report. */
   warn(message: string, details: object): void;
   /** Receives every event about files, synchronously with the change. Must neither throw nor take long. */
   emit?(event: FileEvent): void;
-  /** Called before most changes. What it returns is on stable storage before the change, so that a crash in between loses no event. */
+  /** Called before most changes. The change waits until the announcement is on stable storage, so that a crash loses no event. */
   announce?: Announce;
 }
 
@@ -63,7 +63,7 @@ export interface EngineSettings {
   minBytesPerSecond: number;
 }
 
-/** What the running engine tells its parts. */
+/** State of the running engine that its parts need. */
 export interface EngineState {
   isStopping(): boolean;
   /** Runs work that no request waits for; a stop of the server waits for it. */
@@ -76,8 +76,8 @@ export function lifetimeOf({ staleSeconds, staleRemoveDays = 30 }: EngineSetting
   return { staleMs: staleSeconds * 1000, removeMs: staleRemoveDays === 0 ? null : staleRemoveDays * DAY_MS };
 }
 
-/** A part of a concatenated file is not a file: nobody hears of it. */
-function reporters(deps: EngineDeps): { emit(event: FileEvent): void; announce: Announce } {
+/** A part of a concatenated file is not a file, so it causes no events. */
+function withoutPartials(deps: EngineDeps): { emit(event: FileEvent): void; announce: Announce } {
   return {
     emit: (event) => {
       if (!event.file.resource?.partial) deps.emit?.(event);
@@ -92,7 +92,7 @@ function reporters(deps: EngineDeps): { emit(event: FileEvent): void; announce: 
 /** The uploads, and how they become files or end. */
 function buildUploads(deps: EngineDeps, settings: EngineSettings, { isStopping, track }: EngineState) {
   const { blobs, manifests, catalog, inspector, clock } = deps;
-  const { emit, announce } = reporters(deps);
+  const { emit, announce } = withoutPartials(deps);
   const watchers = new Watchers();
   const usage = new Usage({ catalog, clock, quota: deps.quota ?? NO_QUOTA });
   const uploads = new UploadTable({ blobs, manifests, catalog, clock, usage });

@@ -1,4 +1,4 @@
-/** Checks of one append request: its offset and sizes before the bytes, and its proof after them. */
+/** Checks of one append request: its offset and sizes before its bytes, and its proof after them. */
 import type { Inspector } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import type { Extent } from '../../protocol/extents.ts';
@@ -7,13 +7,13 @@ import type { AppendIntent, Proof } from './upload-resource.ts';
 
 /**
  * @param offset next byte of the upload
- * @param known declared size of the upload; null: undeclared
+ * @param declaredSize declared size of the upload; null: undeclared
  * @throws LadingError `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`
  */
 export function checkAppend(
   intent: AppendIntent,
   offset: number,
-  known: number | null,
+  declaredSize: number | null,
   { maxFileBytes }: { maxFileBytes: number },
 ): void {
   if (intent.offset !== offset) {
@@ -23,12 +23,12 @@ export function checkAppend(
     });
   }
   const end = offset + (intent.contentLength ?? 0);
-  const size = known ?? intent.size;
-  // Bytes past the size end an upload whose client says when it ends. A wrong size alone does not.
+  const size = declaredSize ?? intent.size;
+  // Bytes past the size discard an upload whose client says when it ends. A wrong size alone does not.
   if (intent.ends !== undefined && size !== null && end > size && end > offset) throw outOfBounds(end - 1, size);
-  if (intent.size !== null && known !== null && intent.size !== known) {
-    throw new LadingError('size_conflict', `The size was declared as ${known}, not ${intent.size}.`, {
-      expected: known,
+  if (intent.size !== null && declaredSize !== null && intent.size !== declaredSize) {
+    throw new LadingError('size_conflict', `The size was declared as ${declaredSize}, not ${intent.size}.`, {
+      expected: declaredSize,
       actual: intent.size,
     });
   }
@@ -74,7 +74,7 @@ export function crcBytes(crc: number): Uint8Array {
   return bytes;
 }
 
-/** The request said that the upload ends here, before its declared size. */
+/** The request declared the end of the upload before its declared size. */
 export function endsEarly(position: number, size: number): LadingError {
   return new LadingError(
     'size_conflict',

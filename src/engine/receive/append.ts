@@ -55,8 +55,7 @@ export class Append {
   }
 
   /**
-   * Appends the bytes of `source`; the caller has checked that `intent` fits. The bytes count even if this throws, unless there is a
-   * proof.
+   * Appends the bytes of `source`. The caller has checked the offset and the sizes. Without a proof, the bytes count even if this throws.
    * @throws LadingError as `ResumableUploads.append`
    */
   async run(source: Readable, upload: OpenUpload, intent: AppendIntent, request: ActiveRequest): Promise<void> {
@@ -84,8 +83,8 @@ export class Append {
   }
 
   /**
-   * Reads to the end of the body, and commits every round before the next one begins. With a proof nothing is committed before the end
-   * of the body, and nothing at all of a body that breaks.
+   * Reads to the end of the body, and commits every round before the next one begins. With a proof, nothing is committed before the end of
+   * the body, and nothing at all if the body breaks.
    */
   async #rounds(body: RequestBody, upload: OpenUpload, handles: Handles, intent: AppendIntent): Promise<void> {
     const { buffers, committer, inspector, limits, succession } = this.#deps;
@@ -126,12 +125,12 @@ export class Append {
         const isEnd = isLast && intent.ends === true && !buffer.truncatedBy;
         const isEarly = isEnd && size !== null && position !== size;
         const reprDigest = (isEnd && intent.reprDigest?.()) || null;
-        const said: Declaration =
+        const declared: Declaration =
           isEnd && !isEarly ? { ...declaration, size: position, isEnd, reprDigest } : declaration;
-        // If the seal refused it later, all bytes would be stored without becoming a file until a sweep.
-        if (isLast && !upload.document.resource?.final && upload.isCompleteWith(fresh, said))
+        // If only the seal refused the upload, all its bytes would be stored but become a file no earlier than the next sweep.
+        if (isLast && !upload.document.resource?.final && upload.isCompleteWith(fresh, declared))
           succession.assertFree(upload);
-        await this.#commit(upload, handles, fresh, said, intent);
+        await this.#commit(upload, handles, fresh, declared, intent);
         if (isEarly) throw endsEarly(position, size);
         writer.releaseQuota();
         fresh = [];

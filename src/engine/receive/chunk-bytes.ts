@@ -53,33 +53,33 @@ export async function receiveBytes(
   }
   intent.reprDigest = intent.trailingDigests?.reprDigest?.() ?? intent.reprDigest;
   const contentDigest = intent.trailingDigests?.contentDigest?.() ?? intent.contentDigest;
-  // The digest is read back from the disk, which in a conflict does not hold what was sent.
+  // The digest is computed from the disk. After a conflict, the disk does not have the bytes that were sent.
   if (contentDigest && !received.conflict) {
     await body.hold(checkContentDigest(inspector, id, contentDigest, header, headerBytes));
   }
   return received;
 }
 
-/** Reads the bytes back from the disk: workers can combine CRCs, but cannot pass on a half-made digest. @throws LadingError `checksum_mismatch` */
+/** Reads the bytes back from the disk, because digests of segments cannot be combined as CRCs can. @throws LadingError `checksum_mismatch` */
 export async function checkContentDigest(
   inspector: Inspector,
   id: string,
-  wanted: Digest,
+  expected: Digest,
   extent: Extent,
   prefix: Uint8Array,
 ): Promise<void> {
-  const actual = await inspector.digest(id, wanted.algorithm, extent, prefix);
-  if (Buffer.compare(actual, wanted.value) !== 0) {
+  const actual = await inspector.digest(id, expected.algorithm, extent, prefix);
+  if (Buffer.compare(actual, expected.value) !== 0) {
     throw checksumMismatch(
-      `The ${wanted.algorithm} differs from Content-Digest.`,
-      Buffer.from(wanted.value).toString('base64'),
+      `The ${expected.algorithm} differs from Content-Digest.`,
+      Buffer.from(expected.value).toString('base64'),
       Buffer.from(actual).toString('base64'),
-      mismatchMembers('Content-Digest', wanted),
+      mismatchMembers('Content-Digest', expected),
     );
   }
 }
 
-/** New bytes are written, stored ones are compared: committed bytes are never written again. */
+/** Plans to write new bytes and to compare stored ones. Committed bytes are never written again. */
 export function planRanges(stored: ExtentSet, extent: Extent): SegmentRange[] {
   return stored
     .split({ start: extent.start, end: extent.end })

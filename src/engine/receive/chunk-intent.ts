@@ -1,4 +1,4 @@
-/** What the request line and the headers say about a chunk, and the checks that need nothing else. */
+/** What the request line and the headers say about a chunk, and the checks that need nothing more. */
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES } from '../../protocol/chunk.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
@@ -26,7 +26,7 @@ export interface ChunkIntent {
   contentLength: number | null;
   /** Digests that follow the bytes. */
   trailingDigests?: TrailingDigests | undefined;
-  /** False once the sender lost its right: then the chunk does not count, and the rest of it is not awaited. */
+  /** False once the sender has lost its right. Then the chunk does not count, and its remaining bytes are not awaited. */
   isAuthorized?: () => boolean;
   /** Condition on the current file; with `overwrite` it is checked when the replacement begins. */
   precondition?: Precondition | undefined;
@@ -42,12 +42,12 @@ export interface ChunkLimits {
   maxFileBytes: number;
 }
 
-/** Throws if the headers alone show that the request is wrong. @throws LadingError `invalid_request`, `file_too_large`, `chunk_too_large` */
+/** Checks the headers alone. @throws LadingError `invalid_request`, `file_too_large`, `chunk_too_large` */
 export function checkIntent(intent: ChunkIntent, limits: ChunkLimits): void {
   const { maxChunkBytes, maxFileBytes } = limits;
   const { declaredSize, range, contentLength } = intent;
   if (intent.overwrite && declaredSize === null) {
-    throw new LadingError('invalid_request', 'overwrite=true needs the new total_size.');
+    throw new LadingError('invalid_request', 'overwrite=true requires total_size, the size of the new file.');
   }
   if (declaredSize !== null && declaredSize > maxFileBytes) throw fileTooLarge(declaredSize, maxFileBytes);
   if (contentLength !== null && contentLength - CHUNK_HEADER_BYTES > maxChunkBytes) {
@@ -66,7 +66,7 @@ export function checkExtent(
   if (contentLength !== null && contentLength !== CHUNK_HEADER_BYTES + length) {
     throw new LadingError(
       'length_mismatch',
-      `The chunk announces ${length} data bytes, which with the header makes ${CHUNK_HEADER_BYTES + length}, but the body has ${contentLength}.`,
+      `The chunk announces ${length} data bytes, ${CHUNK_HEADER_BYTES + length} with its header, but the body has ${contentLength}.`,
       { expected: CHUNK_HEADER_BYTES + length, actual: contentLength },
     );
   }

@@ -58,8 +58,8 @@ export class ChunkTargets {
       return;
     }
     const { sealed } = await catalog.find(intent.owner, intent.name);
-    const more = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
-    if (sealed && !intent.overwrite && !more) checkSealedSize(sealed, intent.declaredSize);
+    const continues = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
+    if (sealed && !intent.overwrite && !continues) checkSealedSize(sealed, intent.declaredSize);
     else usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
     // A chunk that may be a duplicate is compared first: a duplicate changes nothing, so the precondition does not matter.
     const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
@@ -67,8 +67,8 @@ export class ChunkTargets {
   }
 
   /**
-   * Checks the precondition of a chunk that would change the file. A replacement that has begun passed it already, and a duplicate changes
-   * nothing (RFC 9110 §13.1.1 lets it succeed).
+   * Checks the precondition of a chunk that would change the file. A replacement that has begun passed the check with its first chunk, and a
+   * duplicate changes nothing, so it may succeed (RFC 9110 §13.1.1).
    * @param upload the upload of the chunk, if there is one
    * @throws LadingError `precondition_failed`
    */
@@ -78,7 +78,8 @@ export class ChunkTargets {
   }
 
   /**
-   * Finds or makes the target of a chunk. First seals an upload of undeclared size whose time is over, or that the chunk replaces.
+   * Finds or creates the target of a chunk. First seals an upload of undeclared size that was silent for long enough, or that the chunk
+   * replaces.
    * @param extent of the chunk; null for an empty file
    */
   async enter(intent: ChunkIntent, extent: Extent | null = null): Promise<ChunkTarget> {
@@ -90,8 +91,8 @@ export class ChunkTargets {
       if (!handles || 'sealed' in target) {
         if ('upload' in target) throw new Error('an upload without its files');
         const { sealed } = target;
-        const more = extent !== null && continuesFile(sealed, extent, intent.declaredSize);
-        if (more && (await uploads.reopen(sealed))) continue;
+        const continues = extent !== null && continuesFile(sealed, extent, intent.declaredSize);
+        if (continues && (await uploads.reopen(sealed))) continue;
         return { upload: null, handles: null, sealed };
       }
       const { upload } = target;
@@ -99,18 +100,19 @@ export class ChunkTargets {
         await uploads.leave(upload);
         return { upload: null, handles: null, sealed: await this.#fileBesideAddress(intent) };
       }
-      const more = extent !== null && extent.end >= upload.stored.end;
-      if (more && upload.size === null && upload.phase.sealing) {
-        // The upload is being sealed because it was silent. This chunk then continues the file.
+      const isNew = extent !== null && extent.end >= upload.stored.end;
+      if (isNew && upload.size === null && upload.phase.sealing) {
+        // The upload is being sealed after a silence. This chunk then continues the file.
         await upload.phase.sealing.catch(() => {});
         await uploads.leave(upload);
         continue;
       }
-      const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
-      const settle = upload.isVisible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
-      if (!settle && !upload.isSealed) return { upload, handles, sealed: null };
+      const overdue = !isNew && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
+      const sealsFirst =
+        upload.isVisible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
+      if (!sealsFirst && !upload.isSealed) return { upload, handles, sealed: null };
       try {
-        if (settle) await sealer.seal(upload, true);
+        if (sealsFirst) await sealer.seal(upload, true);
       } finally {
         await uploads.leave(upload);
       }
@@ -118,8 +120,8 @@ export class ChunkTargets {
   }
 
   /**
-   * The complete file that a chunk is compared with while an upload with an address of its own has the name. Bytes of two protocols would
-   * make a file that nobody sent.
+   * The complete file with which a chunk is compared while an upload with an address of its own has the name. An upload never mixes the
+   * bytes of two protocols.
    * @throws LadingError `already_exists`
    */
   async #fileBesideAddress({ owner, name, overwrite }: ChunkIntent): Promise<FileDocument> {

@@ -60,7 +60,7 @@ export interface ChunkUploadsDeps extends RequestBodyDeps {
   limits: ChunkLimits & Lifetime & { openEndedMs: number };
   /** Durability `chunk`: large chunks begin to go to stable storage while they arrive. */
   syncEarly: boolean;
-  /** Seals an upload of undeclared size once it received nothing for the set time. */
+  /** Seals an upload of undeclared size once it received nothing for the configured time. */
   sealLater(upload: OpenUpload): void;
   emit(event: FileEvent): void;
 }
@@ -80,7 +80,7 @@ export class ChunkUploads {
     };
   }
 
-  /** Refuses what the headers alone show to be wrong; see `ChunkTargets.admit`. */
+  /** Checks the headers before the body is read; see `ChunkTargets.admit`. */
   admit(intent: ChunkIntent): Promise<void> {
     return this.#targets.admit(intent);
   }
@@ -132,17 +132,17 @@ export class ChunkUploads {
     }
   }
 
-  /** The disk is full: removes what the refused chunk wrote past the committed bytes, so that smaller chunks find room. */
+  /** The disk is full: removes the bytes that the refused chunk wrote past the committed ones, so that smaller chunks have room. */
   async #freeSpace(upload: OpenUpload, part: Part): Promise<void> {
     const { end } = upload.stored;
-    const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
-    if (!rest) return;
+    const reserved = upload.tryReserve({ start: end, end: MAX_OFFSET });
+    if (!reserved) return;
     try {
       if (!upload.isClosed && !upload.endReason) await part.truncate(end);
     } catch {
       // The chunk is refused in any case.
     } finally {
-      rest.release();
+      reserved.release();
     }
   }
 
@@ -186,7 +186,7 @@ export class ChunkUploads {
     }
   }
 
-  /** The status of the file that holds this chunk already, if only the whole chunk could show that; null when the chunk is new. */
+  /** The status of the file that already has this chunk, which only the received bytes can show; null when the chunk is new. */
   async #findDuplicate(
     upload: OpenUpload,
     intent: ChunkIntent,
@@ -200,8 +200,8 @@ export class ChunkUploads {
   }
 
   /**
-   * With durability `chunk` the bytes of a large chunk begin to go to stable storage while the rest still arrives, so that the commit
-   * has little left to wait for. A sync that fails here changes nothing: the sync of the commit makes up for it or fails too.
+   * With durability `chunk`, the bytes of a large chunk begin to go to stable storage while the rest arrives, so that the commit has little
+   * left to wait for. A sync that fails here has no effect: the sync of the commit repeats it or fails too.
    */
   #writeInto(upload: OpenUpload, part: Part, extent: Extent): Write {
     if (!this.#deps.syncEarly || lengthOf(extent) <= LARGE_SEGMENT_BYTES) return (job) => upload.write(part, job);
@@ -224,7 +224,7 @@ export class ChunkUploads {
     return chunk ? { ...status, chunk } : status;
   }
 
-  /** A complete file accepts only duplicates: the reply to the first may have been lost. */
+  /** A complete file accepts only duplicates of its chunks, because the reply to a chunk may have been lost. */
   async #compareWithSealed(chunk: IncomingChunk, sealed: FileDocument): Promise<FileStatus> {
     const { intent, header } = chunk;
     const { blobs, damage } = this.#deps;
@@ -247,7 +247,7 @@ export class ChunkUploads {
     }
   }
 
-  /** The bytes differ from the complete file. A failed precondition is the better explanation, if there is one. */
+  /** The error when the bytes differ from the complete file. A failed precondition explains it better. */
   async #refusalOf(intent: ChunkIntent, size: number): Promise<LadingError> {
     await this.#targets.assertPrecondition(intent);
     return fileComplete(size);

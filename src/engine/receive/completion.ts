@@ -42,8 +42,8 @@ export class Completion {
   }
 
   /**
-   * A file that silence sealed could be continued; now it is complete for good. Null when a chunk continues it at this moment: then it is
-   * an upload again.
+   * Makes a file that was sealed after a silence complete for good: no chunk can continue it. Null when a chunk is continuing it, so that it
+   * is an upload again.
    */
   async #completeSealed(owner: string, name: string, precondition?: Precondition): Promise<FileStatus | null> {
     const { catalog, current, uploads } = this.#deps;
@@ -61,8 +61,8 @@ function notContiguous(upload: OpenUpload): LadingError {
   return new LadingError(
     'not_contiguous',
     upload.document.resource
-      ? 'The file is being uploaded by tus or as a resumable upload. Only its client can complete it.'
-      : 'Bytes are missing. Send the ranges in `missing`, then complete the file.',
+      ? 'This file is being uploaded by tus or as a resumable upload. Only the client of that upload can complete it.'
+      : 'Bytes of this file are missing. Send the ranges in `missing`, then complete the file.',
     { missing: gaps, missing_more: more },
   );
 }

@@ -59,9 +59,9 @@ export class Concatenation {
   /**
    * @param track runs work that no request waits for; a stop of the server waits for it
    */
-  constructor(deps: ConcatenationDeps, appendRun: Append, track: (work: () => Promise<void>) => Promise<void>) {
+  constructor(deps: ConcatenationDeps, append: Append, track: (work: () => Promise<void>) => Promise<void>) {
     this.#deps = deps;
-    this.#append = appendRun;
+    this.#append = append;
     this.#activeRequests = deps.activeRequests;
     this.#track = track;
   }
@@ -82,25 +82,28 @@ export class Concatenation {
     find: (address: ResourceAddress) => Promise<ResourceState>,
   ): Promise<FileDocument[]> {
     if (parts.length === 0 || parts.length > MAX_PARTS)
-      throw new LadingError('invalid_request', `A file is made of 1 to ${MAX_PARTS} partial uploads.`);
+      throw new LadingError('invalid_request', `A file can be concatenated from 1 to ${MAX_PARTS} partial uploads.`);
     return await Promise.all(
       parts.map(async (address) => {
         const state = await find(address).catch(() => null);
         const document =
           state?.kind === 'partial' && state.owner === owner && (await this.#deps.catalog.get(address.id));
         if (document) return document;
-        throw new LadingError('invalid_request', 'One of the uploads to concatenate is not a partial upload of yours.');
+        throw new LadingError(
+          'invalid_request',
+          'One of the uploads to concatenate is not a partial upload, or belongs to another owner.',
+        );
       }),
     );
   }
 
-  /** Size of all parts together; null while the size of one is undeclared. */
+  /** The total size of the parts; null while the size of one is undeclared. */
   async sizeOf(ids: string[]): Promise<number | null> {
     const documents = await Promise.all(ids.map((id) => this.#deps.catalog.get(id)));
     return sizeOf(documents);
   }
 
-  /** A part has all bytes: tries the concatenations that wait for it again. */
+  /** A part has all bytes: retries the concatenations that wait for it. */
   partCompleted(partId: string): void {
     for (const upload of this.#deps.uploads.all()) {
       if (upload.document.resource?.final?.parts.includes(partId)) this.#tryLater(upload);
@@ -112,11 +115,11 @@ export class Concatenation {
     this.#tryTracked(upload).catch((error: unknown) => this.#warnOfFailure(upload, error));
   }
 
-  #warnOfFailure({ id, endReason: over }: OpenUpload, error: unknown): void {
-    if (!over) this.#deps.warn('uploads could not be concatenated; the next start tries again', { id, error });
+  #warnOfFailure({ id, endReason }: OpenUpload, error: unknown): void {
+    if (!endReason) this.#deps.warn('uploads could not be concatenated; the next start tries again', { id, error });
   }
 
-  /** Starts the concatenation of a new upload. Resolves when it is done, when parts are missing, or when it takes too long. */
+  /** Starts the concatenation of a new upload. Resolves when it is done, when bytes of a part are missing, or when it takes too long. */
   async start(upload: OpenUpload): Promise<void> {
     await within(this.#tryTracked(upload), PATIENCE_MS, (error) => this.#warnOfFailure(upload, error));
   }
@@ -137,14 +140,14 @@ export class Concatenation {
       parts.push(part);
     }
     if (this.#activeRequests.has(upload.id) || upload.endReason || upload.isSealed) return;
-    const running = new ActiveRequest();
-    this.#activeRequests.set(upload.id, running);
+    const request = new ActiveRequest();
+    this.#activeRequests.set(upload.id, request);
     try {
-      if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
+      if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, request);
       for (const part of parts) await this.#markConcatenated(part);
     } finally {
       this.#activeRequests.delete(upload.id);
-      running.finish();
+      request.finish();
     }
   }
 
@@ -175,7 +178,7 @@ export class Concatenation {
       }
       const declaration = { size: null, reprDigest: null, contentType: null, pieces };
       await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
-      // Another file is about to take the name.
+      // The document was not written, because another file is about to take the name.
       if (upload.document.pieces !== pieces) throw upload.closedError();
     } finally {
       if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
@@ -188,12 +191,12 @@ export class Concatenation {
     return true;
   }
 
-  async #copy(upload: OpenUpload, parts: OpenUpload[], running: ActiveRequest): Promise<void> {
+  async #copy(upload: OpenUpload, parts: OpenUpload[], request: ActiveRequest): Promise<void> {
     const source = Readable.from(bytesOf(this.#deps.uploads, parts), { objectMode: false });
     try {
       const size = sizeOf(parts) ?? 0;
       const proof = (): Proof => ({ algorithm: 'crc32', value: crcOf(parts) });
-      await this.#append.run(source, upload, { offset: 0, size, contentLength: size, proof }, running);
+      await this.#append.run(source, upload, { offset: 0, size, contentLength: size, proof }, request);
     } finally {
       source.destroy();
     }
@@ -252,9 +255,9 @@ function crcOf(parts: readonly OpenUpload[]): Uint8Array {
 /** Waits for `work` for at most `ms`. Then `work` continues by itself, and `onLate` receives its failure. */
 async function within(work: Promise<void>, ms: number, onLate: (error: unknown) => void): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const enough = new Promise<'late'>((resolve) => {
+  const timeout = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), ms);
   });
-  const first = await Promise.race([work, enough]).finally(() => clearTimeout(timer));
+  const first = await Promise.race([work, timeout]).finally(() => clearTimeout(timer));
   if (first === 'late') work.catch(onLate);
 }

@@ -1,6 +1,6 @@
 /**
- * Detects a late duplicate of the chunk that completed a file sent with `overwrite=true`: the acknowledgement was lost, and the device sends
- * the chunk again. Taken literally it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
+ * Detects a duplicate of the chunk that completed a file sent with `overwrite=true`: the acknowledgement was lost, and the device sends the
+ * chunk again. Without this check it would begin another replacement, but PROTOCOL §4 calls it a duplicate.
  */
 
 import type { Inspector } from '../../contracts/blobs.ts';
@@ -18,9 +18,9 @@ export interface DuplicateDeps {
 }
 
 /**
- * The complete file that holds this chunk already, or null when the chunk begins a replacement. Only the very last chunk counts: an
- * earlier one may as well be the first of a new replacement with the same beginning.
- * @param upload in which the chunk was just stored, its first
+ * The complete file that already has this chunk, or null when the chunk begins a replacement. Only the last chunk of the file counts: an
+ * earlier one may be the first of a new replacement with the same beginning.
+ * @param upload the new upload in which the chunk was just stored
  */
 export async function completedByChunk(
   deps: DuplicateDeps,
@@ -42,15 +42,15 @@ export async function completedByChunk(
   const last = (await deps.manifests.read(sealed.id)).at(-1);
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
   const extent = { start: chunk.start, end: chunk.end };
-  const [held, sent] = await Promise.all([
-    // Unreadable bytes are no duplicate: the file is damaged, and this chunk replaces it.
+  const [stored, sent] = await Promise.all([
+    // If the stored bytes are unreadable, the file is damaged, and this chunk replaces it.
     deps.inspector.digest(sealed.id, 'sha-256', extent).catch(() => null),
     deps.inspector.digest(id, 'sha-256', extent),
   ]);
-  return held !== null && Buffer.compare(held, sent) === 0 ? sealed : null;
+  return stored !== null && Buffer.compare(stored, sent) === 0 ? sealed : null;
 }
 
-/** The file was sent with overwrite=true itself. Older documents show that only by `replaces`. */
+/** The file was sent with overwrite=true. Older documents show that only by `replaces`. */
 function isReplacement({ overwrites, replaces }: FileDocument): boolean {
   return overwrites === true || replaces !== null;
 }

@@ -28,7 +28,7 @@ export interface EmptyFilesDeps {
 
 type BeforeCommit = (() => Promise<void>) | undefined;
 
-/** Older programs send an empty file as a header for one byte. It replaces the file of the name, as everything that starts at 0 does. */
+/** Older programs send an empty file as a header for one byte. It replaces the file of the name, as every chunk at byte 0 does for them. */
 export async function receiveEmptyChunk(
   deps: EmptyFilesDeps,
   intent: ChunkIntent,
@@ -42,7 +42,7 @@ export async function receiveEmptyChunk(
   return await receiveEmptyBody(deps, { ...intent, declaredSize: 0, overwrite }, beforeCommit);
 }
 
-/** `total_size=0` with an empty body makes an empty file. @throws LadingError `malformed_header` if the size is not 0 */
+/** Creates an empty file from `total_size=0` with an empty body. @throws LadingError `malformed_header` if the size is not 0 */
 export async function receiveEmptyBody(
   deps: EmptyFilesDeps,
   intent: ChunkIntent,
@@ -52,7 +52,7 @@ export async function receiveEmptyBody(
   if (intent.declaredSize !== 0) {
     throw new LadingError(
       'malformed_header',
-      'The body is empty. An empty file is sent with total_size=0, anything else as a chunk.',
+      'The request body is empty. Send total_size=0 for an empty file, or a chunk with data.',
       { expected: CHUNK_HEADER_BYTES, actual: 0 },
     );
   }
@@ -62,7 +62,7 @@ export async function receiveEmptyBody(
     checkSealedSize(sealed, 0);
     return sealedStatus(sealed);
   }
-  // No other request may begin in an upload that was just made.
+  // No other request may send to an upload that was just created.
   const reserved = upload.isVisible ? null : upload.tryReserve({ start: 0, end: MAX_OFFSET });
   try {
     if (upload.isFileUpload) throw uploadInProgress();

@@ -3,8 +3,8 @@
  *
  *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
  *
- * No byte counts before the end of the body: until then no client sees the upload, and a failure leaves the previous file. An idle
- * unfinished upload of the name is therefore discarded only in the step in which the new file becomes complete.
+ * No byte counts before the end of the body: until then no client sees the upload, and a failure leaves the previous file. So an idle
+ * unfinished upload of the name is discarded only in the step in which the new file becomes complete.
  */
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentRange } from '../../contracts/blobs.ts';
@@ -39,9 +39,9 @@ export interface FileIntent {
    * stays.
    */
   newest?: boolean;
-  /** Keeps a file or an upload that has the name. Makes the name for this file, which gets a number if it is taken too. */
+  /** Keeps the file or upload that has the name, and makes another name for this file, which gets a number if it is taken too. */
   beside?: ((name: string) => string) | undefined;
-  /** Null: by the name's extension. */
+  /** Null: derived from the extension of the name. */
   contentType: string | null;
   /** Digest of the whole file. */
   reprDigest: Digest | null;
@@ -49,13 +49,13 @@ export interface FileIntent {
   trailingDigests?: TrailingDigests | undefined;
   /** Lower bound of its size. */
   minSize: number;
-  /** False once the sender lost its right: then no byte counts, and the rest is not awaited. */
+  /** False once the sender has lost its right. Then no byte counts, and the remaining ones are not awaited. */
   isAuthorized?: () => boolean;
   /** Condition on the current file of the name. */
   precondition?: Precondition | undefined;
 }
 
-/** The received bytes, for an inspection before they count. */
+/** The received bytes, which are inspected before they count. */
 export interface ReceivedFile extends Pick<Reader, 'read'> {
   size: number;
 }
@@ -63,7 +63,7 @@ export interface ReceivedFile extends Pick<Reader, 'read'> {
 /** Refuses the received bytes by throwing. Resolves with the media type of the file; null: that of the intent. */
 export type Inspect = (arrived: ReceivedFile) => Promise<string | null>;
 
-/** The file of the name is no longer the one that was there when the request began. */
+/** Codes that show that the file of the name changed after the request began. */
 const CHANGED_CODES: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exists']);
 
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
@@ -86,22 +86,22 @@ export class FileUploads {
     this.#deps = deps;
   }
 
-  /** Refuses before the bytes what can be refused then. @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed` */
-  async admit({ owner, name, overwrite, newest, beside, minSize: leastSize, precondition }: FileIntent): Promise<void> {
+  /** Checks the request before its body is read. @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed` */
+  async admit({ owner, name, overwrite, newest, beside, minSize, precondition }: FileIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
-    if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
+    if (minSize > limits.maxFileBytes) throw fileTooLarge(minSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
     const inUse = upload && (!upload.isVisible || (!upload.isContiguous && !isIdle(upload)));
     if (!newest && (inUse || (upload && !overwrite))) throw uploadInProgress();
     await current.assert(precondition, owner, name);
     if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw fileExists();
-    usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
+    usage.check(owner, { bytes: minSize, dayBytes: minSize, openUploads: 1 });
   }
 
   /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
   async receive(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
     const { maxFileBytes } = this.#deps.limits;
-    // Until the writer begins, and after it, the server is what is waited for.
+    // Before the writer begins and after it has ended, the client waits for the server.
     const body = new RequestBody(this.#deps, source, { isAuthorized: intent.isAuthorized });
     try {
       return await this.#enterNamed(intent, async (upload, handles) => {
@@ -117,7 +117,7 @@ export class FileUploads {
         }
       });
     } catch (error) {
-      // The file was deleted or made by somebody else while the bytes arrived: a precondition is then what failed.
+      // If another request deleted or created the file while the bytes arrived, the precondition explains the failure better.
       if (error instanceof LadingError && CHANGED_CODES.has(error.code))
         await this.#deps.current.assert(intent.precondition, intent.owner, intent.name);
       throw error;
@@ -154,12 +154,12 @@ export class FileUploads {
       const { upload, handles } = await this.#place(intent);
       try {
         if (overwrite && upload.isVisible && upload.isContiguous && upload.senders === 1) {
-          // No client declared it complete: if the new file never arrives, it can still be continued.
+          // No client completed this upload. If the new file never arrives, it can still be continued.
           await sealer.seal(upload, true);
           continue;
         }
-        const whole = upload.isVisible ? null : upload.tryReserve(ALL);
-        if (!whole) throw uploadInProgress();
+        const reserved = upload.isVisible ? null : upload.tryReserve(ALL);
+        if (!reserved) throw uploadInProgress();
         upload.isFileUpload = true;
         upload.takesNameAlways = newest;
         try {
@@ -167,7 +167,7 @@ export class FileUploads {
         } finally {
           upload.isFileUpload = false;
           upload.takesNameAlways = false;
-          whole.release();
+          reserved.release();
         }
       } finally {
         await uploads.leave(upload);
@@ -175,11 +175,11 @@ export class FileUploads {
     }
   }
 
-  /** Enters beside idle unfinished uploads of the name, if there are any; otherwise at the name itself. With `newest` always beside. */
+  /** Creates an upload that waits for the name if idle unfinished uploads have it, and always with `newest`. Otherwise takes the name. */
   async #place({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
-    const there = uploads.find(owner, name);
-    const idle = there ? isIdle(there) && !there.isContiguous : uploads.waitingFor(owner, name).length > 0;
+    const holder = uploads.find(owner, name);
+    const idle = holder ? isIdle(holder) && !holder.isContiguous : uploads.waitingFor(owner, name).length > 0;
     if (newest || (overwrite && idle)) return await uploads.enterWaiting(owner, name);
     const { target, handles } = await uploads.enter(owner, name, overwrite);
     if ('sealed' in target || !handles) throw fileExists();
@@ -200,27 +200,27 @@ export class FileUploads {
       name,
       overwrite,
       contentType,
-      reprDigest: before,
-      trailingDigests: behind,
-      isAuthorized: stands,
+      reprDigest: leadingDigest,
+      trailingDigests,
+      isAuthorized,
       precondition,
     } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // The content of this request is the whole file, so its digest is that of the file.
-    const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
-    const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
+    const reprDigest = trailingDigests?.reprDigest?.() ?? trailingDigests?.contentDigest?.() ?? leadingDigest;
+    const detectedType = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertNotEnded();
-    assertAuthorized(stands);
-    const judge = async (): Promise<void> => {
+    assertAuthorized(isAuthorized);
+    const assertAllowed = async (): Promise<void> => {
       await current.assert(precondition, owner, name);
-      // It left the name to another upload, which may be complete by now.
+      // This upload gave up its name to another one, which may be complete now.
       if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw fileExists();
     };
-    await judge();
-    const declaration = { size, reprDigest, contentType: found ?? contentType, atOnce: true };
+    await assertAllowed();
+    const declaration = { size, reprDigest, contentType: detectedType ?? contentType, atOnce: true };
     await committer.commit(upload, handles, fresh, declaration);
     releaseQuota();
-    await sealer.seal(upload, false, judge);
+    await sealer.seal(upload, false, assertAllowed);
     return uploadStatus(upload, limits);
   }
 }

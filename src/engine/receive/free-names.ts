@@ -3,7 +3,7 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
-/** Names tried while others take them at the same moment. */
+/** Number of names that are tried while concurrent requests take them. */
 const MAX_TRIES = 1_000;
 /** A longer text after the last dot is part of the stem. */
 const MAX_EXTENSION_BYTES = 32;
@@ -15,20 +15,20 @@ export function numbered(name: string, count: number): string | null {
   const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MAX_EXTENSION_BYTES ? dot : name.length;
   const end = ` (${count})${name.slice(at)}`;
   const kept = cutText(name.slice(0, at), MAX_NAME_BYTES - Buffer.byteLength(end));
-  // The folder is never cut, or the file would move into another folder.
+  // The directory is never cut, or the file would move into another one.
   return kept.length <= slash ? null : kept + end;
 }
 
 /**
- * Names to try in order: the name itself, the base, then the base with a number. Of thousands of taken names only a few are looked up: the
- * number doubles until one is free, and bisection finds the last taken number before it. A number that became free in between may stay
- * unused.
+ * Names to try in order: the name itself, the base, then the base with a number. If thousands of names are taken,
+ * only a few are looked up: the number doubles until one is free, and bisection finds the last taken number before it. A number that was
+ * freed in between may stay unused.
  * @param baseOf makes the base to which numbers are added
  */
 export async function* freeNames(
   { uploads, catalog }: { uploads: UploadTable; catalog: Catalog },
   { owner, name }: { owner: string; name: string },
-  baseOf = (same: string): string => same,
+  baseOf = (unchanged: string): string => unchanged,
 ): AsyncGenerator<string, void> {
   yield name;
   const base = baseOf(name);

@@ -54,20 +54,20 @@ export async function takeName(
 ): Promise<FileStatus | null> {
   const { uploads, current, sealer, limits } = deps;
   for (;;) {
-    const there = uploads.find(owner, name);
-    if (there && !(there.isVisible && there.users === 0 && (there.isSealed || there.isContiguous)))
+    const holder = uploads.find(owner, name);
+    if (holder && !(holder.isVisible && holder.users === 0 && (holder.isSealed || holder.isContiguous)))
       throw chunkConflict();
-    const document = there?.document ?? (await deps.catalog.find(owner, name)).sealed;
-    const size = there?.stored.end ?? document?.size ?? 0;
+    const document = holder?.document ?? (await deps.catalog.find(owner, name)).sealed;
+    const size = holder?.stored.end ?? document?.size ?? 0;
     if (document && extent.end < size && (await hasSameBytes(deps, document, upload, extent)))
-      return there ? uploadStatus(there, limits) : sealedStatus(document);
+      return holder ? uploadStatus(holder, limits) : sealedStatus(document);
     await current.assert(precondition, owner, name);
-    if (there) await sealer.seal(there, true);
+    if (holder) await sealer.seal(holder, true);
     if (await uploads.rename(upload, name)) return null;
   }
 }
 
-/** The file has the same bytes as the upload. A concatenated file never arrived in chunks. */
+/** True when the file and the upload have the same bytes. A concatenated file never arrived in chunks, so it counts as different. */
 async function hasSameBytes(
   { inspector }: NewContentDeps,
   { id, pieces }: FileDocument,
@@ -75,9 +75,9 @@ async function hasSameBytes(
   { start, end }: Extent,
 ): Promise<boolean> {
   if (pieces) return false;
-  const [held, sent] = await Promise.all([
+  const [stored, sent] = await Promise.all([
     inspector.digest(id, 'sha-256', { start, end }),
     inspector.digest(upload.id, 'sha-256', { start, end }),
   ]);
-  return Buffer.compare(held, sent) === 0;
+  return Buffer.compare(stored, sent) === 0;
 }

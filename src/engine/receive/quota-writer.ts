@@ -1,4 +1,4 @@
-/** Writes the segments of a body of unknown length: quota is reserved for each segment, because nothing is known before. */
+/** Writes the segments of a body of unknown length. Quota is reserved for each segment, because the total is not known before. */
 import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { fileTooLarge } from '../files/refusals.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
@@ -40,12 +40,12 @@ export class QuotaWriter {
     if (size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
     this.#reservations.push(usage.reserve(this.#upload, job.ranges, null));
     const result = await this.#upload.write(this.#part, job);
-    // The commit then has little left to wait for. If this sync fails, the sync of the commit makes up for it or fails too.
+    // The commit then has little left to wait for. If this sync fails, the sync of the commit repeats it or fails too.
     if (syncEarly && job.length > minSyncBytes) this.#part.sync().catch(() => {});
     return result;
   };
 
-  /** Releases the reserved quota: the bytes are committed and count by themselves, or were refused. */
+  /** Releases the reserved quota. To be called when the bytes were committed, and so count themselves, or were refused. */
   releaseQuota(): void {
     for (const release of this.#reservations.splice(0)) release();
   }

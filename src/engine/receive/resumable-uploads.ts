@@ -104,11 +104,11 @@ export class ResumableUploads {
       const entered = await this.#enter(intent, name);
       if (!entered) continue;
       const { upload, handles } = entered;
-      const held = upload.isVisible ? null : upload.tryReserve(ALL);
+      const reserved = upload.isVisible ? null : upload.tryReserve(ALL);
       try {
-        if (!held || upload.document.resource) continue;
+        if (!reserved || upload.document.resource) continue;
         const before = upload.document;
-        // Set at once: concurrent requests for the name must see that it has an address.
+        // Set before the commit: concurrent requests for the name must see that the upload has an address.
         upload.document = { ...before, resource: resourceDocument(intent, secret, parts) };
         try {
           await current.assert(intent.precondition, owner, intent.name);
@@ -121,16 +121,16 @@ export class ResumableUploads {
         if (!intent.partial) this.#deps.watchers.changed(owner, name);
         return { upload, address: { id: upload.id, secret } };
       } finally {
-        held?.release();
+        reserved?.release();
         await uploads.leave(upload);
       }
     }
     throw new LadingError('already_exists', 'A file of this name exists or is being uploaded.');
   }
 
-  /** Names to try, one after the other. */
+  /** The names to try, in order. */
   #namesFor({ owner, name, place, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
-    // No file can have this name, so the part never conflicts with a file and is reached by its address only.
+    // No file can have this name, so the part never conflicts with a file, and only its address reaches it.
     if (partial) return [noName()];
     if (place !== 'beside') return [name];
     return freeNames(this.#deps, { owner, name });
@@ -142,11 +142,11 @@ export class ResumableUploads {
     name: string,
   ): Promise<{ upload: OpenUpload; handles: Handles } | null> {
     const { uploads, catalog, isIdle } = this.#deps;
-    const instead = place === 'instead';
-    const there = uploads.find(owner, name);
-    if (there && !(instead && isIdle(there))) return null;
-    const waiting = instead ? uploads.waitingFor(owner, name) : [];
-    if (there || waiting.length > 0) {
+    const replaces = place === 'instead';
+    const holder = uploads.find(owner, name);
+    if (holder && !(replaces && isIdle(holder))) return null;
+    const waiting = replaces ? uploads.waitingFor(owner, name) : [];
+    if (holder || waiting.length > 0) {
       await this.#makeRoom(waiting);
       const entered = await uploads.enterWaiting(owner, name);
       // Other uploads may have begun meanwhile.
@@ -154,13 +154,14 @@ export class ResumableUploads {
       await uploads.leave(entered.upload);
       throw uploadInProgress();
     }
-    if (!instead && (await catalog.find(owner, name)).sealed) return null;
-    const { target, handles } = await uploads.enter(owner, name, instead);
+    if (!replaces && (await catalog.find(owner, name)).sealed) return null;
+    const { target, handles } = await uploads.enter(owner, name, replaces);
     return 'sealed' in target || !handles ? null : { upload: target.upload, handles };
   }
 
   /**
-   * A client that never receives the address of its upload begins again and again: cancels the oldest of these uploads.
+   * Cancels the oldest upload whose client never used its address: a client that does not receive the address creates an upload again and
+   * again.
    * @throws LadingError `already_exists`
    */
   async #makeRoom(waiting: OpenUpload[]): Promise<void> {
@@ -194,7 +195,7 @@ export class ResumableUploads {
     if (upload) upload.acknowledged = true;
   }
 
-  /** As `look`, but does not count as a sign that the client knows the address. */
+  /** As `look`, but does not mark the upload as known to its client. */
   async find({ id, secret }: ResourceAddress): Promise<ResourceState> {
     const document = await this.#deps.catalog.get(id);
     const resource = document?.resource;
@@ -221,8 +222,8 @@ export class ResumableUploads {
   }
 
   /**
-   * Appends the bytes of `source`, up to its end or to where it breaks, and resolves with the new state. Throws the reason when the body
-   * was truncated; the bytes received before count nevertheless, unless there is a `proof`.
+   * Appends the bytes of `source` up to its end, and resolves with the new state. If the body breaks, throws the reason; the bytes received
+   * before count unless there is a `proof`.
    * @throws LadingError `not_found`, `forbidden` for a concatenation, `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`,
    * `quota_exceeded`, `superseded`, `request_timeout`, `length_mismatch`, `checksum_mismatch`, `precondition_failed`, `insufficient_storage`
    */
@@ -233,7 +234,7 @@ export class ResumableUploads {
         'forbidden',
         'This upload is a concatenation. Its bytes come from its parts; nothing can be appended to it.',
       );
-    const running = await this.#claim(address.id);
+    const request = await this.#claim(address.id);
     let part: OpenUpload | null = null;
     try {
       const { owner, name, offset, size, complete } = await this.find(address);
@@ -244,11 +245,11 @@ export class ResumableUploads {
         const upload = document && this.#deps.uploads.of(document);
         if (!upload) throw noSuchUpload();
         if (kind === 'partial') part = upload;
-        await this.#append.run(source, upload, intent, running);
+        await this.#append.run(source, upload, intent, request);
       }
     } finally {
       this.#activeRequests.delete(address.id);
-      running.finish();
+      request.finish();
       if (part?.hasAllBytes) this.#concatenation.partCompleted(part.id);
     }
     await this.#acknowledge(address.id);
@@ -271,19 +272,19 @@ export class ResumableUploads {
     await this.#deps.catalog.amend(address.id, ({ resource: _, ...rest }) => rest);
   }
 
-  /** After a start: joins that wait for parts, or that a stop interrupted, go on. */
+  /** Continues concatenations that wait for parts, or that a stop interrupted. To be called after a start. */
   resume(): void {
     this.#concatenation.resume();
   }
 
-  /** Makes this request the only one that sends to the upload, until another one takes over. */
+  /** Makes this request the only one that sends to the upload, until a newer one takes over. */
   async #claim(id: string): Promise<ActiveRequest> {
     await this.#takeOver(id);
-    // Other requests may have waited for the same end.
+    // Other requests may have waited for the same request to end.
     while (this.#activeRequests.has(id)) await this.#takeOver(id);
-    const running = new ActiveRequest();
-    this.#activeRequests.set(id, running);
-    return running;
+    const request = new ActiveRequest();
+    this.#activeRequests.set(id, request);
+    return request;
   }
 
   async #takeOver(id: string): Promise<void> {

@@ -7,7 +7,7 @@ import type { Subject } from '../../records/principal.ts';
 import type { BodyBuffer } from '../body/body-buffer.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 
-/** How long the bytes of an older request may still be read when a newer one takes over. */
+/** How long the remaining bytes of an older request are read when a newer one takes over. */
 const LAST_READ_MS = 25;
 
 /** The address of an upload: its id, and a secret that only its client knows. */
@@ -63,11 +63,11 @@ export interface AppendIntent {
   size: number | null;
   /** Bytes of this request, if it declares them. */
   contentLength: number | null;
-  /** False once the sender lost its right: then the rest is not awaited, and uncommitted bytes do not count. */
+  /** False once the sender has lost its right. Then the remaining bytes are not awaited, and uncommitted ones do not count. */
   isAuthorized?: () => boolean;
   /**
-   * The expected digest of this request's bytes. With a proof, no byte counts if it does not match or if the body breaks. Called at the
-   * end of the body, because a trailer may hold it; an error that it throws refuses the bytes.
+   * The expected digest of this request's bytes. With a proof, no byte counts if it does not match or if the body breaks. Called at the end
+   * of the body, because a trailer may contain it. An error that it throws refuses the bytes.
    */
   proof?: (() => Proof | null) | undefined;
   /** Condition on the file that has the upload's name. */
@@ -97,7 +97,7 @@ export interface ResourceState {
   kind: 'plain' | 'partial' | 'join';
   /** For a concatenation: the value of `Upload-Concat`. */
   concatHeader: string | null;
-  /** The upload is unfinished, and complete only when an append says so. */
+  /** The upload is complete only when an append says so, which has not happened yet. */
   endsWhenTold: boolean;
 }
 
@@ -114,9 +114,9 @@ export class ActiveRequest {
     });
   }
 
-  attach(inbox: BodyBuffer): void {
-    this.#buffer = inbox;
-    if (this.#ended) inbox.truncateWhenIdle(this.#ended, LAST_READ_MS);
+  attach(buffer: BodyBuffer): void {
+    this.#buffer = buffer;
+    if (this.#ended) buffer.truncateWhenIdle(this.#ended, LAST_READ_MS);
   }
 
   end(why: LadingError): void {
