@@ -7,7 +7,7 @@ import { startServer } from '../support/product/server.ts';
 import { append, ask, begin, content, type Fields, hanging, offsetOf, PARTIAL } from '../support/wire/resumable.ts';
 import { DRAFT, disposition, receiving, TYPES } from './core-setup.ts';
 
-test('I15 I16 I17 I33 a broken request keeps what arrived; HEAD and GET say it at once, also while the old one seems to live', async (t) => {
+test('I15 I16 I17 I33 bytes of a broken request count, and HEAD and GET report them at once, even if the old request seems alive', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(500_000);
   const fields = { ...DRAFT, ...disposition('b'), 'upload-complete': '?1' };
@@ -35,7 +35,7 @@ test('I15 I16 I17 I33 a broken request keeps what arrived; HEAD and GET say it a
   assert.deepEqual([after.headers['upload-offset'], after.headers['upload-complete']], ['500000', '?1']);
 });
 
-test('I18 I21 I23 I24 appending adds to the offset; another one is 409 with the right one; the end must be told', async (t) => {
+test('I18 I21 I23 I24 appends advance the offset, a wrong one is 409 with the right one, and the end must be declared', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, '', { ...disposition('c'), 'upload-length': '5' });
   const heard = await append(server, url, 0, 'abc', '?0');
@@ -60,7 +60,7 @@ test('I18 I21 I23 I24 appending adds to the offset; another one is 409 with the 
   assert.equal((await content(server, 'c')).toString(), 'abcde');
 });
 
-test('I22 bytes past the length end the upload for good, in whatever way they come', async (t) => {
+test('I22 bytes past the length invalidate the upload, with any framing', async (t) => {
   const server = await startServer(t);
   const known = { 'upload-length': '4' };
   const ways: [Fields, Fields, { chunked?: boolean }][] = [
@@ -85,7 +85,7 @@ test('I22 bytes past the length end the upload for good, in whatever way they co
   }
 });
 
-test('I22 a creation with more bytes than its length leaves no upload, whether its address was told or not', async (t) => {
+test('I22 a creation with more bytes than its length leaves no upload, with or without a 104', async (t) => {
   const server = await startServer(t);
   for (const version of [DRAFT, {}] as Fields[]) {
     for (const complete of ['?0', '?1']) {
@@ -101,7 +101,7 @@ test('I22 a creation with more bytes than its length leaves no upload, whether i
   assert.deepEqual((JSON.parse(list.body) as { files: unknown[] }).files, []);
 });
 
-test('I22 a length that the upload does not reach is no reason to end it', async (t) => {
+test('I22 an upload may end a request before its length is reached', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab', { 'upload-length': '9' });
   assert.equal((await append(server, url, 2, 'cd', '?0', { 'upload-length': '8' })).status, 400);
@@ -109,7 +109,7 @@ test('I22 a length that the upload does not reach is no reason to end it', async
   assert.equal(await offsetOf(server, url), 2);
 });
 
-test('I25 the last answer may be asked for again; other bytes after the end are refused', async (t) => {
+test('I25 the last append may be repeated, and other bytes after the end are refused', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab', disposition('d'));
   const first = await append(server, url, 2, 'c', '?1');
@@ -124,7 +124,7 @@ test('I25 the last answer may be asked for again; other bytes after the end are 
   assert.equal((await content(server, 'd')).toString(), 'abc');
 });
 
-test('I26 another media type is 415 with Accept-Patch, and so is OPTIONS', async (t) => {
+test('I26 another media type is 415 with Accept-Patch, which OPTIONS also has', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab');
   const heard = await append(server, url, 2, 'c', '?0', { 'content-type': 'text/plain' });
@@ -134,7 +134,7 @@ test('I26 another media type is 415 with Accept-Patch, and so is OPTIONS', async
   assert.equal((await append(server, url, 2, 'c', '?0', { 'content-type': `${PARTIAL}; a=b` })).status, 204);
 });
 
-test('I27 DELETE ends the upload, and a request that runs first', async (t) => {
+test('I27 DELETE ends the upload, after a running request has ended', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab', disposition('e'));
   const part = { 'content-type': PARTIAL, 'upload-offset': '2', 'upload-complete': '?1' };

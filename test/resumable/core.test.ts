@@ -10,7 +10,7 @@ import { startServer } from '../support/product/server.ts';
 import { append, ask, begin, content, type Fields, hanging, offsetOf, PARTIAL } from '../support/wire/resumable.ts';
 import { DRAFT, digest, disposition, receiving, TYPES } from './core-setup.ts';
 
-test('I1 without Upload-Complete a request stores a file at once, and nothing of it if it breaks', async (t) => {
+test('I1 a request without Upload-Complete stores the whole file, or nothing if it breaks', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(3_000_000);
   const made = await ask(server, 'PUT', '/api/files/content/dir/a.bin', { body: bytes, headers: DRAFT });
@@ -31,7 +31,7 @@ test('I1 without Upload-Complete a request stores a file at once, and nothing of
   assert.equal((await ask(server, 'POST', '/api/files/content/b', { body: 'x' })).status, 201);
 });
 
-test('I2 I4 I10 a client that names a version gets 104 with the address of the upload, and progress without it', async (t) => {
+test('I2 I4 I10 a client that names a version gets a 104 with the address, and later ones with progress', async (t) => {
   const server = await startServer(t);
   const { socket, heard } = await hanging(
     server,
@@ -59,7 +59,7 @@ test('I2 I4 I10 a client that names a version gets 104 with the address of the u
   socket.destroy();
 });
 
-test('I3 no 104 without a version, or with one that is not spoken', async (t) => {
+test('I3 no 104 is sent without a version or with an unsupported one', async (t) => {
   const server = await startServer(t);
   for (const version of [{}, { 'upload-draft-interop-version': '99' }, { 'upload-draft-interop-version': '8.5' }]) {
     const heard = await ask(server, 'POST', '/api/uploads', {
@@ -70,7 +70,7 @@ test('I3 no 104 without a version, or with one that is not spoken', async (t) =>
   }
 });
 
-test('I5 100 Continue comes, also after a 104', async (t) => {
+test('I5 100 Continue is sent, also after a 104', async (t) => {
   const server = await startServer(t);
   const headers = { ...DRAFT, ...disposition('e'), 'upload-complete': '?1', expect: '100-continue' };
   const heard = await ask(server, 'POST', '/api/uploads', { headers, body: 'hello' });
@@ -82,7 +82,7 @@ test('I5 100 Continue comes, also after a 104', async (t) => {
   assert.equal((await content(server, 'e')).toString(), 'hello');
 });
 
-test('I6 I7 I9 with ?0 an upload is made, with bytes or without, and told in every message alike', async (t) => {
+test('I6 I7 I9 ?0 creates an upload, with or without bytes, and all messages agree on its state', async (t) => {
   const server = await startServer(t);
   for (const body of ['', 'abc']) {
     const heard = await ask(server, 'POST', '/api/uploads', { headers: { ...DRAFT, 'upload-complete': '?0' }, body });
@@ -95,7 +95,7 @@ test('I6 I7 I9 with ?0 an upload is made, with bytes or without, and told in eve
   }
 });
 
-test('I8 I9 I19 I20 with ?1 the file is complete and answers itself, an empty one too', async (t) => {
+test('I8 I9 I19 I20 ?1 completes the file, and the answer is its status, also for an empty file', async (t) => {
   const server = await startServer(t);
   for (const [name, body] of [
     ['one', 'abc'],
@@ -121,7 +121,7 @@ test('I8 I9 I19 I20 with ?1 the file is complete and answers itself, an empty on
   assert.equal(refused.headers['upload-complete'], '?1');
 });
 
-test('I11 the length is known by Upload-Length, or by the last content; I12 two that differ are refused', async (t) => {
+test('I11 I12 Upload-Length or the last content declares the length, and a conflict is refused', async (t) => {
   const server = await startServer(t);
   const lengthOf = async (url: string) => (await ask(server, 'HEAD', url)).headers['upload-length'];
   assert.equal(await lengthOf(await begin(server, 'ab')), undefined);
@@ -166,7 +166,7 @@ test('I11 the length is known by Upload-Length, or by the last content; I12 two 
   assert.equal((await append(server, said, 4, 'e', '?1')).status, 200);
 });
 
-test('I13 longer than a file may be is 413 with Upload-Limit, and nothing is made', async (t) => {
+test('I13 a file that is too large is 413 with Upload-Limit and creates no upload', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   const headers = { ...DRAFT, 'upload-complete': '?0', 'upload-length': '1048577' };
   const heard = await ask(server, 'POST', '/api/uploads', { headers });
@@ -177,7 +177,7 @@ test('I13 longer than a file may be is 413 with Upload-Limit, and nothing is mad
   assert.equal(server.app.engine.gauges().open_uploads, 0);
 });
 
-test('I14 the media type and the name of the creation are kept, the name without a path', async (t) => {
+test('I14 the upload keeps the media type and the name of its creation, without a path', async (t) => {
   const server = await startServer(t);
   for (const [field, name] of [
     [`inline; filename="a.flac"`, 'a.flac'],

@@ -9,7 +9,7 @@ import { startServer } from '../support/product/server.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { tlsSettings } from '../support/wire/tls.ts';
 
-test('I2 I4 I15 I16 over HTTP/2: told by 104, broken, asked and finished', async (t) => {
+test('I2 I4 I15 I16 over HTTP/2 an upload gets a 104, breaks, reports its offset and completes', async (t) => {
   const server = await startServer(t, await tlsSettings(await temporaryFolder(t)));
   const session = connect(server.origin, { rejectUnauthorized: false });
   t.after(() => session.destroy());

@@ -9,7 +9,7 @@ import { startServer } from '../support/product/server.ts';
 import { append, ask, begin, content, hanging, offsetOf, PARTIAL } from '../support/wire/resumable.ts';
 import { digest, disposition, receiving } from './core-setup.ts';
 
-test('I28 I29 I30 I31 OPTIONS says the limits without a sign-in, and they do not drift', async (t) => {
+test('I28 I29 I30 I31 OPTIONS returns the limits without a sign-in, and they stay the same', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB', LADING_STALE_SECONDS: '600' });
   for (const path of ['/api/uploads', '/api/uploads/', '/api/files/content/a', '/api/uploads/any']) {
     const { status, headers } = await fetch(`${server.origin}${path}`, { method: 'OPTIONS' });
@@ -33,7 +33,7 @@ test('I28 I29 I30 I31 OPTIONS says the limits without a sign-in, and they do not
   );
 });
 
-test('I32 more than the limit allows is 413 with Upload-Limit', async (t) => {
+test('I32 content above the limit is 413 with Upload-Limit', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   const url = await begin(server);
   const heard = await append(server, url, 0, randomBytes(1_048_577), '?0');
@@ -42,7 +42,7 @@ test('I32 more than the limit allows is 413 with Upload-Limit', async (t) => {
   assert.equal(await offsetOf(server, url), 0);
 });
 
-test('I34 a parked upload goes on, one that lapsed is gone; max-age says when', async (t) => {
+test('I34 a parked upload continues, an expired one is 404, and max-age has the time', async (t) => {
   let now = Date.now();
   const settings = { LADING_STALE_SECONDS: '60', LADING_STALE_REMOVE_DAYS: '1', LADING_UPLOAD_RIGHT: 'on' };
   const server = await startServer(t, settings, { clock: clockOf(() => now) });
@@ -66,7 +66,7 @@ test('I34 a parked upload goes on, one that lapsed is gone; max-age says when', 
   assert.equal((await append(server, url, 3, 'd', '?1')).status, 404);
 });
 
-test('I35 content that has another Content-Digest is not appended', async (t) => {
+test('I35 content that does not match its Content-Digest is not appended', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab', disposition('f'));
   for (const algorithm of ['sha256', 'sha512']) {
@@ -84,7 +84,7 @@ test('I35 content that has another Content-Digest is not appended', async (t) =>
   assert.equal(server.app.engine.gauges().open_uploads, 0);
 });
 
-test('I36 Repr-Digest is compared at the end; one of the stored bytes is sent on request', async (t) => {
+test('I36 Repr-Digest is checked at the end, and the digest of the stored bytes is sent on request', async (t) => {
   const server = await startServer(t);
   const wrong = await begin(server, 'ab', { ...disposition('g'), 'repr-digest': digest('abX') });
   const refused = await append(server, wrong, 2, 'c', '?1');
@@ -102,14 +102,14 @@ test('I36 Repr-Digest is compared at the end; one of the stored bytes is sent on
   assert.equal(done.headers['repr-digest'], digest('abc'));
 });
 
-test('I37 transfer coding does not count', async (t) => {
+test('I37 the transfer coding does not affect the offset', async (t) => {
   const server = await startServer(t);
   const headers = { 'upload-complete': '?0' };
   const heard = await ask(server, 'POST', '/api/uploads', { headers, body: randomBytes(300_000), chunked: true });
   assert.equal(heard.headers['upload-offset'], '300000');
 });
 
-test('I38 rights are looked at again when the file ends, and the address cannot be guessed', async (t) => {
+test('I38 the authorization is checked again at the end, and the address cannot be guessed', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab', disposition('h'));
   const stranger = { ...server, client: await server.enrol() };
@@ -129,7 +129,7 @@ test('I38 rights are looked at again when the file ends, and the address cannot 
   socket.destroy();
 });
 
-test('I38 a quota is looked at again when the file ends, also without a byte more', async (t) => {
+test('I38 quotas are checked again at the end, also for an empty append', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'abcdef', disposition('q'));
   const limit = (bytes: number | null) =>
@@ -148,7 +148,7 @@ test('I38 a quota is looked at again when the file ends, also without a byte mor
   assert.equal((await content(server, 'q')).toString(), 'abcdef');
 });
 
-test('I39 a server that stops says 503, also to HEAD', async (t) => {
+test('I39 a stopping server answers 503, also to HEAD', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab');
   const { socket } = await hanging(
@@ -175,7 +175,7 @@ test('I39 a server that stops says 503, also to HEAD', async (t) => {
   await closing;
 });
 
-test('I41 browsers begin carefully: an empty creation, and everything else in answers', async (t) => {
+test('I41 a browser can begin with an empty creation and needs no 104', async (t) => {
   const server = await startServer(t);
   const page = { origin: 'https://page.example.org' };
   const created = await ask(server, 'POST', '/api/uploads', {

@@ -33,7 +33,7 @@ const SPOKEN: Spoken[] = [
 ];
 
 for (const { version, complete, answer, type } of SPOKEN) {
-  test(`I40 version ${version}: created, resumed, mistaken, completed`, async (t) => {
+  test(`I40 version ${version}: an upload is created, resumed, corrected and completed`, async (t) => {
     const server = await startServer(t);
     const [field, yes, no] = answer;
     const draft = { 'upload-draft-interop-version': String(version) };
@@ -88,7 +88,7 @@ test('I40 version 3: a PATCH without Upload-Incomplete is the last one', async (
   assert.equal((await content(server, 'w')).toString(), 'abc');
 });
 
-test('I1 a field of another type counts as none', async (t) => {
+test('I1 a field of another type counts as absent', async (t) => {
   const server = await startServer(t);
   for (const value of ['1', 'true', '"?1"', '?2', '']) {
     const headers = { 'upload-draft-interop-version': '8', 'upload-complete': value };

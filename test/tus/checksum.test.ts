@@ -47,7 +47,7 @@ test('T27 every algorithm that is listed is checked', async (t) => {
   }
 });
 
-test('T28 an unknown algorithm and what is no value of a known one are 400', async (t) => {
+test('T28 an unknown algorithm and an invalid value are 400', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   for (const value of ['crc64 AAAA', 'sha1', 'sha1 ###', 'sha1 AAAA', 'sha1 ', '', 'md5 AAAAA']) {
@@ -57,7 +57,7 @@ test('T28 an unknown algorithm and what is no value of a known one are 400', asy
   assert.equal(await offsetOf(server, url), 0);
 });
 
-test('T29 a mismatch is 460: nothing of it counts, and the file neither ends nor grows', async (t) => {
+test('T29 a mismatch is 460, no byte counts, and the file neither grows nor completes', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(20 * 1024 * 1024);
   const fields = { 'upload-length': String(bytes.length), 'upload-metadata': metadata({ filename: 'a' }) };
@@ -72,7 +72,7 @@ test('T29 a mismatch is 460: nothing of it counts, and the file neither ends nor
   assert.ok((await download(server, 'a')).equals(bytes));
 });
 
-test('T30 of a request with a checksum that breaks, nothing is kept', async (t) => {
+test('T30 no byte of a broken request with a checksum is kept', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(300_000);
   const url = await begin(server, { 'upload-length': '300000', 'upload-metadata': metadata({ filename: 'b' }) });
@@ -116,7 +116,7 @@ async function withTrailer(server: TestServer, url: string, bytes: Uint8Array, t
   return answer;
 }
 
-test('T31 the checksum may come behind the bytes', async (t) => {
+test('T31 the checksum may be a trailer', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(100_000);
   const url = await begin(server, { 'upload-length': '100000', 'upload-metadata': metadata({ filename: 'c' }) });
@@ -130,7 +130,7 @@ test('T31 the checksum may come behind the bytes', async (t) => {
   assert.ok((await download(server, 'c')).equals(bytes));
 });
 
-test('T32 a creation whose bytes do not agree leaves nothing behind', async (t) => {
+test('T32 a creation whose bytes do not match their checksum leaves no upload', async (t) => {
   const server = await startServer(t);
   const fields = { 'upload-length': '6', 'content-type': TYPE, 'upload-metadata': metadata({ filename: 'd' }) };
   const create = (sum: string): Promise<Response> =>

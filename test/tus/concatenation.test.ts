@@ -20,7 +20,7 @@ async function names({ origin, client }: TestServer): Promise<string[]> {
 
 const final = (...urls: string[]): string => `final;${urls.join(' ')}`;
 
-test('T35 T36 T37 T38 T40 parts make one file in their order; HEAD says what each is', async (t) => {
+test('T35 T36 T37 T38 T40 partial uploads form one file in their order, and HEAD reports the kind of each', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(3_000_000);
   const cuts = [0, 1, 2_000_000, 2_000_000, bytes.length];
@@ -51,7 +51,7 @@ test('T35 T36 T37 T38 T40 parts make one file in their order; HEAD says what eac
   assert.equal(((await verified.json()) as { ok: boolean }).ok, true);
 });
 
-test('T36 T40 the final upload takes no length, and none of the metadata of its parts', async (t) => {
+test('T36 T40 the final upload has no declared length and none of the metadata of its parts', async (t) => {
   const server = await startServer(t);
   const fields = {
     'upload-length': '2',
@@ -74,7 +74,7 @@ test('T36 T40 the final upload takes no length, and none of the metadata of its 
   }
 });
 
-test('T39 a file may be put together from parts that are still coming', async (t) => {
+test('T39 parts may be concatenated while they are still arriving', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(500_000);
   const [one, two] = [bytes.subarray(0, 200_000), bytes.subarray(200_000)];
@@ -97,7 +97,7 @@ test('T39 a file may be put together from parts that are still coming', async (t
   assert.ok((await download(server, 'late')).equals(bytes));
 });
 
-test('T39 what waits for its parts goes on after a restart', async (t) => {
+test('T39 a concatenation that waits for its parts continues after a restart', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(400_000);
   const first = await partOf(server, 200_000, bytes.subarray(0, 200_000));
@@ -115,7 +115,7 @@ test('T39 what waits for its parts goes on after a restart', async (t) => {
   assert.ok((await download(again, 'kept')).equals(bytes));
 });
 
-test('T41 parts serve in several files, those of others in none', async (t) => {
+test('T41 parts can be used in several files, but not by other owners', async (t) => {
   const server = await startServer(t);
   const [a, b] = [await partOf(server, 1, Buffer.from('a')), await partOf(server, 1, Buffer.from('b'))];
   for (const [name, order, text] of [
@@ -134,7 +134,7 @@ test('T41 parts serve in several files, those of others in none', async (t) => {
   assert.equal((await download(server, 'ab')).toString(), 'ab', 'a file outlives its parts');
 });
 
-test('a file of parts that is larger than allowed is refused, and nothing of it stays', async (t) => {
+test('a concatenation that is too large is refused and leaves no data', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   const bytes = randomBytes(600_000);
   const [one, two] = [await partOf(server, bytes.length, bytes), await partOf(server, bytes.length, bytes)];

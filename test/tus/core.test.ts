@@ -17,7 +17,7 @@ import {
   TYPE,
 } from '../support/wire/tus.ts';
 
-test('T1 every answer but that to OPTIONS says Tus-Resumable, refusals too', async (t) => {
+test('T1 every answer except that to OPTIONS has Tus-Resumable, also errors', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   const replies = [
@@ -38,7 +38,7 @@ test('T1 every answer but that to OPTIONS says Tus-Resumable, refusals too', asy
   }
 });
 
-test('T2 another version is 412 with Tus-Version, and nothing is done', async (t) => {
+test('T2 another version is 412 with Tus-Version and has no effect', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   for (const version of ['0.2.2', '2.0.0']) {
@@ -49,7 +49,7 @@ test('T2 another version is 412 with Tus-Version, and nothing is done', async (t
   assert.equal(await offsetOf(server, url), 0);
 });
 
-test('T3 OPTIONS tells what the server can do, without a sign-in', async (t) => {
+test('T3 OPTIONS returns the capabilities without a sign-in', async (t) => {
   const { origin } = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   for (const path of ['/files', '/files/', '/files/any']) {
     const { status, headers } = await fetch(`${origin}${path}`, {
@@ -69,7 +69,7 @@ test('T3 OPTIONS tells what the server can do, without a sign-in', async (t) => 
   }
 });
 
-test('T4 X-HTTP-Method-Override is the method', async (t) => {
+test('T4 X-HTTP-Method-Override replaces the method', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   const fields = { 'content-type': TYPE, 'upload-offset': '0', 'x-http-method-override': 'PATCH' };
@@ -79,7 +79,7 @@ test('T4 X-HTTP-Method-Override is the method', async (t) => {
   assert.equal((await ask(server, url)).status, 404);
 });
 
-test('T5 HEAD tells offset and length, also at 0 and when complete', async (t) => {
+test('T5 HEAD returns offset and length, also at 0 and when complete', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3', 'upload-metadata': metadata({ filename: 'a.bin' }) });
   for (const offset of [0, 3]) {
@@ -93,7 +93,7 @@ test('T5 HEAD tells offset and length, also at 0 and when complete', async (t) =
   assert.equal((await download(server, 'a.bin')).toString(), 'abc');
 });
 
-test('T6 T10 T33 T42 what is unknown, ended, foreign or a trick is 404 without an offset', async (t) => {
+test('T6 T10 T33 T42 an unknown, ended, foreign or malformed address is 404 without an offset', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   const stranger = await server.enrol();
@@ -122,7 +122,7 @@ test('T6 T10 T33 T42 what is unknown, ended, foreign or a trick is 404 without a
   }
 });
 
-test('T7 another media type is 415, T8 another offset 409, T13 none 400, and nothing changes', async (t) => {
+test('T7 T8 T13 a wrong media type is 415, a wrong offset 409, a missing one 400, and nothing changes', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   const bytes = Buffer.from('ab');
@@ -132,7 +132,7 @@ test('T7 another media type is 415, T8 another offset 409, T13 none 400, and not
   assert.equal(await offsetOf(server, url), 0);
 });
 
-test('T9 PATCH adds to the offset; the file is like any other', async (t) => {
+test('T9 PATCH advances the offset, and the complete upload is an ordinary file', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(3_000_001);
   const fields = {
@@ -153,7 +153,7 @@ test('T9 PATCH adds to the offset; the file is like any other', async (t) => {
   assert.ok((await download(server, 'dir%2Fa.flac')).equals(bytes));
 });
 
-test('T11 a connection that breaks keeps what arrived, and so does one that only seems to live', async (t) => {
+test('T11 bytes count that arrived before a connection broke or was superseded', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(500_000);
   const url = await begin(server, {
@@ -176,7 +176,7 @@ test('T11 a connection that breaks keeps what arrived, and so does one that only
   assert.ok((await download(server, 'b')).equals(bytes));
 });
 
-test('T12 T21 nothing is stored past the length', async (t) => {
+test('T12 T21 no byte past the length is stored', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   assert.equal((await send(server, url, 0, Buffer.from('abcd'))).status, 413);

@@ -19,7 +19,7 @@ import {
   TYPE,
 } from '../support/wire/tus.ts';
 
-test('T15 T25 creation is 201 with Location, a path or behind a trusted proxy the whole URL, and Upload-Expires', async (t) => {
+test('T15 T25 creation is 201 with Upload-Expires and Location, a path or an absolute URL', async (t) => {
   const server = await startServer(t);
   const reply = await ask(server, `${server.origin}/files`, 'POST', { 'upload-length': '3' });
   assert.equal(reply.status, 201);
@@ -49,14 +49,14 @@ test('T15 T25 creation is 201 with Location, a path or behind a trusted proxy th
   }
 });
 
-test('T16 either a length or the promise of one', async (t) => {
+test('T16 a creation needs a length or Upload-Defer-Length', async (t) => {
   const server = await startServer(t);
   const url = `${server.origin}/files/`;
   const wrong = [{}, { 'upload-length': '3', 'upload-defer-length': '1' }, { 'upload-defer-length': '2' }];
   for (const fields of wrong) assert.equal((await ask(server, url, 'POST', fields as Fields)).status, 400);
 });
 
-test('T17 larger than Tus-Max-Size is 413', async (t) => {
+test('T17 an upload larger than Tus-Max-Size is 413', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   assert.equal((await ask(server, `${server.origin}/files/`, 'POST', { 'upload-length': '1048577' })).status, 413);
 });
@@ -68,7 +68,7 @@ test('T18 an empty upload is complete at once', async (t) => {
   assert.equal((await download(server, 'empty')).length, 0);
 });
 
-test('T19 Upload-Metadata comes back as it was; malformed it is 400', async (t) => {
+test('T19 Upload-Metadata is returned unchanged, and 400 if it is malformed', async (t) => {
   const server = await startServer(t);
   const said = `filename ${Buffer.from('ä.txt').toString('base64')},is_confidential`;
   const url = await begin(server, { 'upload-length': '3', 'upload-metadata': said });
@@ -83,7 +83,7 @@ test('T19 Upload-Metadata comes back as it was; malformed it is 400', async (t) 
   }
 });
 
-test('T20 the first bytes may come with the creation, after 100 Continue too', async (t) => {
+test('T20 the creation may have the first bytes, also after 100 Continue', async (t) => {
   const server = await startServer(t);
   const fields = { 'upload-length': '5', 'content-type': TYPE, 'upload-metadata': metadata({ filename: 'c' }) };
   const reply = await ask(server, `${server.origin}/files/`, 'POST', fields, Buffer.from('ab'));
@@ -105,7 +105,7 @@ test('T20 the first bytes may come with the creation, after 100 Continue too', a
   socket.destroy();
 });
 
-test('T22 T23 T24 a length may be told later, once', async (t) => {
+test('T22 T23 T24 a deferred length may be declared once', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-defer-length': '1', 'upload-metadata': metadata({ filename: 'd' }) });
   const before = await ask(server, url);
@@ -123,7 +123,7 @@ test('T22 T23 T24 a length may be told later, once', async (t) => {
   assert.equal((await download(server, 'd')).toString(), 'abcde');
 });
 
-test('T26 a parked upload goes on, what lapsed is 404; Upload-Expires says when', async (t) => {
+test('T26 a parked upload continues, an expired one is 404, and Upload-Expires has the date', async (t) => {
   const began = Math.floor(Date.now() / 1000) * 1000;
   let now = began;
   const settings = { LADING_STALE_SECONDS: '60', LADING_STALE_REMOVE_DAYS: '1', LADING_UPLOAD_RIGHT: 'on' };
@@ -145,13 +145,13 @@ test('T26 a parked upload goes on, what lapsed is 404; Upload-Expires says when'
   assert.equal((await ask(server, url)).status, 404);
 });
 
-test('with 0 days for parked uploads no time is promised', async (t) => {
+test('without expiry of parked uploads there is no Upload-Expires', async (t) => {
   const server = await startServer(t, { LADING_STALE_REMOVE_DAYS: '0' });
   const url = await begin(server, { 'upload-length': '3' });
   assert.equal((await ask(server, url)).headers.get('upload-expires'), null);
 });
 
-test('T34 DELETE ends a PATCH that runs, and frees what it holds', async (t) => {
+test('T34 DELETE ends a running PATCH and frees its memory', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '9', 'upload-metadata': metadata({ filename: 'e' }) });
   const socket = await hanging(server, url, 0, Buffer.from('abc'), 9);
@@ -164,7 +164,7 @@ test('T34 DELETE ends a PATCH that runs, and frees what it holds', async (t) => 
   assert.equal(server.app.engine.usage(`default/${server.client.id}`).bytes, 0);
 });
 
-test('an upload goes on after a restart, and with the right by address after its token ran out', async (t) => {
+test('an upload continues after a restart and, by its address alone, after its token expired', async (t) => {
   const server = await startServer(t, { LADING_UPLOAD_RIGHT: 'on' });
   const url = await begin(server, { 'upload-length': '5', 'upload-metadata': metadata({ filename: 'f' }) });
   const expired = { authorization: 'Bearer no-longer-good' };
@@ -186,7 +186,7 @@ test('an upload goes on after a restart, and with the right by address after its
   assert.equal((await fetch(moved, { method: 'HEAD', headers: bare })).status, 401);
 });
 
-test('a filetype that is no media type is ignored', async (t) => {
+test('an invalid filetype is ignored', async (t) => {
   const server = await startServer(t);
   for (const filetype of ['nonsense', 'text/', 'image', '\u0000', 'a/b\r\nX: y', 'x'.repeat(300)]) {
     const pairs = metadata({ filename: 'a.txt', filetype });

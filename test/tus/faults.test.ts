@@ -85,7 +85,7 @@ async function isDelivered(port: number): Promise<boolean> {
   });
 }
 
-test('success: everything through a proxy that does nothing', async (t) => {
+test('success: everything works through a transparent proxy', async (t) => {
   const { server, proxy, bytes, url, authorization } = await ready(t);
   const { heard, socket } = patch(proxy, url, authorization, 0, bytes);
   await eventually(() => heard().includes('\r\n\r\n'), 'the answer');
@@ -94,7 +94,7 @@ test('success: everything through a proxy that does nothing', async (t) => {
   assert.ok((await download(server, 'f')).equals(bytes));
 });
 
-test('unexpected close: every byte that came before it counts', async (t) => {
+test('unexpected close: every byte that arrived before it counts', async (t) => {
   const { server, bytes, url, authorization } = await ready(t);
   const { socket } = patch(server, url, authorization, 0, bytes.subarray(0, 2_345_678), SIZE);
   socket.end();
@@ -104,7 +104,7 @@ test('unexpected close: every byte that came before it counts', async (t) => {
   await finish(server, url, bytes);
 });
 
-test('reset: every byte that the system had received before it counts', {
+test('reset: every byte that the system received before it counts', {
   skip: process.platform === 'linux' ? false : 'what the system has received is read from /proc',
 }, async (t) => {
   const { server, proxy, bytes, url, authorization } = await ready(t);
@@ -121,7 +121,7 @@ test('reset: every byte that the system had received before it counts', {
   await finish(server, url, bytes);
 });
 
-test('read time-out: what came before the silence counts, and the client is told to come again', async (t) => {
+test('read timeout: bytes before the silence count, and the client gets Retry-After or a retryable status', async (t) => {
   const { server, proxy, bytes, url, authorization } = await ready(t, { LADING_IDLE_SECONDS: '1' });
   proxy.rule = () => ({ stallAfterSent: 1_000_000 });
   const { socket, head, heard } = patch(proxy, url, authorization, 0, bytes);
@@ -132,7 +132,7 @@ test('read time-out: what came before the silence counts, and the client is told
   await finish(server, url, bytes);
 });
 
-test('lock release: a newer request goes on at once while the old connection seems to live', async (t) => {
+test('lock release: a newer request continues at once while the old connection seems alive', async (t) => {
   const { server, proxy, bytes, url, authorization } = await ready(t);
   proxy.rule = () => ({ stallAfterSent: 2_000_000 });
   const { head, socket } = patch(proxy, url, authorization, 0, bytes);
@@ -155,7 +155,7 @@ test('length exceeded: refused, and nothing is stored past the length', async (t
   await finish(server, url, bytes);
 });
 
-test('stopped by this side: a right that is gone ends the request with an answer', async (t) => {
+test('stopped by the server: a request whose authorization ends gets an answer', async (t) => {
   const { server, proxy, bytes, url, authorization } = await ready(t);
   const { heard, socket } = patch(proxy, url, authorization, 0, bytes.subarray(0, 1_000_000), SIZE);
   await eventually(() => proxy.sent > 1_000_000, 'it runs');
@@ -205,12 +205,12 @@ async function interrupted(t: Parameters<typeof startServer>[0], signal: 'SIGTER
   return { offset, heard: sent.heard() };
 }
 
-test('shutdown: what came counts, the request is answered, and the next server goes on', async (t) => {
+test('shutdown: received bytes count, the request is answered, and the upload continues after the restart', async (t) => {
   const { offset, heard } = await interrupted(t, 'SIGTERM');
   assert.equal(offset, 30_000_000, 'a server that stops in order loses nothing that it received');
   assert.match(heard, /^HTTP\/1\.1 503 /);
 });
 
-test('killed: what counted is there, and the next server goes on', async (t) => {
+test('killed: counted bytes are stored, and the upload continues after the restart', async (t) => {
   await interrupted(t, 'SIGKILL');
 });

@@ -8,7 +8,7 @@ import { startServer } from '../support/product/server.ts';
 import { begin as beginResumable, append as patch } from '../support/wire/resumable.ts';
 import { ask, begin, send } from '../support/wire/tus.ts';
 
-test('neither the log nor the audit log has the secret of an upload', async (t) => {
+test('neither the log nor the audit log contains the secret of an upload', async (t) => {
   const lines = new PassThrough();
   const said = text(lines);
   const server = await startServer(t, { LADING_UPLOAD_RIGHT: 'on' }, { log: createLog('debug', lines) });

@@ -126,7 +126,7 @@ async function ask(origin: string, { operation, query = '', body, form, tus }: L
   return reply.status;
 }
 
-test('every operation lets in whom the table says, and nobody else', async (t) => {
+test('every operation permits exactly the principals in the table', async (t) => {
   const { origin, all } = await everybody(t);
   const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: Record<string, object> };
   const served = Object.entries(paths).flatMap(([path, methods]) =>
@@ -159,7 +159,7 @@ const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
   ['DELETE /api/files/{filename}', 'files:delete', false],
 ];
 
-test('the files of others: administrators, ops for reading, nobody else', async (t) => {
+test('administrators use the files of others, ops read them, and clients do neither', async (t) => {
   const { origin, all, client } = await everybody(t);
   const wrong: string[] = [];
   for (const [operation, needed, reads] of OF_OTHERS) {

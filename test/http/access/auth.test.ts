@@ -16,7 +16,7 @@ function forge(header: object, claims: object, key: string | null, hash = 'sha25
   return `${input}.${key === null ? '' : createHmac(hash, key).update(input).digest('base64url')}`;
 }
 
-test('only a token of ours, unchanged and in time, opens anything', async (t) => {
+test('only an unchanged, unexpired token of this server is accepted', async (t) => {
   const { origin, client, admin } = await startServer(t, { LADING_JWT_SECRET: KEY });
   const now = Math.floor(Date.now() / 1000);
   const HS256 = { alg: 'HS256', typ: 'JWT' };
@@ -76,14 +76,14 @@ test('only a token of ours, unchanged and in time, opens anything', async (t) =>
       await assertProblemReply(reply, 'unauthorized');
     });
   }
-  await t.test('the changed role of a good token', async () => {
+  await t.test('a valid token whose role was changed', async () => {
     const [header, , signature] = forge(HS256, good, KEY).split('.');
     await assertProblemReply(
       await ask(`Bearer ${header}.${part({ ...good, role: 'admin' })}.${signature}`),
       'unauthorized',
     );
   });
-  await t.test('the role counts that the client has, not the one in the token', async () => {
+  await t.test('the current role of the client counts, not the one in the token', async () => {
     const token = forge(HS256, { ...good, role: 'admin' }, KEY);
     const reply = await fetch(`${origin}/api/clients`, { headers: { authorization: `Bearer ${token}` } });
     await assertProblemReply(reply, 'insufficient_scope');
@@ -104,7 +104,7 @@ test('without credentials the challenge names no error', async (t) => {
   assert.equal(response.headers['www-authenticate'], 'Bearer');
 });
 
-test('the tokens of a deleted client are refused at once, also on a connection that used them', async (t) => {
+test('the tokens of a deleted client are refused at once, also on an open connection', async (t) => {
   const { origin, admin, client } = await startServer(t);
   assert.equal((await fetch(`${origin}/api/files`, { headers: client.headers })).status, 200);
   const deleted = await fetch(`${origin}/api/clients/${client.id}`, { method: 'DELETE', headers: admin.headers });
@@ -112,7 +112,7 @@ test('the tokens of a deleted client are refused at once, also on a connection t
   await assertProblemReply(await fetch(`${origin}/api/files`, { headers: client.headers }), 'unauthorized');
 });
 
-test('a token runs out although it was good a moment ago', async (t) => {
+test('a token expires although it was valid a moment ago', async (t) => {
   let now = Date.now();
   const { origin, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const ask = (): Promise<Response> => fetch(`${origin}/api/files`, { headers: admin.headers });
@@ -122,7 +122,7 @@ test('a token runs out although it was good a moment ago', async (t) => {
   await assertProblemReply(await ask(), 'unauthorized');
 });
 
-test('every documented route but the open ones wants a token', async (t) => {
+test('every documented route except the open ones requires a token', async (t) => {
   const { origin } = await startServer(t);
   const document = (await (await fetch(`${origin}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, unknown>>;

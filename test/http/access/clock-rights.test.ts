@@ -163,7 +163,7 @@ async function begin(t: TestContext): Promise<{ on: Machine; voice: VoiceProvide
 }
 
 for (const days of [-365, -2, 2, 365]) {
-  test(`a date that was set by ${days} days and held: what lapsed stays so, what had not is good for as long as before`, async (t) => {
+  test(`a date that was set by ${days} days and kept: expired credentials stay expired, and others stay valid for as long as before`, async (t) => {
     const { on, voice, server } = await begin(t);
     const settings = { ...SETTINGS, ...voice.settings };
     const scene = { server, voice };
@@ -202,7 +202,7 @@ for (const days of [-365, -2, 2, 365]) {
   });
 }
 
-test('shown ends and the claims of tokens are dates of the clock as it is set now', async (t) => {
+test('shown expiry dates and token claims use the clock as it is set now', async (t) => {
   const { on, server } = await begin(t);
   const { token_id: id, expires_at: before } = await make(server, server.client, { expires_in: 3 * 3600 });
   on.step(365 * DAY);

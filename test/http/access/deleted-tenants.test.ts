@@ -43,7 +43,7 @@ async function withTenant(t: TestContext) {
   return { ...seeded, server, root, wile: sign(server.app, 'wile', 'admin'), dataDir };
 }
 
-test('of a deleted tenant nobody and nothing rises in a new one of the same id', async (t) => {
+test('a new tenant with the id of a deleted one has none of its accounts and files', async (t) => {
   const { server, root, ada, tokens, wile, dataDir } = await withTenant(t);
   const { origin, app } = server;
   for (const token of tokens) assert.equal(await reads(server, token), 200);
@@ -61,7 +61,7 @@ test('of a deleted tenant nobody and nothing rises in a new one of the same id',
   });
 });
 
-test('root does not delete the tenant that it is in', async (t) => {
+test('root cannot delete its own tenant', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('acme', 'Acme');
     await identity.clients.create({ id: 'inside', secret: SECRET, role: 'root', name: null, tenant: 'acme' });
@@ -72,7 +72,7 @@ test('root does not delete the tenant that it is in', async (t) => {
   assert.equal((await ask(origin, 'GET', '/api/tenants', headers)).status, 200);
 });
 
-test('a deletion is seen at once, and nobody takes the id before it is done', async (t) => {
+test('a deletion is visible at once, and the id cannot be reused before it is complete', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, populate);
   await withIdentity(dataDir, async (identity) => {
     const removing = identity.removeTenant('acme');
@@ -86,7 +86,7 @@ test('a deletion is seen at once, and nobody takes the id before it is done', as
   });
 });
 
-test('a deletion that was interrupted is asked for again; what any left does not enter a new tenant', async (t) => {
+test('an interrupted deletion can be repeated, and its leftovers never enter a new tenant', async (t) => {
   const { dataDir } = await seededFolder(t, populate);
   await withIdentity(dataDir, async (identity) => {
     const { clients } = identity;
@@ -110,7 +110,7 @@ test('a deletion that was interrupted is asked for again; what any left does not
   });
 });
 
-test('only root with its whole role reaches into another tenant', async (t) => {
+test('only root with all scopes can access another tenant', async (t) => {
   const { server, root, ada } = await withTenant(t);
   const { origin, app } = server;
   const { token } = await make(server, { headers: root }, { scopes: SCOPES });

@@ -97,7 +97,7 @@ async function refusedUnchanged(
   }
 }
 
-test('every operation that is not safe has its row, or is known to change no file', async (t) => {
+test('every operation that is not safe has a row, or changes no file', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const document = (await (await fetch(`${origin}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { parameters?: { name: string }[] }>>;
@@ -121,7 +121,7 @@ test('every operation that is not safe has its row, or is known to change no fil
   assert.deepEqual([...rows], [], 'rows of operations that are not in the document');
 });
 
-test('a stale precondition is 412 at every door, and nothing changes', async (t) => {
+test('every protocol answers a failed precondition with 412 and changes nothing', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
     // What only creates would be 409 for the name alone.
@@ -142,7 +142,7 @@ test('a stale precondition is 412 at every door, and nothing changes', async (t)
   }
 });
 
-test('a fitting precondition lets every door do its work', async (t) => {
+test('every protocol accepts a precondition that holds', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
     const creates = door.kind === 'creates';
@@ -168,7 +168,7 @@ test('a fitting precondition lets every door do its work', async (t) => {
   }
 });
 
-test('a name in use is not replaced by a door that was not asked to replace', async (t) => {
+test('no protocol replaces an existing file unless the request says so', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS.filter(({ kind }) => kind === 'creates')) {
     const name = freshName();
@@ -189,7 +189,7 @@ test('a name in use is not replaced by a door that was not asked to replace', as
   }
 });
 
-test('a replacement that has not ended is not touched by what is refused, and the old file is what counts', async (t) => {
+test('a refused request does not affect a running replacement, and the old file still counts', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS.filter(({ kind }) => kind === 'replaces' || kind === 'removes')) {
     const name = freshName();
@@ -218,7 +218,7 @@ test('a replacement that has not ended is not touched by what is refused, and th
   }
 });
 
-test('codings and parts of content are refused at every door, and nothing changes', async (t) => {
+test('every protocol refuses encoded and partial content and changes nothing', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
     const name = freshName();
@@ -239,7 +239,7 @@ test('codings and parts of content are refused at every door, and nothing change
   }
 });
 
-test('a request that says nothing of content stores no empty file at any door', async (t) => {
+test('no protocol stores an empty file for a request without content', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
     // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.

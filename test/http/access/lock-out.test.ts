@@ -18,7 +18,7 @@ function form(path: string, fields: Record<string, string>, headers: Record<stri
   return fetch(path, { method: 'POST', body: new URLSearchParams(fields), headers });
 }
 
-test('fifteen addresses that guess the secret of a client never hold up its owner', async (t) => {
+test('guesses from fifteen addresses never block the owner of a client', async (t) => {
   const clock = handClock(Date.now());
   const { origin, admin } = await startServer(t, SETTINGS, { clock });
   const basic = (secret: string) => `Basic ${Buffer.from(`${admin.id}:${secret}`).toString('base64')}`;
@@ -48,7 +48,7 @@ test('fifteen addresses that guess the secret of a client never hold up its owne
   );
 });
 
-test('a person gets in from where they signed in before while others guess, after a restart too', async (t) => {
+test('a person can sign in from a known network while others guess, also after a restart', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'lading-test-'));
   atEnd(t, () => rm(dataDir, { recursive: true, force: true }));
   const login = (origin: string, password: string, headers: Record<string, string>) =>
@@ -66,7 +66,7 @@ test('a person gets in from where they signed in before while others guess, afte
   assert.equal((await login(origin, PASSWORD, from(OWNER))).status, 200);
 });
 
-test('who has a token guesses the old password from many networks no faster than anybody, and the person is let through', async (t) => {
+test('a token does not speed up guesses of the old password from many networks, and the person can still change it', async (t) => {
   const { origin } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
   const made = await ask(origin, '/v1/auth/registration', { body: anna, headers: from(OWNER) });
   const { access_token: token } = (await made.json()) as { access_token: string };
@@ -84,7 +84,7 @@ test('who has a token guesses the old password from many networks no faster than
   assert.equal((await change(PASSWORD, OWNER)).status, 200);
 });
 
-test('many sign-ups from an address hold up no sign-in there', async (t) => {
+test('many sign-ups from an address do not block sign-ins from it', async (t) => {
   const { origin, client } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
   const mine = from(OWNER);
   assert.equal((await ask(origin, '/v1/auth/registration', { body: anna, headers: mine })).status, 201);
@@ -110,7 +110,7 @@ test('many sign-ups from an address hold up no sign-in there', async (t) => {
   assert.equal(named.status, 200);
 });
 
-test('who has the right password or secret gets in while a hundred networks guess as fast as they may', async (t) => {
+test('the right password or secret works while a hundred networks guess as fast as they can', async (t) => {
   const { origin, admin, client } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
   assert.equal((await ask(origin, '/v1/auth/registration', { body: anna, headers: from(OWNER) })).status, 201);
   let answered = 0;

@@ -13,7 +13,7 @@ function membersOf(field: string | null): Record<string, Record<string, unknown>
   );
 }
 
-test('a principal over its rate is told when to come back, another one is served', async (t) => {
+test('a principal above its limit gets Retry-After, and others are served', async (t) => {
   const { origin, client, enrol } = await startServer(t, { LADING_RATE_PRINCIPAL: '3' });
   const other = await enrol();
   const ask = (headers: Record<string, string>) => fetch(`${origin}/api/files`, { headers });
@@ -35,7 +35,7 @@ test('a principal over its rate is told when to come back, another one is served
   assert.equal((await ask(other.headers)).status, 200);
 });
 
-test('a token over its rate leaves the other tokens of its client what is theirs, whatever sort of token it is', async (t) => {
+test('a token above its limit does not affect other tokens of its client, whatever its kind', async (t) => {
   const { origin, client } = await startServer(t, { LADING_RATE_TOKEN: '3' });
   const signedIn = async (): Promise<Record<string, string>> => {
     const { access_token: token } = await signIn(origin, client.id, client.secret);
@@ -68,7 +68,7 @@ test('a token over its rate leaves the other tokens of its client what is theirs
   }
 });
 
-test('an address over its rate is refused before anything is asked; health is not', async (t) => {
+test('an address above its limit is refused before authentication, except for health checks', async (t) => {
   const { origin, client } = await startServer(t, { LADING_RATE_ADDRESS: '4' });
   // The start of the test's server asked for something itself.
   const statuses: number[] = [];
@@ -97,7 +97,7 @@ test('a request for the offset of an upload gets 503, because a 4xx would end th
   await assertProblemReply(await ask('GET'), 'rate_limited');
 });
 
-test('chunks hear of the limit once half of it is used', async (t) => {
+test('replies to chunks report the limit once half of it is used', async (t) => {
   const { origin, client } = await startServer(t, {
     LADING_RATE_PRINCIPAL: '6',
     LADING_RATE_TOKEN: '0',
@@ -135,7 +135,7 @@ interface Document {
   };
 }
 
-test('the OpenAPI document has the fields of rate limits where they are sent', async (t) => {
+test('the OpenAPI document has the rate limit fields where they are sent', async (t) => {
   const server = await startServer(t);
   const document = (await (await fetch(`${server.origin}/openapi.json`)).json()) as Document;
   const { paths, components } = document;

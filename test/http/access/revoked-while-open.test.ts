@@ -32,7 +32,7 @@ async function revoke({ origin, client }: TestServer, id: string): Promise<void>
   assert.equal(reply.status, 200);
 }
 
-test('a stream of status events ends with the next change, and does not tell of it', async (t) => {
+test('a stream of status events ends at the next change and does not report it', async (t) => {
   const server = await startServer(t);
   await put(server, 'f', 0, ALPHABET.subarray(0, 5), { total_size: '26' });
   const { id, token } = await apiToken(server);
@@ -49,7 +49,7 @@ test('a stream of status events ends with the next change, and does not tell of 
   assert.doesNotMatch(told, /"bytes_received":10/);
 });
 
-test('a followed download is cut, and sends nothing that came afterwards', async (t) => {
+test('a followed download is cut off and sends no bytes that arrived later', async (t) => {
   const server = await startServer(t);
   await put(server, 'f', 0, ALPHABET.subarray(0, 5), { total_size: '26' });
   const { id, token } = await apiToken(server);
@@ -85,7 +85,7 @@ const UPLOADS: [path: string, type: string, first: Uint8Array, second: Uint8Arra
 for (const [path, type, first, second] of UPLOADS) {
   for (const rest of [true, false]) {
     const name = `${path} as ${type.split(';')[0]}, revoked in its middle, ${rest ? 'then sent to its end' : 'then silent'}`;
-    test(`${name}: nothing of it counts`, async (t) => {
+    test(`${name}: none of its bytes count`, async (t) => {
       const server = await startServer(t);
       const { id, token } = await apiToken(server, 'files:write');
       const headers = {

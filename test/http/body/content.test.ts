@@ -34,7 +34,7 @@ function refused({ path }: Operation, { status, body }: WireResponse, wanted: nu
   assert.equal(status, wanted, `${path}: ${status} ${body}`);
 }
 
-test('no route takes content in a coding that it would not decode', async (t) => {
+test('every route refuses encoded content', async (t) => {
   const { origin, port, admin, client } = await startServer(t);
   const { authorization } = admin.headers;
   const all = await operations(origin);
@@ -50,7 +50,7 @@ test('no route takes content in a coding that it would not decode', async (t) =>
   );
 });
 
-test('no route but that of chunks takes Content-Range', async (t) => {
+test('only the route for chunks accepts Content-Range', async (t) => {
   const { origin, port, admin } = await startServer(t);
   const { authorization } = admin.headers;
   for (const operation of await operations(origin)) {
@@ -61,7 +61,7 @@ test('no route but that of chunks takes Content-Range', async (t) => {
   }
 });
 
-test('no request has another transfer coding than chunked', async (t) => {
+test('transfer codings other than chunked are refused', async (t) => {
   const { origin, port, admin } = await startServer(t);
   const { authorization } = admin.headers;
   const codings = ['gzip, chunked', 'junk, chunked', ',chunked'];
@@ -85,7 +85,7 @@ test('no request has another transfer coding than chunked', async (t) => {
   }
 });
 
-test('a part of a file never becomes the file', async (t) => {
+test('a part of a file is never stored as the file', async (t) => {
   const { origin, client } = await startServer(t);
   const url = `${origin}/api/files/content/f`;
   const whole = 'the whole file';
@@ -99,7 +99,7 @@ test('a part of a file never becomes the file', async (t) => {
   assert.equal(await reply.text(), whole);
 });
 
-test('what follows a request that may bring content and does not say how much is no request', async (t) => {
+test('bytes after a request without framing fields are not parsed as a request', async (t) => {
   const server = await startServer(t);
   const { origin, port, admin } = server;
   const { authorization } = admin.headers;

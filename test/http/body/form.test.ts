@@ -54,7 +54,7 @@ async function stored({ origin, client }: TestServer): Promise<FileStatus> {
   return (await reply.json()) as FileStatus;
 }
 
-test('the part "file" is taken, with or without a file name, between other parts', async (t) => {
+test('the part "file" is stored, with or without a file name, between other parts', async (t) => {
   const server = await startServer(t);
   const file = { name: 'file', body: CHUNK };
   const other = { name: 'other', body: Buffer.alloc(10_000), filename: 'o.bin' };
@@ -70,7 +70,7 @@ test('the part "file" is taken, with or without a file name, between other parts
   assert.equal((await stored(server)).bytes_received, 26);
 });
 
-test('a large chunk comes through as it was', async (t) => {
+test('a large chunk is stored unchanged', async (t) => {
   const server = await startServer(t);
   const data = Buffer.alloc(5_000_000);
   for (let i = 0; i < data.length; i += 1) data[i] = (i * 7) & 0xff;
@@ -84,7 +84,7 @@ test('a large chunk comes through as it was', async (t) => {
   assert.ok(data.equals(Buffer.from(await reply.arrayBuffer())));
 });
 
-test('what is refused stores nothing', async (t) => {
+test('a refused form stores nothing', async (t) => {
   const server = await startServer(t);
   const file = { name: 'file', body: CHUNK };
   const whole = form(file);
@@ -92,7 +92,7 @@ test('what is refused stores nothing', async (t) => {
     assertProblem(await post(server, form({ name: 'data', body: CHUNK, filename: 'a' })), 'validation_failed');
     assertProblem(await post(server, form({ name: 'note', body: Buffer.from('x') })), 'validation_failed');
   });
-  await t.test('two of them', async () => {
+  await t.test('two parts "file"', async () => {
     assertProblem(await post(server, form(file, file)), 'invalid_request');
   });
   await t.test('cut off in the part, after it, in the last boundary', async () => {
@@ -100,7 +100,7 @@ test('what is refused stores nothing', async (t) => {
     const cut = form(file, { name: 'note', body: Buffer.from('x') });
     assertProblem(await post(server, cut.subarray(0, cut.length - BOUNDARY.length - 12)), 'invalid_request');
   });
-  await t.test('too much besides the part', async () => {
+  await t.test('too many bytes besides the part', async () => {
     const much = { name: 'other', body: Buffer.alloc(3_000_000), filename: 'o' };
     assertProblem(await post(server, form(much, file)), 'invalid_request');
     assertProblem(await post(server, form(file, much)), 'invalid_request');
@@ -118,14 +118,14 @@ test('what is refused stores nothing', async (t) => {
   assert.equal((await stored(server)).status, 'pending');
 });
 
-test('Content-Digest of a form is that of the whole message', async (t) => {
+test('Content-Digest of a form covers the whole body', async (t) => {
   const server = await startServer(t);
   const body = form({ name: 'file', body: CHUNK }, { name: 'after', body: Buffer.from('counts too') });
   const response = await post(server, body, `Content-Digest: ${digest(body)}`);
   assert.equal(response.status, 200, response.body);
 });
 
-test('an empty file as a form', async (t) => {
+test('a form stores an empty file', async (t) => {
   const { origin, client } = await startServer(t);
   const body = new FormData();
   body.set('file', new Blob([]), 'empty');
@@ -138,7 +138,7 @@ test('an empty file as a form', async (t) => {
   assert.equal(((await reply.json()) as FileStatus).status, 'complete');
 });
 
-test('a silent form is ended', async (t) => {
+test('a form that stalls is ended', async (t) => {
   const { port, client } = await startServer(t, { LADING_IDLE_SECONDS: '1' });
   const wire = await Wire.open(port);
   wire.head(
@@ -153,7 +153,7 @@ test('a silent form is ended', async (t) => {
   wire.destroy();
 });
 
-test('a form that trickles outside its part is ended by the minimum rate, not by its length', async (t) => {
+test('a form that trickles outside its part is ended by the minimum rate, not by its size', async (t) => {
   let now = Date.now();
   const clock = clockOf(() => now);
   const server = await startServer(t, { LADING_MIN_BYTES_PER_SECOND: '100', LADING_IDLE_SECONDS: '120' }, { clock });
@@ -181,7 +181,7 @@ test('a form that trickles outside its part is ended by the minimum rate, not by
   wire.destroy();
 });
 
-test('a client that leaves in the middle of a form leaves nothing behind', async (t) => {
+test('a client that leaves during a form leaves no data', async (t) => {
   const server = await startServer(t);
   const body = form({ name: 'file', body: encodeChunk(0, Buffer.alloc(1_000_000)) });
   const wire = await Wire.open(server.port);
@@ -199,7 +199,7 @@ test('a client that leaves in the middle of a form leaves nothing behind', async
   assert.equal((await stored(server)).bytes_received, 26);
 });
 
-test('a form for a known refusal is refused before it is read', async (t) => {
+test('a form that must be refused is refused before it is read', async (t) => {
   const { origin, client } = await startServer(t, { LADING_MAX_FILE_BYTES: '1000' });
   const body = new FormData();
   body.set('file', new Blob([CHUNK]));

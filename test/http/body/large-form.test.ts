@@ -106,7 +106,7 @@ async function removeIt(server: ServerProcess): Promise<void> {
   assert.equal((await fetch(`${origin}/api/files/large.wav`, { method: 'DELETE', headers })).status, 200);
 }
 
-test('a server that is killed in the middle of a form keeps nothing of it, and takes it afterwards', async (t) => {
+test('a server that is killed during a form keeps nothing of it and accepts it after the restart', async (t) => {
   const folder = await temporaryFolder(t);
   const server = await startServerProcess(t, folder);
   const { sent, write } = await begin(server);

@@ -19,7 +19,7 @@ async function statusOf(session: ClientHttp2Session, headers: Fields, ends: bool
   return reply[':status'];
 }
 
-test('over HTTP/2 a request that says nothing of content stores no empty file at any door', async (t) => {
+test('over HTTP/2 no protocol stores an empty file for a request without content', async (t) => {
   const tls = await tlsSettings(await temporaryFolder(t));
   const server = await startServer(t, { LADING_REGISTRATION: 'open', ...tls });
   const session = connect(server.origin, { rejectUnauthorized: false });

@@ -107,7 +107,7 @@ async function drop(server: TestServer, door: Door, protocol: Protocol, moment: 
 }
 
 for (const protocol of PROTOCOLS) {
-  test(`over ${protocol}: a name is free at once when the connection of an upload is lost`, async (t) => {
+  test(`over ${protocol}: a name can be reused at once when the connection of an upload is lost`, async (t) => {
     const server = await patientServer(t);
     let number = 0;
     for (const door of BRINGS_BYTES) {
@@ -132,7 +132,7 @@ for (const protocol of PROTOCOLS) {
   });
 }
 
-test('a name is free when many requests for it were begun over HTTP/2 and the connection was lost', async (t) => {
+test('a name can be reused after a lost HTTP/2 connection with many requests for it', async (t) => {
   const server = await patientServer(t);
   const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
   // The server answers while the client leaves: in about every second round a write fails at once, of which node says nothing.
@@ -153,7 +153,7 @@ test('a name is free when many requests for it were begun over HTTP/2 and the co
 });
 
 for (const protocol of PROTOCOLS) {
-  test(`over ${protocol}: a client that waits for the bytes of another one and leaves holds nothing`, async (t) => {
+  test(`over ${protocol}: a client that leaves while it waits for the bytes of another one holds no memory`, async (t) => {
     const server = await patientServer(t);
     const doors = BRINGS_BYTES.filter(({ operation }) => operation.startsWith('POST /api/files/upload'));
     for (const [number, door] of doors.entries()) {
@@ -177,7 +177,7 @@ for (const protocol of PROTOCOLS) {
   });
 }
 
-test('a name is free when an error ended the whole HTTP/2 session and the client left', async (t) => {
+test('a name can be reused after an error of the whole HTTP/2 session', async (t) => {
   const server = await patientServer(t);
   const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
   const errors = {
@@ -205,7 +205,7 @@ test('a name is free when an error ended the whole HTTP/2 session and the client
   }
 });
 
-test('connections that are reset before the server sees their handshake end leave nothing', async (t) => {
+test('connections that are reset during the handshake leave no state', async (t) => {
   const lines: Record<string, unknown>[] = [];
   const log = createLog('debug', { write: (line) => void lines.push(JSON.parse(line)) });
   const tls = await tlsSettings(await temporaryFolder(t));

@@ -79,7 +79,7 @@ for (const carrier of CARRIERS) {
     await eventually(async () => (await connectionsOf(server)) === 0, 'no connection stays');
   });
 
-  test(`over ${carrier}: half a request gets no answer as if it were whole, and nothing of it stays`, async (t) => {
+  test(`over ${carrier}: an incomplete request is not answered as complete and leaves no data`, async (t) => {
     const server = await startOver(t, carrier);
     const authorization = `Authorization: ${server.client.headers.authorization}`;
     const halves = [
@@ -101,7 +101,7 @@ for (const carrier of CARRIERS) {
     await eventually(async () => (await connectionsOf(server)) <= 1, 'only that of the download stays');
   });
 
-  test(`over ${carrier}: an answer without an end is over when its client closes`, async (t) => {
+  test(`over ${carrier}: an endless answer ends when its client closes its side`, async (t) => {
     const server = await startOver(t, carrier);
     const authorization = `Authorization: ${server.client.headers.authorization}`;
     for (const path of ['/api/events', '/api/files/status/none.bin']) {
@@ -115,7 +115,7 @@ for (const carrier of CARRIERS) {
     await eventually(async () => (await connectionsOf(server)) === 0, 'no connection stays');
   });
 
-  test(`over ${carrier}: a client that closes its side and reads nothing is cut`, async (t) => {
+  test(`over ${carrier}: a client that closes its side and reads nothing is cut off`, async (t) => {
     const server = await startOver(t, carrier, { LADING_IDLE_SECONDS: '2' });
     const file = randomBytes(30_000_000);
     const url = `${server.origin}/api/files/content/large.bin`;
@@ -131,7 +131,7 @@ for (const carrier of CARRIERS) {
     socket.destroy();
   });
 
-  test(`over ${carrier}: what comes behind Upgrade is not waited for: the connection ends with the answer`, async (t) => {
+  test(`over ${carrier}: the connection ends with the answer to a request with Upgrade`, async (t) => {
     const server = await startOver(t, carrier);
     const authorization = `Authorization: ${server.client.headers.authorization}`;
     const upgrade = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA'];

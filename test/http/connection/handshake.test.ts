@@ -8,7 +8,7 @@ import { atEnd, startServer } from '../../support/product/server.ts';
 import { temporaryFolder } from '../../support/servers/processes.ts';
 import { tlsSettings } from '../../support/wire/tls.ts';
 
-test('a handshake that is finished after its time is over ends its connection and not the server', async (t) => {
+test('a handshake that ends after its timeout closes only its connection', async (t) => {
   const server = await startServer(t, {
     LADING_IDLE_SECONDS: '1',
     ...(await tlsSettings(await temporaryFolder(t))),

@@ -107,7 +107,7 @@ async function fieldsOf(): Promise<string[]> {
   return [...names].sort();
 }
 
-test('no field costs more than 50 ms of the processor, whatever is in it', async (t) => {
+test('no value of a field costs more than 50 ms of processor time', async (t) => {
   const rates = { LADING_RATE_ADDRESS: '0', LADING_RATE_TOKEN: '0', LADING_RATE_PRINCIPAL: '0' };
   const proxies = { LADING_TRUST_PROXY: 'loopback', LADING_ALLOWED_ORIGINS: 'https://a.example' };
   const { port, origin, client } = await startServer(t, { ...rates, ...proxies });

@@ -11,7 +11,7 @@ import { loadConfig } from '../../../src/settings/load-config.ts';
 import { startServer } from '../../support/product/server.ts';
 import { assertProblem, Wire, type WireResponse } from '../../support/wire/wire.ts';
 
-test('while it starts a server is healthy, not ready, and refuses work with the time to come back', async (t) => {
+test('a starting server is alive but not ready, and refuses requests with Retry-After', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-start-'));
   const { config } = loadConfig({}, { LADING_DATA_DIR: folder, LADING_LOG_LEVEL: 'silent', LADING_WORKERS: '1' });
   const app = await compose(config);
@@ -35,7 +35,7 @@ test('while it starts a server is healthy, not ready, and refuses work with the 
   }
 });
 
-test('while it stops a server finishes what runs and refuses what comes', async (t) => {
+test('a stopping server finishes running requests and refuses new ones', async (t) => {
   const { port, client, close } = await startServer(t);
   const auth = `Authorization: ${client.headers.authorization}`;
   const chunk = encodeChunk(0, Buffer.from('hello'));
@@ -67,14 +67,14 @@ test('while it stops a server finishes what runs and refuses what comes', async 
   await assert.rejects(Wire.open(port), /ECONNREFUSED/);
 });
 
-test('a connection that never sent a request does not hold up the stop', { timeout: 60_000 }, async (t) => {
+test('a connection without a request does not delay the stop', { timeout: 60_000 }, async (t) => {
   const { port, close } = await startServer(t, { LADING_SHUTDOWN_SECONDS: '3600' });
   const silent = await Wire.open(port);
   await close();
   await silent.closed();
 });
 
-test('a connection that sends no request, or only half a head, is ended after the idle time', async (t) => {
+test('a connection without a complete header section is closed after the idle time', async (t) => {
   const { port } = await startServer(t, { LADING_IDLE_SECONDS: '1' });
   const [silent, half] = await Promise.all([Wire.open(port), Wire.open(port)]);
   half.send('GET /health HTTP/1.1\r\nHost:');
@@ -120,7 +120,7 @@ async function ownersOf(folder: string): Promise<string[]> {
   return clients.map((name) => name.replace('.json', '')).filter((id) => id !== 'test-admin');
 }
 
-test('a start that finds its address taken vouches for nothing that an unclean stop left', async (t) => {
+test('a start that fails because its address is in use does not mark an unclean stop as recovered', async (t) => {
   const folder = await afterPowerCut(t);
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
@@ -132,7 +132,7 @@ test('a start that finds its address taken vouches for nothing that an unclean s
   await assertForgotten(t, folder);
 });
 
-test('a start that is stopped half way vouches for nothing that an unclean stop left', async (t) => {
+test('a start that is stopped early does not mark an unclean stop as recovered', async (t) => {
   const folder = await afterPowerCut(t);
   const app = await composeOn(folder, '0');
   const starting = app.start();

@@ -74,7 +74,7 @@ async function isServed({ port }: TestServer): Promise<void> {
   socket.destroy();
 }
 
-test('HTTP/1.1: pipelined requests whose answers nobody reads are ended, whatever they ask for', async (t) => {
+test('HTTP/1.1: pipelined requests with unread answers are ended, on any route', async (t) => {
   const open = await routes(t);
   for (const secure of [false, true]) {
     const server = secure ? await secureServer(t) : await startServer(t, IDLE);
@@ -91,7 +91,7 @@ test('HTTP/1.1: pipelined requests whose answers nobody reads are ended, whateve
   }
 });
 
-test('HTTP/2: streams whose window stays closed are ended, whatever they ask for, and then the session', async (t) => {
+test('HTTP/2: streams whose window stays closed are ended, on any route, and then the session', async (t) => {
   const open = await routes(t);
   const server = await secureServer(t);
   const all = [...open, ...(await signedInRoutes(server))];
@@ -103,7 +103,7 @@ test('HTTP/2: streams whose window stays closed are ended, whatever they ask for
   await eventually(async () => (await connectionsOf(server)) === 0, 'every connection ends');
 });
 
-test('HTTP/2: a stream whose window stays closed ends alone while others of its session are read', async (t) => {
+test('HTTP/2: only the stream whose window stays closed ends while others of its session are read', async (t) => {
   const server = await secureServer(t);
   const client = await session(server.port, 0);
   t.after(() => client.destroy());
@@ -124,7 +124,7 @@ test('HTTP/2: a stream whose window stays closed ends alone while others of its 
   assert.equal(headers[':status'], 200);
 });
 
-test('HTTP/2: connections that rest with every window open are ended, and their memory is bounded', async (t) => {
+test('HTTP/2: stalled connections with open windows are ended, and their memory is limited', async (t) => {
   const server = await secureServer(t);
   const before = process.memoryUsage().rss;
   for (let count = 0; count < 40; count += 1) {
@@ -139,7 +139,7 @@ test('HTTP/2: connections that rest with every window open are ended, and their 
   assert.ok(grown < 600 * 1024 ** 2, `${grown} bytes`);
 });
 
-test('HTTP/2: requests that never end, and floods of frames, end their session and nobody else', async (t) => {
+test('HTTP/2: endless requests and floods of frames end only their own session', async (t) => {
   const server = await secureServer(t);
   const gone = () => eventually(async () => (await connectionsOf(server)) === 0, 'the connection ends');
 
@@ -180,7 +180,7 @@ test('HTTP/2: requests that never end, and floods of frames, end their session a
   }
 });
 
-test('connections that ask for nothing, or not to the end, are ended', async (t) => {
+test('connections without a complete request are ended', async (t) => {
   for (const secure of [false, true]) {
     const server = secure ? await secureServer(t) : await startServer(t, IDLE);
     for (const sent of ['', 'GET /health HTTP/1.1\r\nHost: a\r\n', 'GET']) {
@@ -194,7 +194,7 @@ test('connections that ask for nothing, or not to the end, are ended', async (t)
   }
 });
 
-test('an address has a bounded number of connections and of requests under way, a trusted proxy has not', async (t) => {
+test('an address has limits of connections and running requests, and a trusted proxy has none', async (t) => {
   const server = await startServer(t, { LADING_ADDRESS_CONNECTIONS: '3' });
   const sockets = await Promise.all(
     Array.from({ length: 3 }, async () => {

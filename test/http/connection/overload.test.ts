@@ -31,7 +31,7 @@ function hangingThreads(): { threads: Threads; release(): void; close(): Promise
   return { threads, release: () => release(), close: () => real.close() };
 }
 
-test('a chunk for which no buffer gets free is answered 503 with the time to come back, and is welcome then', {
+test('a chunk that gets no buffer is refused with 503 and Retry-After, and succeeds later', {
   timeout: 60_000,
 }, async (t) => {
   const disk = hangingThreads();

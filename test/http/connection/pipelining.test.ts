@@ -29,7 +29,7 @@ async function busyConnection(server: TestServer): Promise<{ wire: Wire; end(): 
   return { wire, end: () => put(server, 'filename=slow', 3, 'two') };
 }
 
-test('a request waits for the answer to the one before it', async (t) => {
+test('a pipelined request waits for the answer to the previous one', async (t) => {
   const server = await startServer(t);
   await put(server, 'filename=other&total_size=3', 0, 'abc');
   const { wire, end } = await busyConnection(server);
@@ -48,7 +48,7 @@ test('a request waits for the answer to the one before it', async (t) => {
   wire.destroy();
 });
 
-test('chunks sent one after the other without waiting are all stored, in turn', async (t) => {
+test('pipelined chunks are all stored, in their order', async (t) => {
   const server = await startServer(t);
   const wire = await Wire.open(server.port);
   for (let i = 0; i < 50; i += 1) {
@@ -72,7 +72,7 @@ test('chunks sent one after the other without waiting are all stored, in turn', 
   wire.destroy();
 });
 
-test('of requests that cannot be answered yet no more is read than a little', async (t) => {
+test('the server stops reading requests that it cannot answer yet', async (t) => {
   const server = await startServer(t);
   const received = async (): Promise<number> => {
     const reply = await fetch(`${server.origin}/metrics`, { headers: server.admin.headers });

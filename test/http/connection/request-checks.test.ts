@@ -66,7 +66,7 @@ test('a request that repeats a field, or has an invalid version or form, is refu
   }
 });
 
-test('HTTP/1.0 is served, with and without Host, and fields that are lists may have several lines', async (t) => {
+test('HTTP/1.0 is served with and without Host, and list fields may have several lines', async (t) => {
   const { port } = await startServer(t);
   const served: string[][] = [
     ['GET /health HTTP/1.0'],
@@ -82,7 +82,7 @@ test('HTTP/1.0 is served, with and without Host, and fields that are lists may h
   }
 });
 
-test('a target in absolute form names the host, whatever Host says', async (t) => {
+test('the host of an absolute target replaces Host', async (t) => {
   const { port } = await startServer(t);
   const metadata = async (...lines: string[]) =>
     (JSON.parse((await exchange(port, ...lines)).body) as { issuer: string }).issuer;
@@ -92,7 +92,7 @@ test('a target in absolute form names the host, whatever Host says', async (t) =
   assert.equal((await exchange(port, 'GET http://b.example?x HTTP/1.1', 'Host: a')).status, 200);
 });
 
-test('the error in the body of an answered request gets no answer of its own', async (t) => {
+test('an error in the body of an answered request gets no second answer', async (t) => {
   const { port } = await startServer(t);
   const heads = ['GET /health HTTP/1.1', 'POST /nowhere HTTP/1.1', 'POST /api/files/upload?filename=a HTTP/1.1'];
   for (const head of heads) {
@@ -112,7 +112,7 @@ test('the error in the body of an answered request gets no answer of its own', a
   }
 });
 
-test('answers of complete requests come before the refusal of what follows them', async (t) => {
+test('complete requests are answered before the malformed one after them is refused', async (t) => {
   const { port } = await startServer(t);
   for (const before of [1, 3]) {
     const wire = await Wire.open(port);
@@ -146,7 +146,7 @@ test('over HTTP/2 an unknown method is refused and logged like any other request
   assert.ok(lines.every(({ msg, status }) => msg === 'request' && status === 501));
 });
 
-test('a target that is no path is refused', async (t) => {
+test('a target that is not a path is refused', async (t) => {
   const { port } = await startServer(t);
   for (const target of ['*', '*/health', 'ftp://a/health']) {
     const response = await exchange(port, `GET ${target} HTTP/1.1`, 'Host: a');
@@ -155,7 +155,7 @@ test('a target that is no path is refused', async (t) => {
   }
 });
 
-test('over HTTP/2 there is one host', async (t) => {
+test('over HTTP/2 a request with two different hosts is refused', async (t) => {
   const { app } = await startServer(t, await tlsSettings(await temporaryFolder(t)));
   const { port } = app.server.server.address() as AddressInfo;
   const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });

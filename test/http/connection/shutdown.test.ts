@@ -210,7 +210,7 @@ async function assertEndedInOrder({ finished }: Served): Promise<void> {
 for (const transport of TRANSPORTS) {
   const secure = transport.tls;
 
-  test(`${transport.name}: a stop cuts slow downloads when its patience is over, and they look cut`, {
+  test(`${transport.name}: a stop cuts slow downloads off after the grace period, visibly truncated`, {
     timeout: 60_000,
   }, async (t) => {
     const served = await serve(t, await temporaryFolder(t), secure, 1);
@@ -240,7 +240,7 @@ for (const transport of TRANSPORTS) {
     }
   });
 
-  test(`${transport.name}: a chunk that runs when the stop comes is acknowledged, and the next start has it`, {
+  test(`${transport.name}: a chunk that is arriving when the stop begins is acknowledged and stored`, {
     timeout: 60_000,
   }, async (t) => {
     const folder = await temporaryFolder(t);
@@ -269,7 +269,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test('a chunk that is not whole when the patience is over is refused or cut, and nothing of it is there after the next start', {
+test('a chunk that is incomplete after the grace period is refused or cut off, and none of its bytes are stored', {
   timeout: 60_000,
 }, async (t) => {
   const [transport] = TRANSPORTS;

@@ -239,7 +239,7 @@ function compare(name: string, theirs: readonly number[], ours: readonly number[
 const skip = !hasNginx && 'no nginx';
 const NGINX = 'location / { return 204; } location = /health { return 200; }';
 
-test('published shapes of smuggling are answered as by nginx, or more strictly', { skip }, async (t) => {
+test('known smuggling attacks are answered as nginx answers them, or more strictly', { skip }, async (t) => {
   const nginx = await startNginx(t, NGINX);
   const { port } = await startServer(t);
   for (const [name, shape] of Object.entries(SHAPES)) {
@@ -248,7 +248,7 @@ test('published shapes of smuggling are answered as by nginx, or more strictly',
   }
 });
 
-test('…and where the body is stored, one that nginx refuses stores nothing', { skip }, async (t) => {
+test('a body that nginx refuses is not stored', { skip }, async (t) => {
   const nginx = await startNginx(t, NGINX);
   const { port, origin, client } = await startServer(t, { LADING_IDLE_SECONDS: '2' });
   const door = (index: number) =>

@@ -51,7 +51,7 @@ function assertRefused({ status, headers, body }: Answer, code: ErrorCode): void
   assertProblem({ status, headers: { 'content-type': String(headers['content-type']) }, body }, code);
 }
 
-test('HTTP/2: a chunk up, its status, its bytes down', async (t) => {
+test('HTTP/2: a chunk is uploaded, and its status and bytes are read', async (t) => {
   const { session, client } = await startSecure(t);
   assert.equal(session.alpnProtocol, 'h2');
   const data = Buffer.alloc(3 * MIB, 'lading');
@@ -70,7 +70,7 @@ test('HTTP/2: a chunk up, its status, its bytes down', async (t) => {
   assert.deepEqual([range.status, range.body], [206, 'lading']);
 });
 
-test('HTTP/2: many chunks at once on one connection', async (t) => {
+test('HTTP/2: many concurrent chunks are stored on one connection', async (t) => {
   const { session, client } = await startSecure(t);
   const answers = await Promise.all(
     Array.from({ length: 50 }, (_, i) => {
@@ -87,7 +87,7 @@ test('HTTP/2: many chunks at once on one connection', async (t) => {
   for (const answer of answers) assert.equal(answer.status, 200, answer.body);
 });
 
-test('HTTP/2: a refusal is complete, then the stream is told to stop; the connection goes on', async (t) => {
+test('HTTP/2: a refusal is complete before the stream is reset, and the connection stays usable', async (t) => {
   const { session, client } = await startSecure(t);
   const stream = session.request({
     ':method': 'POST',
@@ -103,7 +103,7 @@ test('HTTP/2: a refusal is complete, then the stream is told to stop; the connec
   assert.equal((await answerOf(next)).status, 200);
 });
 
-test('HTTP/2: a client that gives up a chunk is noticed, logged, and leaves nothing', async (t) => {
+test('HTTP/2: a client that resets a chunk is logged and leaves no data', async (t) => {
   const lines: string[] = [];
   const { session, client, app } = await startSecure(t, createLog('info', { write: (line) => void lines.push(line) }));
   const path = '/api/files/upload?filename=a';
@@ -120,7 +120,7 @@ test('HTTP/2: a client that gives up a chunk is noticed, logged, and leaves noth
   assert.match(status.body, /"status":"pending"/);
 });
 
-test('HTTP/2: unknown paths, other methods, events', async (t) => {
+test('HTTP/2: unknown paths, other methods and events work as over HTTP/1.1', async (t) => {
   const { session, client } = await startSecure(t);
   assertRefused(await answerOf(session.request({ ':path': '/nothing' })), 'not_found');
   assertRefused(
@@ -137,14 +137,14 @@ test('HTTP/2: unknown paths, other methods, events', async (t) => {
   events.close();
 });
 
-test('HTTP/2: a stop waits for no session', async (t) => {
+test('HTTP/2: the stop does not wait for open sessions', async (t) => {
   const server = await startSecure(t);
   assert.equal((await answerOf(server.session.request({ ':path': '/health' }))).status, 200);
   await server.close();
   if (!server.session.closed) await once(server.session, 'close');
 });
 
-test('HTTP/1.1 over TLS, with Expect: 100-continue and an early refusal', async (t) => {
+test('HTTP/1.1 over TLS supports Expect: 100-continue and early refusals', async (t) => {
   const { port, client } = await startSecure(t);
   const send = async (headers: Record<string, string>, body: Buffer): Promise<number> => {
     const sent = request({

@@ -51,7 +51,7 @@ function store(server: TestServer, name: string): Promise<unknown> {
   return put(server, name, 0, ALPHABET, { total_size: '26' });
 }
 
-test('a cancelled replacement is no deleted file', async (t) => {
+test('a cancelled replacement is not reported as a deleted file', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   await store(server, 'letters.txt');
@@ -69,7 +69,7 @@ test('a cancelled replacement is no deleted file', async (t) => {
   assert.equal(heard.events[1]?.file_id, id);
 });
 
-test('the life of a file, in order', async (t) => {
+test('the events of a file are sent in order', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const heard = await listen(t, server, client);
@@ -87,7 +87,7 @@ test('the life of a file, in order', async (t) => {
   assert.equal(new Set(heard.events.map(({ file_id }) => file_id)).size, 1);
 });
 
-test('types and prefix choose', async (t) => {
+test('types and prefix filter the events', async (t) => {
   const server = await startServer(t);
   const heard = await listen(t, server, server.client, '?types=file.completed,file.deleted&prefix=a/');
   for (const name of ['b/one.txt', 'a/two.txt']) await store(server, name);
@@ -97,7 +97,7 @@ test('types and prefix choose', async (t) => {
   await assertProblemReply(wrong, 'invalid_request');
 });
 
-test('clients hear of their own files, ops of all in the tenant, administrators also of refusals', async (t) => {
+test('clients receive events of their own files, ops of all files in the tenant, administrators also refusals', async (t) => {
   const server = await startServer(t);
   const [other, ops] = [await server.enrol(), await server.enrol('ops')];
   const ears = await Promise.all([other, ops, server.admin].map((by) => listen(t, server, by)));
@@ -114,7 +114,7 @@ test('clients hear of their own files, ops of all in the tenant, administrators 
   assert.deepEqual(new Set(others.events.map(({ filename }) => filename)), new Set(['own.txt']));
 });
 
-test('a stream that broke goes on after its last event; of what is gone it is told', async (t) => {
+test('a client that reconnects continues after its last event, and is told about lost events', async (t) => {
   const server = await startServer(t);
   const first = await listen(t, server, server.client, '?types=file.completed');
   await store(server, 'one.txt');
@@ -135,7 +135,7 @@ test('a stream that broke goes on after its last event; of what is gone it is to
   }
 });
 
-test('a client that does not read holds nobody up, and is told what it lost', async (t) => {
+test('a client that does not read delays nobody, and is told about lost events', async (t) => {
   const server = await startServer(t);
   const heard = await listen(t, server, server.client, '?types=file.completed');
   const abort = new AbortController();
@@ -151,7 +151,7 @@ test('a client that does not read holds nobody up, and is told what it lost', as
   assert.ok(text.startsWith('retry: '));
 });
 
-test('a revoked token ends the stream, and so does the end of the server', async (t) => {
+test('a stream ends when its token is revoked or the server stops', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const made = await fetch(`${origin}/api/tokens`, {
@@ -172,7 +172,7 @@ test('a revoked token ends the stream, and so does the end of the server', async
   await eventually(() => stays.ended, 'the end of the other');
 });
 
-test('no more than 64 streams of one principal', async (t) => {
+test('a principal has at most 64 open streams', async (t) => {
   const server = await startServer(t);
   for (let n = 0; n < 64; n += 1) await listen(t, server, server.client);
   const { origin, client, admin } = server;
@@ -180,7 +180,7 @@ test('no more than 64 streams of one principal', async (t) => {
   await listen(t, server, admin);
 });
 
-test('of tokens, shares and the like administrators hear, and those who did it', async (t) => {
+test('events of tokens, shares and similar changes reach administrators and the principal that made them', async (t) => {
   const server = await startServer(t);
   const [other, ops] = [await server.enrol(), await server.enrol('ops')];
   const ears = await Promise.all([server.client, other, ops, server.admin].map((by) => listen(t, server, by)));

@@ -252,7 +252,7 @@ class Device {
   }
 }
 
-test('chunks in any order, with repeats, contradictions and breaks, leave what a plain model says', async (t) => {
+test('chunks in any order, with repeats, conflicts and broken connections, match a simple model', async (t) => {
   const server = await startServer(t);
   const seen = { files: 0, refusals: 0 };
   await fc.assert(

@@ -56,7 +56,7 @@ test('R2 R3 R4 one range', async (t) => {
   ]);
 });
 
-test('R5 R6 nothing to send: 416 with the size', async (t) => {
+test('R5 R6 an unsatisfiable range is 416 with the size', async (t) => {
   const server = await startWithAlphabet(t);
   await put(server, 'empty', 0, Buffer.alloc(0), { total_size: '0' });
   await check(server, [
@@ -88,7 +88,7 @@ test('R5 R6 nothing to send: 416 with the size', async (t) => {
   assert.equal(assertProblem(refused, 'range_not_satisfiable').total_bytes, 26);
 });
 
-test('R7 R9 what can be satisfied is sent; one that is left is no multipart', async (t) => {
+test('R7 R9 satisfiable ranges are sent, and a single one is not sent as multipart', async (t) => {
   const server = await startWithAlphabet(t);
   await check(server, [
     ['bytes=100-200,3-4', '206 bytes 3-4/26 de'],
@@ -97,7 +97,7 @@ test('R7 R9 what can be satisfied is sent; one that is left is no multipart', as
   ]);
 });
 
-test('R8 several ranges come as parts, each with its type and place', async (t) => {
+test('R8 several ranges are sent as parts with Content-Type and Content-Range', async (t) => {
   const server = await startWithAlphabet(t);
   const got = await get(server, NAME, { range: 'bytes=10-14, 0-4, -2' });
   assert.equal(got.status, 206);
@@ -128,7 +128,7 @@ test('R8 parts larger than any buffer', async (t) => {
   assert.deepEqual((await get(server, 'large')).body, file);
 });
 
-test('R10 many ranges: joined, or the whole file; never more than twice its bytes', async (t) => {
+test('R10 many ranges are merged or replaced by the whole file, and the body never exceeds twice its size', async (t) => {
   const server = await startWithAlphabet(t);
   await check(server, [
     ['bytes=0-5,3-9,5-12', '206 bytes 0-12/26 abcdefghijklm'],
@@ -146,14 +146,14 @@ test('R10 many ranges: joined, or the whole file; never more than twice its byte
   assert.equal(got.body.length, 900_000);
 });
 
-test('R11 R12 a field that is malformed or of another unit is ignored', async (t) => {
+test('R11 R12 a malformed Range and one with another unit are ignored', async (t) => {
   const server = await startWithAlphabet(t);
   for (const range of ['bytes=5-4', 'bytes=a-b', 'bytes=', 'bytes', 'bytes=1-2;3-4', 'bytes=--1', 'items=0-4', '0-4']) {
     assert.equal(told(await get(server, NAME, { range })), `200 ${LETTERS}`, range);
   }
 });
 
-test('R13 Range means nothing for HEAD, nor for other methods', async (t) => {
+test('R13 Range is ignored for HEAD and other methods', async (t) => {
   const server = await startWithAlphabet(t);
   for (const range of ['bytes=0-4', 'bytes=100-', 'bytes=0-1,3-4']) {
     const head = await get(server, NAME, { range }, { method: 'HEAD' });
@@ -165,7 +165,7 @@ test('R13 Range means nothing for HEAD, nor for other methods', async (t) => {
   assert.equal(told(await get(server, 'other')), `200 ${LETTERS}`);
 });
 
-test('R14 a 206 says of the file what a 200 says', async (t) => {
+test('R14 a 206 has the representation fields of a 200', async (t) => {
   const server = await startWithAlphabet(t);
   const whole = await get(server, NAME);
   for (const range of ['bytes=0-4', 'bytes=0-4,10-14']) {
@@ -211,7 +211,7 @@ test('R17 If-Range with a date', async (t) => {
   assert.equal(await asked('yesterday'), `200 ${LETTERS}`);
 });
 
-test('R16 with If-Range that does not hold even an unsatisfiable range is no error', async (t) => {
+test('R16 if If-Range does not match, even an unsatisfiable range is ignored', async (t) => {
   const server = await startWithAlphabet(t);
   assert.equal(told(await get(server, NAME, { range: 'bytes=100-', 'if-range': '"other"' })), `200 ${LETTERS}`);
 });
@@ -222,7 +222,7 @@ test('R18 If-Range without Range is ignored', async (t) => {
     assert.equal(told(await get(server, NAME, { 'if-range': value })), `200 ${LETTERS}`);
 });
 
-test('R26 the bytes are never encoded on the way', async (t) => {
+test('R26 the bytes are sent without a content coding', async (t) => {
   const server = await startServer(t);
   const text = Buffer.alloc(20_000, 'lading ');
   await put(server, 'text.txt', 0, text, { total_size: '20000' });
@@ -233,7 +233,7 @@ test('R26 the bytes are never encoded on the way', async (t) => {
   }
 });
 
-test('any ranges of any file are what a slice gives', async (t) => {
+test('random ranges of a file equal its slices', async (t) => {
   const server = await startServer(t);
   const file = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i * 167) & 0xff));
   await put(server, 'file', 0, file, { total_size: '3000' });

@@ -17,7 +17,7 @@ function slice(start: number, end: number): Buffer {
   return ALPHABET.subarray(start, end + 1);
 }
 
-test('with follow=true a range that was received is sent at once; one that was not is no reason to refuse', async (t) => {
+test('with follow=true a received range is sent at once, and a missing one is not an error', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 9), { total_size: '26' });
   assert.equal(
@@ -31,7 +31,7 @@ test('with follow=true a range that was received is sent at once; one that was n
   assert.deepEqual(whole.body, ALPHABET);
 });
 
-test('a range wholly received of an unfinished file is sent, with the size or /*', async (t) => {
+test('a completely received range of an unfinished file is sent with the size, or with /*', async (t) => {
   const server = await startServer(t);
   await put(server, 'declared', 10, slice(10, 19), { total_size: '26' });
   await put(server, 'undeclared', 10, slice(10, 19));
@@ -55,7 +55,7 @@ test('a range wholly received of an unfinished file is sent, with the size or /*
   }
 });
 
-test('what was not received, or needs a size that nobody said, is not complete', async (t) => {
+test('a range that was not received, or that needs an undeclared size, is not_complete', async (t) => {
   const server = await startServer(t);
   await put(server, 'declared', 10, slice(10, 25), { total_size: '26' });
   await put(server, 'undeclared', 10, slice(10, 19));
@@ -81,7 +81,7 @@ test('what was not received, or needs a size that nobody said, is not complete',
   assert.equal((await get(server, 'declared', { range: 'bytes=26-' })).status, 416);
 });
 
-test('an undeclared size grows from complete to complete', async (t) => {
+test('a file of undeclared size grows with each completion', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4));
   const first = await get(server, NAME);
@@ -95,7 +95,7 @@ test('an undeclared size grows from complete to complete', async (t) => {
   assert.equal((await get(server, NAME)).status, 404);
 });
 
-test('a replacement under way: readers get the old file', async (t) => {
+test('readers get the old file during a replacement', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   await put(server, NAME, 0, Buffer.from('01234'), { total_size: '10', overwrite: 'true' });
@@ -140,7 +140,7 @@ async function assertQuiet(server: TestServer): Promise<void> {
   }, 'the end of all downloads');
 }
 
-test('follow: bytes come as soon as they are there without a gap, to the last', async (t) => {
+test('follow: contiguous bytes are sent as soon as they arrive', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 20, slice(20, 25), { total_size: '26' });
   const following = await follow(server, NAME);
@@ -161,7 +161,7 @@ test('follow: bytes come as soon as they are there without a gap, to the last', 
   await assertQuiet(server);
 });
 
-test('follow: several at once, each at its own speed, of a file larger than any buffer', async (t) => {
+test('follow: several clients read a large file at different speeds', async (t) => {
   const server = await startServer(t);
   const file = content(0, 6 * MIB + 5);
   const size = String(file.length);
@@ -179,7 +179,7 @@ test('follow: several at once, each at its own speed, of a file larger than any 
   await assertQuiet(server);
 });
 
-test('follow of a complete file is a download, with everything that belongs to it', async (t) => {
+test('follow: a complete file is an ordinary download', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const got = await get(server, NAME, { range: 'bytes=0-4' }, { query: '?follow=true' });
@@ -189,7 +189,7 @@ test('follow of a complete file is a download, with everything that belongs to i
   assert.equal((await get(server, NAME, {}, { query: '?follow=yes' })).status, 400);
 });
 
-test('follow with HEAD waits for nothing', async (t) => {
+test('follow: HEAD does not wait', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const got = await get(server, NAME, {}, { method: 'HEAD', query: '?follow=true' });
@@ -197,7 +197,7 @@ test('follow with HEAD waits for nothing', async (t) => {
   assert.equal(got.headers.get('content-length'), '26');
 });
 
-test('follow: when nothing comes any more the connection is cut, so that the client sees that bytes are missing', async (t) => {
+test('follow: when no more bytes arrive, the connection is cut off so that the client notices the truncation', async (t) => {
   const server = await startServer(t, {}, { followSilenceMs: 300 });
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const following = await follow(server, NAME);
@@ -207,7 +207,7 @@ test('follow: when nothing comes any more the connection is cut, so that the cli
   await assertQuiet(server);
 });
 
-test('follow: a chunk on its way counts, however long it takes', async (t) => {
+test('follow: an arriving chunk keeps the download waiting, however long it takes', async (t) => {
   const server = await startServer(t, {}, { followSilenceMs: 1000 });
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const wire = await Wire.open(server.port);
@@ -232,7 +232,7 @@ test('follow: a chunk on its way counts, however long it takes', async (t) => {
   assert.equal(following.text(), ALPHABET.toString());
 });
 
-test('follow of an undeclared size goes on until the file is sealed', async (t) => {
+test('follow: an undeclared size is followed until the file is sealed', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4));
   const following = await follow(server, NAME);
@@ -249,7 +249,7 @@ test('follow of an undeclared size goes on until the file is sealed', async (t) 
   assert.equal(following.text(), 'abcdefghij');
 });
 
-test('follow of an undeclared size ends after silence: whole without a gap, cut with one', async (t) => {
+test('follow: an undeclared size ends after silence, complete without a gap and cut off with one', async (t) => {
   const server = await startServer(t, {}, { followSilenceMs: 300 });
   await put(server, 'covered', 0, slice(0, 4));
   await put(server, 'gap', 0, slice(0, 4));
@@ -265,7 +265,7 @@ test('follow of an undeclared size ends after silence: whole without a gap, cut 
   }
 });
 
-test('follow: the upload is cancelled', async (t) => {
+test('follow: a cancelled upload cuts the download off', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const following = await follow(server, NAME);
@@ -277,7 +277,7 @@ test('follow: the upload is cancelled', async (t) => {
   await assertQuiet(server);
 });
 
-test('follow: the client leaves', async (t) => {
+test('follow: a client that leaves frees its download', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const following = await follow(server, NAME);
@@ -287,7 +287,7 @@ test('follow: the client leaves', async (t) => {
   await assertQuiet(server);
 });
 
-test('follow: a server that stops waits for nothing more', async (t) => {
+test('follow: a server that stops does not wait for more bytes', async (t) => {
   const server = await startServer(t, { LADING_SHUTDOWN_SECONDS: '600' });
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const following = await follow(server, NAME);

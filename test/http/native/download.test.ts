@@ -18,7 +18,7 @@ function digest(algorithm: 'sha256' | 'sha512', bytes: Uint8Array): string {
   return `${algorithm.replace('sha', 'sha-')}=:${createHash(algorithm).update(bytes).digest('base64')}:`;
 }
 
-test('R19 who may not, or asks for nothing that is there, hears that first', async (t) => {
+test('R19 missing authorization and a missing file are reported before preconditions', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const { port, client, enrol } = server;
@@ -53,7 +53,7 @@ test('an administrator reads anyone’s files', async (t) => {
   assert.equal((await get(server, NAME, admin.headers)).status, 404);
 });
 
-test('R19 R20 R21 preconditions, in their order', async (t) => {
+test('R19 R20 R21 preconditions are evaluated in their order', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const { headers } = await get(server, NAME);
@@ -92,7 +92,7 @@ test('R19 R20 R21 preconditions, in their order', async (t) => {
   }
 });
 
-test('R22 a 304 has no body and keeps what a cache needs', async (t) => {
+test('R22 a 304 has no body and has the fields that caches need', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const whole = await get(server, NAME);
@@ -105,7 +105,7 @@ test('R22 a 304 has no body and keeps what a cache needs', async (t) => {
   assert.equal(got.headers.get('content-type'), null);
 });
 
-test('R23 invalid dates are ignored; all three forms are read', async (t) => {
+test('R23 invalid dates are ignored, and all three date formats are read', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   for (const value of ['yesterday', '2026-11-22T00:00:00Z', 'Sun, 31 Feb 2100 00:00:00 GMT']) {
@@ -117,7 +117,7 @@ test('R23 invalid dates are ignored; all three forms are read', async (t) => {
   }
 });
 
-test('R24 a precondition that decides leaves nothing to Range', async (t) => {
+test('R24 a precondition that fails takes precedence over Range', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   for (const range of ['bytes=0-4', 'bytes=100-']) {
@@ -126,7 +126,7 @@ test('R24 a precondition that decides leaves nothing to Range', async (t) => {
   }
 });
 
-test('R25 a file replaced between two ranges: the tag changes, and If-Range gives the new one whole', async (t) => {
+test('R25 if a file is replaced between two ranges, its tag changes and If-Range returns the new file whole', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const first = await get(server, NAME, { range: 'bytes=0-4' });
@@ -138,7 +138,7 @@ test('R25 a file replaced between two ranges: the tag changes, and If-Range give
   assert.equal((await get(server, NAME, { range: 'bytes=5-', 'if-match': etag })).status, 412);
 });
 
-test('R25 replaced again and again within a second, a file is never dated later than the answer', async (t) => {
+test('R25 a file that is replaced several times within a second never has a date later than the answer', async (t) => {
   const server = await startServer(t);
   for (let version = 0; version < 4; version += 1) {
     await put(server, NAME, 0, content(0, 26, version), { total_size: '26', overwrite: 'true' });
@@ -148,7 +148,7 @@ test('R25 replaced again and again within a second, a file is never dated later 
   }
 });
 
-test('R25 a download under way when its file is replaced or deleted gives the old bytes to the last', async (t) => {
+test('R25 a running download sends the old file to its end when the file is replaced or deleted', async (t) => {
   const server = await startServer(t);
   const { port, client, origin } = server;
   const old = content(0, 24 * MIB);
@@ -172,7 +172,7 @@ test('R25 a download under way when its file is replaced or deleted gives the ol
   assert.equal((await get(server, 'large')).status, 404);
 });
 
-test('D2 Repr-Digest is of the whole file, Content-Digest of what is sent', async (t) => {
+test('D2 Repr-Digest covers the whole file, and Content-Digest the content that is sent', async (t) => {
   const server = await startServer(t);
   const declared = digest('sha256', ALPHABET);
   await put(server, 'declared', 0, ALPHABET, { total_size: '26' }, { 'repr-digest': declared });
@@ -195,7 +195,7 @@ test('D2 Repr-Digest is of the whole file, Content-Digest of what is sent', asyn
   assert.equal(whole.headers.get('content-digest'), digest('sha256', ALPHABET));
 });
 
-test('D3 a digest that is not acceptable is not sent, a wish that is malformed is no error', async (t) => {
+test('D3 an unacceptable digest is not sent, and a malformed request for one is not an error', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' }, { 'repr-digest': digest('sha256', ALPHABET) });
   for (const wish of ['sha-256=0', 'md5=5', '=', 'sha-256=11']) {
@@ -206,7 +206,7 @@ test('D3 a digest that is not acceptable is not sent, a wish that is malformed i
   }
 });
 
-test('D3 no digest is made of much', async (t) => {
+test('D3 digests are not computed for large files', async (t) => {
   const server = await startServer(t);
   const bytes = content(0, 2 * MIB);
   await put(server, 'large', 0, bytes, { total_size: String(bytes.length) });
@@ -217,7 +217,7 @@ test('D3 no digest is made of much', async (t) => {
   assert.equal(part.headers.get('content-digest'), digest('sha256', bytes.subarray(0, MIB)));
 });
 
-test('C1 C2 C3 the name goes into Content-Disposition, whatever it is', async (t) => {
+test('C1 C2 C3 any name is sent in Content-Disposition', async (t) => {
   const server = await startServer(t);
   const cases: [string, string][] = [
     ['plain.bin', 'attachment; filename="plain.bin"'],
@@ -239,7 +239,7 @@ test('C1 C2 C3 the name goes into Content-Disposition, whatever it is', async (t
   }
 });
 
-test('C4 what somebody uploaded is never a page of this server’s', async (t) => {
+test('C4 an uploaded file never acts as a page of this server', async (t) => {
   const server = await startServer(t);
   await put(server, 'page.html', 0, Buffer.from('<script>alert(1)</script>'), { total_size: '25' });
   for (const range of ['bytes=0-', 'bytes=0-1,3-4', 'none']) {
@@ -250,7 +250,7 @@ test('C4 what somebody uploaded is never a page of this server’s', async (t) =
   }
 });
 
-test('the type is what the client declared, or follows from the name', async (t) => {
+test('the media type is the declared one, or depends on the name', async (t) => {
   const server = await startServer(t);
   await put(server, 'photo.png', 0, ALPHABET, { total_size: '26' });
   await put(server, 'data', 0, ALPHABET, { total_size: '26' });
@@ -261,7 +261,7 @@ test('the type is what the client declared, or follows from the name', async (t)
   assert.equal(await typeOf('odd.png'), 'application/x-odd; v=1');
 });
 
-test('a client that leaves mid-way frees what its download held', async (t) => {
+test('a client that leaves frees the memory of its download', async (t) => {
   const server = await startServer(t);
   const bytes = content(0, 32 * MIB);
   await put(server, 'large', 0, bytes, { total_size: String(bytes.length) });

@@ -67,7 +67,7 @@ const NAMES: [parameters: string, name: string][] = [
   ['filename="a/b/c.wav"', 'c.wav'],
 ];
 
-test('names in forms and in Content-Disposition are read as UTF-8, without folders', async (t) => {
+test('names in forms and in Content-Disposition are read as UTF-8, without directories', async (t) => {
   const server = await startServer(t);
   for (const [parameters, name] of NAMES) {
     const audio = await sendForm(server, '/v1/audio/file?overwrite=true', disposition(parameters));
@@ -97,7 +97,7 @@ test('names in forms and in Content-Disposition are read as UTF-8, without folde
   }
 });
 
-test('names that are not UTF-8 are refused everywhere, and never become one', async (t) => {
+test('names that are not UTF-8 are refused everywhere and never converted', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   for (const parameters of [
@@ -138,7 +138,7 @@ test('names that are not UTF-8 are refused everywhere, and never become one', as
   assert.deepEqual(await namesOf(server), []);
 });
 
-test('a file in a form has no coding of its own, and is no part of another', async (t) => {
+test('a file in a form must be neither encoded nor a part of another file', async (t) => {
   const server = await startServer(t);
   const name = disposition('filename="a.wav"');
   for (const field of ['Content-Encoding: gzip', 'Content-Transfer-Encoding: base64']) {

@@ -25,7 +25,7 @@ async function call<T>({ origin }: TestServer, { headers }: Account, method: str
   return (await reply.json()) as T;
 }
 
-test('a listing goes by pages, sorted, by status, by prefix, and shows only what is one’s own', async (t) => {
+test('a list has sorted pages, filters by status and prefix, and shows only the files of the owner', async (t) => {
   const server = await startServer(t);
   const { client, admin } = server;
   const names = ['b/2', 'a', 'b/1', 'ü', 'b/10', 'c'];
@@ -56,7 +56,7 @@ test('a listing goes by pages, sorted, by status, by prefix, and shows only what
   );
 });
 
-test('deleting: one’s own, once, and afterwards the name is free', async (t) => {
+test('an owner deletes a file once, and its name can be reused', async (t) => {
   const server = await startServer(t);
   const { client, admin, origin } = server;
   const other = await server.enrol();
@@ -71,7 +71,7 @@ test('deleting: one’s own, once, and afterwards the name is free', async (t) =
   await call(server, admin, 'DELETE', `/api/files/a/b?owner=${client.id}`);
 });
 
-test('cancelling and deleting are two things: upload=only keeps the file, the reply says what went', async (t) => {
+test('upload=only cancels the upload and keeps the file, and the reply says what was removed', async (t) => {
   const server = await startServer(t);
   const { client, admin, origin } = server;
   const removal = async (query = ''): Promise<string[]> => {
@@ -119,7 +119,7 @@ test('cancelling and deleting are two things: upload=only keeps the file, the re
   );
 });
 
-test('completing and verifying', async (t) => {
+test('a file is completed and verified', async (t) => {
   const server = await startServer(t);
   const { client, origin } = server;
   await put(server, client, 'open', 'hello');
@@ -139,7 +139,7 @@ test('completing and verifying', async (t) => {
   await assertProblemReply(unknown, 'not_found');
 });
 
-test('a request for a route with a body is taken without one and without a type', async (t) => {
+test('a route with an optional body accepts a request without a body and Content-Type', async (t) => {
   const server = await startServer(t);
   const swept = await call<Record<string, number>>(server, server.admin, 'POST', '/api/sweep');
   assert.deepEqual(Object.keys(swept).sort(), ['removed', 'sealed']);

@@ -131,7 +131,7 @@ const protocolOf = ({ operation }: Door): Opener['protocol'] | null => {
 
 for (const [what, opener] of Object.entries(OPENERS)) {
   for (const bytes of [0, 3]) {
-    test(`${what}, ${bytes} bytes: no request of others fixes its size`, async (t) => {
+    test(`${what}, ${bytes} bytes: requests for other uploads do not fix its size`, async (t) => {
       const server = await startServer(t);
       const doors = [...DOORS, ...SIZES].filter(({ as }) => as === undefined);
       for (const [number, door] of doors.entries()) {
@@ -158,7 +158,7 @@ for (const [what, opener] of Object.entries(OPENERS)) {
   }
 }
 
-test('at the address of one protocol the other one finds nothing', async (t) => {
+test('each protocol answers 404 for upload addresses of the other', async (t) => {
   const server = await startServer(t);
   const own = { tus: OPENERS['tus, deferred length'], resumable: OPENERS['resumable without a length'] };
   for (const [protocol, opener] of Object.entries(own)) {
@@ -187,7 +187,7 @@ test('at the address of one protocol the other one finds nothing', async (t) => 
   }
 });
 
-test('a late repeat of a chunk of the complete file is a duplicate, while another protocol replaces that file', async (t) => {
+test('a repeated chunk of a complete file is a duplicate while another protocol replaces the file', async (t) => {
   const server = await startServer(t);
   for (const opener of Object.values(OPENERS).filter(({ protocol }) => protocol !== 'chunks')) {
     const upload = (query: string, body: Uint8Array) =>

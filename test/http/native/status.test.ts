@@ -82,7 +82,7 @@ class Events {
   }
 }
 
-test('an unknown name is pending, and asking makes nothing', async (t) => {
+test('an unknown name is pending, and the request creates nothing', async (t) => {
   const { origin, client } = await startServer(t);
   const reply = await fetch(`${origin}/api/files/status/no%2Fsuch.bin`, { headers: client.headers });
   assert.equal(reply.status, 200);
@@ -101,7 +101,7 @@ test('an unknown name is pending, and asking makes nothing', async (t) => {
   assert.deepEqual(list.files, []);
 });
 
-test('an administrator may ask for another owner; a client may not, whether the file exists or not', async (t) => {
+test('an administrator reads the status of another owner, and a client may not, whether or not the file exists', async (t) => {
   const server = await startServer(t);
   await upload(server, 'a', 0, 'hello', '&total_size=10');
   const url = `${server.origin}/api/files/status/a?owner=${server.client.id}`;
@@ -118,7 +118,7 @@ test('an administrator may ask for another owner; a client may not, whether the 
   }
 });
 
-test('events follow an upload from nothing to complete and end then', async (t) => {
+test('events report an upload from pending to complete, and then the stream ends', async (t) => {
   const server = await startServer(t);
   const events = await Events.open(t, server, 'a');
   assert.equal((await events.until(() => true)).status, 'pending');
@@ -131,7 +131,7 @@ test('events follow an upload from nothing to complete and end then', async (t) 
   assert.equal(await events.next(), 'done');
 });
 
-test('events of a complete file are one', async (t) => {
+test('a complete file has a single event', async (t) => {
   const server = await startServer(t);
   await upload(server, 'a', 0, 'x', '&total_size=1');
   const events = await Events.open(t, server, 'a');
@@ -139,7 +139,7 @@ test('events of a complete file are one', async (t) => {
   assert.equal(await events.next(), 'done');
 });
 
-test('who comes back after word of completion is answered 204, so that an EventSource stops', async (t) => {
+test('a client that reconnects after the complete status gets 204, so that an EventSource stops', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   await upload(server, 'f', 0, 'hello', '&total_size=5');
@@ -165,7 +165,7 @@ test('who comes back after word of completion is answered 204, so that an EventS
   assert.equal(plain.status, 200, 'a status object is no stream');
 });
 
-test('many changes make few events, and the last one shows them all', async (t) => {
+test('many changes cause few events, and the last one shows all of them', async (t) => {
   const server = await startServer(t);
   const events = await Events.open(t, server, 'a');
   let seen = 0;
@@ -180,7 +180,7 @@ test('many changes make few events, and the last one shows them all', async (t) 
   assert.ok(seen <= spaces + 1, `${seen} events in ${spaces} quarters of a second`);
 });
 
-test('a stream that its client left is let go', async (t) => {
+test('a stream is closed when its client leaves', async (t) => {
   const server = await startServer(t);
   let watching = 0;
   const { watch } = server.app.engine;
@@ -200,7 +200,7 @@ test('a stream that its client left is let go', async (t) => {
   assert.equal(watching, 0);
 });
 
-test('nobody has so many streams open that others get none', async (t) => {
+test('a principal cannot use up the limit of open streams', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const accept = 'text/event-stream';
@@ -248,7 +248,7 @@ test('a server that stops ends its streams', async (t) => {
   await closed;
 });
 
-test('who wants events says so', () => {
+test('only an Accept field with text/event-stream requests events', () => {
   for (const accept of ['text/event-stream', 'Text/Event-Stream;q=0.5', 'application/json, text/event-stream ; q=1']) {
     assert.equal(wantsEvents(accept), true, accept);
   }

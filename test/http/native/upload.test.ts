@@ -46,7 +46,7 @@ interface Vectors {
 
 const vectors = JSON.parse(readFileSync(join(repoRoot(), 'test/protocol/chunk-header.json'), 'utf8')) as Vectors;
 
-test('every good vector is stored, every bad one is refused with its code and leaves nothing', async (t) => {
+test('every valid vector is stored, and every invalid one is refused with its code and leaves no data', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: String(Number.MAX_SAFE_INTEGER) });
   for (const [i, { name, start, end, header_hex: header, data_hex: data }] of vectors.valid.entries()) {
     // A disk may not have offsets up to 2^53-1; that is its limit, not the protocol's.
@@ -66,7 +66,7 @@ test('every good vector is stored, every bad one is refused with its code and le
   }
 });
 
-test('sizes, checksums and digests in the headers are obeyed', async (t) => {
+test('sizes, checksums and digests in header fields are checked', async (t) => {
   const server = await startServer(t, { LADING_MAX_CHUNK_BYTES: '1MiB', LADING_MAX_FILE_BYTES: '2MiB' });
   const chunk = encodeChunk(0, ALPHABET);
   const digest = (bytes: Uint8Array, algorithm = 'sha256'): string =>
@@ -115,13 +115,13 @@ test('sizes, checksums and digests in the headers are obeyed', async (t) => {
       assert.equal((await statusOf(server, name)).bytes_received, 0);
     });
   }
-  await t.test('too large a chunk', async () => {
+  await t.test('a chunk that is too large', async () => {
     const large = encodeChunk(0, Buffer.alloc(1024 ** 2 + 1));
     await assertProblemReply(await post(server, 'large', large), 'chunk_too_large');
   });
 });
 
-test('what comes in pieces of any size, without a length, is the same chunk', async (t) => {
+test('a chunk arrives the same in any segments and without a length', async (t) => {
   const { port, client, ...server } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(
@@ -142,7 +142,7 @@ test('what comes in pieces of any size, without a length, is the same chunk', as
   assert.equal(await reply.text(), ALPHABET.toString());
 });
 
-test('lies about lengths, framing that breaks, clients that leave: nothing of it counts', async (t) => {
+test('no byte counts after a wrong length, broken framing or a client that leaves', async (t) => {
   const server = await startServer(t);
   const { port, client } = server;
   const chunk = encodeChunk(0, ALPHABET);
@@ -191,7 +191,7 @@ test('lies about lengths, framing that breaks, clients that leave: nothing of it
   assert.equal((await stored(await post(server, 'a', chunk))).status, 'complete');
 });
 
-test('an empty file', async (t) => {
+test('an empty file is stored', async (t) => {
   const server = await startServer(t);
   const status = await stored(await post(server, 'empty&total_size=0', new Uint8Array()));
   assert.deepEqual([status.status, status.total_bytes, status.next_expected_byte], ['complete', 0, 0]);
@@ -199,7 +199,7 @@ test('an empty file', async (t) => {
   await assertProblemReply(await post(server, 'other&total_size=1', new Uint8Array()), 'malformed_header');
 });
 
-test('a request without a Content-Type is taken as bytes', async (t) => {
+test('a request without a Content-Type is a raw chunk', async (t) => {
   const { port, client } = await startServer(t);
   const chunk = encodeChunk(0, ALPHABET);
   const wire = await Wire.open(port);
@@ -214,7 +214,7 @@ test('a request without a Content-Type is taken as bytes', async (t) => {
   wire.destroy();
 });
 
-test('chunks one after the other on one connection, sent before the answers are read', async (t) => {
+test('pipelined chunks on one connection are all stored', async (t) => {
   const { port, client } = await startServer(t);
   const wire = await Wire.open(port);
   for (let i = 0; i < 20; i += 1) {
@@ -235,7 +235,7 @@ test('chunks one after the other on one connection, sent before the answers are 
   wire.destroy();
 });
 
-test('a name is kept as it was sent, whatever Unicode it has', async (t) => {
+test('a name is kept as it was sent, without Unicode normalization', async (t) => {
   const server = await startServer(t);
   for (const name of [
     'a b+c',
@@ -254,7 +254,7 @@ test('a name is kept as it was sent, whatever Unicode it has', async (t) => {
   }
 });
 
-test('the checksum of the header is that of the data alone', async (t) => {
+test('the checksum in the header covers only the data', async (t) => {
   const server = await startServer(t);
   const header = encodeChunkHeader({ start: 0, end: 25, checksum: (sum256(ALPHABET) + 1) & 0xff });
   const { expected, actual } = await assertProblemReply(

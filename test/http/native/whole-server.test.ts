@@ -10,7 +10,7 @@ const VIEWS = [
   ['POST', '/api/sweep', 'admin'],
 ] as const;
 
-test('with several tenants the numbers and the sweep of the whole server are for root alone', async (t) => {
+test('with several tenants only root sees the numbers of the whole server and starts its sweep', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     const secret = 'a-secret-of-this-test-that-is-long';
     await identity.clients.create({ id: 'root', secret, role: 'root', name: null });
@@ -36,7 +36,7 @@ test('with several tenants the numbers and the sweep of the whole server are for
   assert.equal(scrape.status, 403);
 });
 
-test('while there is one tenant, its part is all', async (t) => {
+test('with one tenant its administrator sees the whole server', async (t) => {
   const { origin, admin, client, enrol } = await startServer(t);
   const ops = await enrol('ops');
   for (const [method, path, least] of VIEWS) {

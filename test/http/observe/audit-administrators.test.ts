@@ -6,7 +6,7 @@ import type { AuditPage } from '../../../src/contracts/audit-log.ts';
 import { signIn } from '../../support/product/server.ts';
 import { startServerProcess, temporaryFolder } from '../../support/servers/processes.ts';
 
-test('an administrator whom a setting makes, or gives another secret or role, is in the audit log', async (t) => {
+test('the audit log records an administrator that a setting creates or gives another secret or role', async (t) => {
   const dataDir = join(await temporaryFolder(t), 'data');
   const settings = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' };
   const secretOf = (n: number): string => `the-secret-${n}-of-an-administrator`;

@@ -287,7 +287,7 @@ async function worldOf(t: TestContext): Promise<World> {
   return new World(await startServer(t, settings, {}, dataDir), voice);
 }
 
-test('every change by an administrator or a person is in the audit log, from what to what', async (t) => {
+test('the audit log has every change by an administrator or a person, with the old and the new values', async (t) => {
   const world = await worldOf(t);
   const { server, root } = world;
   const { origin } = server;

@@ -26,7 +26,7 @@ const brief = ({ action, outcome, principal, target, detail }: AuditRecord) => [
 
 const json = { 'content-type': 'application/json' };
 
-test('what was made, signed in, deleted and refused stands in the audit log', async (t) => {
+test('the audit log records creations, sign-ins, deletions and refusals', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   await signIn(origin, client.id, client.secret);
@@ -72,7 +72,7 @@ test('what was made, signed in, deleted and refused stands in the audit log', as
   assert.ok(Math.abs(Date.parse(made.time) - Date.now()) < 60_000);
 });
 
-test('an entry is durable before the answer is out, and holds no secret', async (t) => {
+test('an entry is durable before the answer is sent, and contains no secret', async (t) => {
   const server = await startServer(t);
   const { origin, admin, dataDir } = server;
   const folder = join(dataDir, 'v1', 'audit');
@@ -99,7 +99,7 @@ test('an entry is durable before the answer is out, and holds no secret', async 
   assert.ok(!stored.includes(token));
 });
 
-test('a worthless refresh token and a full quota are refusals too, a malformed request is not', async (t) => {
+test('an invalid refresh token and a full quota count as refusals, a malformed request does not', async (t) => {
   const server = await startServer(t, { LADING_QUOTA_BYTES: '10' });
   const { origin, admin, client } = server;
   const authorization = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
@@ -126,7 +126,7 @@ test('a worthless refresh token and a full quota are refusals too, a malformed r
   ]);
 });
 
-test('a flood of refusals is a few entries with a count', async (t) => {
+test('many refusals become a few entries with a count', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
   for (let n = 0; n < 30; n += 1) assert.equal((await fetch(`${origin}/api/files/status/${n}`)).status, 401);
@@ -135,7 +135,7 @@ test('a flood of refusals is a few entries with a count', async (t) => {
   assert.equal(entries[0]?.target, '/api/files/status/0');
 });
 
-test('a scrape with Basic is a sign-in, one with a token is not', async (t) => {
+test('reading the metrics with Basic counts as a sign-in, with a token it does not', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
   const basic = `Basic ${Buffer.from(`${admin.id}:${admin.secret}`).toString('base64')}`;
@@ -145,7 +145,7 @@ test('a scrape with Basic is a sign-in, one with a token is not', async (t) => {
   assert.deepEqual(entries.map(brief), [['sign_in', 'ok', admin.id, null, null]]);
 });
 
-test('pages and filters; what is no cursor is refused', async (t) => {
+test('the audit log has pages and filters, and refuses an invalid cursor', async (t) => {
   const server = await startServer(t);
   const { origin, admin, enrol } = server;
   const ids = [server.client.id];
@@ -166,7 +166,7 @@ test('pages and filters; what is no cursor is refused', async (t) => {
   await assertProblemReply(await refused('?limit=0'), 'invalid_request');
 });
 
-test('administrators see their own tenant and what nobody did, others nothing', async (t) => {
+test('administrators see their own tenant and entries without a principal, others see nothing', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   await assertProblemReply(await fetch(`${origin}/api/audit`, { headers: client.headers }), 'insufficient_scope');
@@ -179,7 +179,7 @@ test('administrators see their own tenant and what nobody did, others nothing', 
   );
 });
 
-test('root sees every tenant together, one after the other in pages, or one of them', async (t) => {
+test('root sees all tenants together, in pages, or one of them', async (t) => {
   const { dataDir } = await seededFolder(t, async ({ clients, tenants }) => {
     await tenants.create('acme', 'Acme');
     await clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
@@ -233,7 +233,7 @@ test('root sees every tenant together, one after the other in pages, or one of t
   assert.deepEqual(paged, ['acme', null, 'acme', 'acme', 'default', 'default']);
 });
 
-test('an entry stands with the tenant of what it was done to', async (t) => {
+test('an entry belongs to the tenant of its target', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('acme', 'Acme');
     await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });

@@ -113,7 +113,7 @@ async function ask({ origin, client }: TestServer, one: Case, id: string): Promi
   return reply.status;
 }
 
-test('every refusal has its code in the log, and nothing else has one', async (t) => {
+test('every refusal has its code in the log, and other requests have none', async (t) => {
   const lines: Line[] = [];
   const log = createLog('debug', { write: (line) => void lines.push(JSON.parse(line)) });
   const server = await startServer(t, {}, { log });
@@ -142,7 +142,7 @@ test('every refusal has its code in the log, and nothing else has one', async (t
   assert.ok(!('code' in (lineOf('good') ?? { code: '' })));
 });
 
-test('what cannot be parsed has a line with its code too', async (t) => {
+test('input that cannot be parsed also has a log line with its code', async (t) => {
   const lines: Line[] = [];
   const log = createLog('info', { write: (line) => void lines.push(JSON.parse(line)) });
   const { port } = await startServer(t, {}, { log });

@@ -10,7 +10,7 @@ function collected(level: string): { log: Logger; lines: Record<string, unknown>
   return { log: createLog(level, { write: (line) => void lines.push(JSON.parse(line)) }), lines };
 }
 
-test('a request is one line: who asked what, how it went; and nothing of what is secret', async (t) => {
+test('a request is one log line with its principal, path and status, and without secrets', async (t) => {
   const { log, lines } = collected('trace');
   const { origin, client, admin } = await startServer(t, {}, { log });
   await signIn(origin, client.id, client.secret);
@@ -61,7 +61,7 @@ test('a request is one line: who asked what, how it went; and nothing of what is
   assert.equal(msg, 'request');
 });
 
-test('chunks that go well are not logged at info, those that do not are', async (t) => {
+test('accepted chunks are logged at debug, refused ones at info', async (t) => {
   const { log, lines } = collected('info');
   const { origin, client } = await startServer(t, {}, { log });
   const headers = { ...client.headers, 'content-type': 'application/octet-stream' };
@@ -76,7 +76,7 @@ test('chunks that go well are not logged at info, those that do not are', async 
   );
 });
 
-test('the address of a client behind a proxy is believed if the proxy is trusted', async (t) => {
+test('the address that a proxy reports counts if the proxy is trusted', async (t) => {
   for (const [trusted, address] of [
     ['none', '127.0.0.1'],
     ['10.0.0.0/8', '127.0.0.1'],

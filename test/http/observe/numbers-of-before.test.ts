@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
 
-test('numbers out of bounds in stored documents are put right at the start, and said', async (t) => {
+test('the start corrects numbers out of range in stored documents and logs it', async (t) => {
   const maker = { id: 'gate', kind: 'device' } as const;
   const { dataDir, seeded } = await seededFolder(t, async ({ clients, apiTokens, shares }) => {
     const secret = 'the-secret-of-the-gate-of-this-test';

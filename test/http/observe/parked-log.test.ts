@@ -7,7 +7,7 @@ import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { handClock } from '../../support/product/clock.ts';
 import { startServer } from '../../support/product/server.ts';
 
-test('uploads that are parked and removed stand in the log with file, owner and bytes', async (t) => {
+test('the log records parked and removed uploads with file, owner and bytes', async (t) => {
   const lines: Record<string, unknown>[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {

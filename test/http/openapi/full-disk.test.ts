@@ -22,7 +22,7 @@ interface Operation {
   'x-error-codes'?: Record<string, string[]>;
 }
 
-test('every operation that writes says that the disk may be full', async (t) => {
+test('every operation that writes documents insufficient_storage', async (t) => {
   const { origin } = await startServer(t);
   const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, Operation>>;
@@ -41,7 +41,7 @@ test('every operation that writes says that the disk may be full', async (t) => 
   assert.deepEqual(silent.sort(), STORE_NOTHING);
 });
 
-test('a full disk refuses changes only as they are documented', async (t) => {
+test('on a full disk, changes fail only with documented errors', async (t) => {
   const disk = await smallDisk(t, 24 * 1024 * 1024);
   if (!disk) return t.skip(NO_SMALL_DISK);
   const server = await startServer(t, {}, {}, join(disk.folder, 'data'));

@@ -23,7 +23,7 @@ test('the OpenAPI document is valid', async (t) => {
   assert.ok(result.valid);
 });
 
-test('every operation has an id of its own', async (t) => {
+test('every operation has a unique id', async (t) => {
   const { origin } = await startServer(t);
   const { paths } = await documentOf(origin);
   const ids = Object.values(paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId ?? ''));
@@ -31,7 +31,7 @@ test('every operation has an id of its own', async (t) => {
   for (const id of ids) assert.match(id, /^[a-z]+[A-Z][A-Za-z0-9]*$/);
 });
 
-test('a body that may be left out is documented so, and left out', async (t) => {
+test('an optional body is documented as optional and may be absent', async (t) => {
   const { origin, client } = await startServer(t);
   const { paths } = await documentOf(origin);
   const optional = Object.entries(paths).flatMap(([path, methods]) =>
@@ -60,7 +60,7 @@ test('a body that may be left out is documented so, and left out', async (t) => 
   assert.equal((await fetch(`${origin}/v1/auth/refresh`, { method: 'POST' })).status, 401);
 });
 
-test('what is not as documented is found', () => {
+test('the check finds replies that differ from the document', () => {
   const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] };
   const truth = new Truth({
     paths: {

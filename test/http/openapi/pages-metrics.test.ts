@@ -13,7 +13,7 @@ function* objectsIn(value: unknown, at = '#'): Generator<[at: string, object: Re
   for (const [key, child] of Object.entries(value)) yield* objectsIn(child, `${at}/${key}`);
 }
 
-test('the OpenAPI document keeps the rules of OpenAPI 3.1', async (t) => {
+test('the OpenAPI document follows the rules of OpenAPI 3.1', async (t) => {
   const document = await documentOf(t);
   for (const [at, { $ref, nullable, documented }] of objectsIn(document)) {
     assert.equal(nullable, undefined, `${at}: 3.1 has no nullable`);
@@ -53,7 +53,7 @@ test('the OpenAPI document keeps the rules of OpenAPI 3.1', async (t) => {
   }
 });
 
-test('what the document says of header fields refuses nothing at run time', async (t) => {
+test('the documented header fields are not validated at run time', async (t) => {
   const { origin, client } = await startServer(t);
   const send = async (fields: Record<string, string>): Promise<Response> =>
     fetch(`${origin}/api/files/upload?filename=h&total_size=5`, {
@@ -72,7 +72,7 @@ test('what the document says of header fields refuses nothing at run time', asyn
   }
 });
 
-test('the metrics are for administrators, by token or by Basic', async (t) => {
+test('only administrators read the metrics, with a token or with Basic', async (t) => {
   const { origin, admin, client } = await startServer(t);
   const headers = { ...client.headers, 'content-type': 'application/octet-stream' };
   const body = encodeChunk(0, Buffer.from('hello'));

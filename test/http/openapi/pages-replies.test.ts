@@ -376,7 +376,7 @@ test('the OpenAPI document has the fields of partial, unchanged and refused down
   assert.equal(responses['304']?.content, undefined);
 });
 
-test('every code of the catalogue stands under its status', async (t) => {
+test('every code of the catalogue is listed under its status', async (t) => {
   const { paths, components } = await documentOf(t);
   const listed = new Map<string, Set<string>>();
   for (const operation of Object.values(paths).flatMap((item) => Object.values(item))) {

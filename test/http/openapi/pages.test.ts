@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { startServer } from '../../support/product/server.ts';
 import type { Document } from './pages-setup.ts';
 
-test('health, the document and its page are open', async (t) => {
+test('the health checks, the OpenAPI document and its page need no sign-in', async (t) => {
   const { origin } = await startServer(t);
   for (const path of ['/health', '/api/health', '/ready']) {
     const reply = await fetch(`${origin}${path}`);

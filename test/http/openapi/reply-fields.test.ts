@@ -112,7 +112,7 @@ async function answerOf(
   return `${reply.status} ${fields} ${text}`;
 }
 
-test('below administrator no reply shows a target, a secret or who else is there; the log has no secret', async (t) => {
+test('replies to non-administrators show no target, secret or other principal, and the log shows no secret', async (t) => {
   const logged: string[] = [];
   const world = await worldOf(t, logged);
   const { server, mine, ids, secrets, targets, others } = world;

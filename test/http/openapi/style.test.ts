@@ -51,7 +51,7 @@ function inlined(node: unknown, { components }: Document): unknown {
   );
 }
 
-test('the groups stand in the order of a reader, files first, and each operation is in one', async (t) => {
+test('the groups are in reading order, files first, and each operation is in one group', async (t) => {
   const { origin } = await startServer(t);
   const document = await documentOf(origin);
   const names = document.tags.map(({ name }) => name);
@@ -68,7 +68,7 @@ test('the groups stand in the order of a reader, files first, and each operation
   assert.deepEqual(document.servers, [{ url: '/' }]);
 });
 
-test('refusals are shared, and every operation lists its codes', async (t) => {
+test('errors are shared responses, and every operation lists its codes', async (t) => {
   const { origin } = await startServer(t);
   const document = await documentOf(origin);
   for (const [where, operation] of operations(document)) {
@@ -80,7 +80,7 @@ test('refusals are shared, and every operation lists its codes', async (t) => {
   }
 });
 
-test('every body that is no file has an example, and it fits its schema', async (t) => {
+test('every body that is not a file has an example that matches its schema', async (t) => {
   const { origin } = await startServer(t);
   const document = await documentOf(origin);
   let checked = 0;
@@ -102,7 +102,7 @@ test('every body that is no file has an example, and it fits its schema', async 
   assert.ok(checked > 100);
 });
 
-test('the server understands every example of a JSON body', async (t) => {
+test('the server accepts every example of a JSON body', async (t) => {
   const { origin, admin } = await startServer(t);
   const document = await documentOf(origin);
   for (const { method, path, needs } of await operationsOf(origin)) {

@@ -11,7 +11,7 @@ import { operationsOf } from '../../support/tables/openapi.ts';
 import { ROWS } from '../../support/tables/reply-fields.ts';
 import { openRoutes } from '../../support/wire/unread.ts';
 
-test('what a table names is an operation, and every operation is fuzzed or left out with a reason', async (t) => {
+test('every entry of a table is an operation, and every operation is fuzzed or excluded with a reason', async (t) => {
   const { origin } = await startServer(t, { LADING_REGISTRATION: 'open' });
   const operations = await operationsOf(origin);
   const names = new Set(operations.map(({ name }) => name));

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
 import { signIn, startServer } from '../../support/product/server.ts';
 
-test('a disabled client may do nothing, by secret, token or API token, until it is enabled again', async (t) => {
+test('a disabled client is refused with its secret, tokens and API tokens until it is enabled', async (t) => {
   const { origin, admin, enrol } = await startServer(t);
   const device = await enrol();
   const change = (body: object) =>
@@ -32,7 +32,7 @@ test('a disabled client may do nothing, by secret, token or API token, until it 
   assert.equal((await list(device.headers)).status, 401, 'tokens of before are not');
 });
 
-test('ending the sessions of a client refuses its tokens and keeps its secret', async (t) => {
+test('ending the sessions of a client invalidates its tokens but not its secret', async (t) => {
   let now = Date.now();
   const { origin, admin, client } = await startServer(t, {}, { clock: clockOf(() => now) });
   const { access_token: token } = await signIn(origin, client.id, client.secret);
@@ -50,7 +50,7 @@ test('ending the sessions of a client refuses its tokens and keeps its secret', 
   await signIn(origin, client.id, client.secret);
 });
 
-test('nobody disables themselves, and only what one may give is given', async (t) => {
+test('a principal can neither disable itself nor give a role above its own', async (t) => {
   const { origin, admin, client, enrol } = await startServer(t);
   const put = (id: string, body: object, headers: Record<string, string>) =>
     fetch(`${origin}/api/clients/${id}`, {

@@ -12,7 +12,7 @@ const MIB = 1024 ** 2;
 const UPLOAD = 'POST /api/files/upload?filename=a HTTP/1.1';
 const OCTETS = 'Content-Type: application/octet-stream';
 
-test('H1 a client that is sending 100 MB reads why it is refused, and the connection is closed', async (t) => {
+test('H1 a client that sends 100 MB receives the error, and the connection is closed', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, `Content-Length: ${100 * MIB}`);
@@ -27,7 +27,7 @@ test('H1 a client that is sending 100 MB reads why it is refused, and the connec
   await wire.closed();
 });
 
-test('H1 a client that looks while it sends has its answer after a fraction of the body', async (t) => {
+test('H1 a client that reads while it sends gets the answer after a fraction of the body', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, 'Transfer-Encoding: chunked').send(`100000\r\n`).send(Buffer.alloc(1000));
@@ -50,7 +50,7 @@ test('H1 a sender that never stops is cut off', async (t) => {
   assert.ok(sent < 512, `${sent} MiB were taken`);
 });
 
-test('after the refusal of a small body the connection goes on', async (t) => {
+test('the connection stays open after the refusal of a small body', async (t) => {
   const { port, client } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, 'Content-Length: 100000').send(Buffer.alloc(50_000));
@@ -64,7 +64,7 @@ test('after the refusal of a small body the connection goes on', async (t) => {
   wire.destroy();
 });
 
-test('H1 a refusal in the middle of a chunk leaves the connection usable or closes it, never in between', async (t) => {
+test('H1 a refusal during a chunk leaves the connection usable or closes it', async (t) => {
   const { port, client } = await startServer(t);
   const auth = `Authorization: ${client.headers.authorization}`;
   const wire = await Wire.open(port);
@@ -79,7 +79,7 @@ test('H1 a refusal in the middle of a chunk leaves the connection usable or clos
   wire.destroy();
 });
 
-test('with Expect: 100-continue a refusal comes before the body', async (t) => {
+test('with Expect: 100-continue a refusal is sent before the body', async (t) => {
   const { port, client } = await startServer(t, { LADING_MAX_CHUNK_BYTES: '1MiB' });
   const auth = `Authorization: ${client.headers.authorization}`;
   const expect = 'Expect: 100-continue';
@@ -93,7 +93,7 @@ test('with Expect: 100-continue a refusal comes before the body', async (t) => {
   );
 });
 
-test('with Expect: 100-continue a body that is wanted is asked for', async (t) => {
+test('with Expect: 100-continue an accepted request gets 100 before its body', async (t) => {
   const { origin, port, client, admin } = await startServer(t);
   const chunk = encodeChunk(0, Buffer.from('hello'));
   const wire = await Wire.open(port);
@@ -121,12 +121,12 @@ test('with Expect: 100-continue a body that is wanted is asked for', async (t) =
   reply.resume();
 });
 
-test('another expectation is no obstacle', async (t) => {
+test('an unknown expectation is ignored', async (t) => {
   const { port } = await startServer(t);
   assert.equal((await exchange(port, 'GET /health HTTP/1.1', HOST, 'Expect: the-unexpected')).status, 200);
 });
 
-test('a client that wants the connection closed after a small body still reads its refusal', async (t) => {
+test('a client that closes the connection after a small body still receives the refusal', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, 'Connection: close', 'Content-Length: 900000').send(Buffer.alloc(1000));
@@ -158,7 +158,7 @@ test('a refusal is logged once, whether its client stays or leaves', async (t) =
   }
 });
 
-test('a body that nobody asked for ends with the answer, however long it claims to be', async (t) => {
+test('an unrequested body ends with the answer, whatever its declared length', async (t) => {
   const { port, client } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head('GET /health HTTP/1.1', HOST, `Content-Length: ${1024 ** 4}`).send(Buffer.alloc(1000));
@@ -180,7 +180,7 @@ test('a body that nobody asked for ends with the answer, however long it claims 
   other.destroy();
 });
 
-test('a form that does not arrive is given up', async (t) => {
+test('a form that does not arrive gets 408', async (t) => {
   const { port } = await startServer(t, { LADING_IDLE_SECONDS: '1' });
   const form = 'Content-Type: application/x-www-form-urlencoded';
   const wire = await Wire.open(port);

@@ -68,7 +68,7 @@ function assertAllowed({ headers }: WireResponse, what: string): void {
   assert.match(headers.vary ?? '', /\borigin\b/i, what);
 }
 
-test('every answer says what browsers must not do, and whether they come by TLS for good', async (t) => {
+test('every answer has the security fields, and HSTS over TLS', async (t) => {
   const server = await withFile(t, { DASHBOARD_PASSWORD: 'a password of four words' });
   const seen = new Set<number>();
   for (const target of await targetsOf(server)) {
@@ -82,7 +82,7 @@ test('every answer says what browsers must not do, and whether they come by TLS 
   assertSecure(await exchange(server.port, 'GET / HTTP/1.1'), 'without Host');
 });
 
-test('where the public address is https, every answer says that it stays so; with TLS of our own too', async (t) => {
+test('every answer has HSTS if the public URL is https or the server itself has TLS', async (t) => {
   const server = await withFile(t, { LADING_PUBLIC_URL: 'https://files.example.org' });
   for (const target of await targetsOf(server)) {
     const { headers } = await ask(server, target);
@@ -101,7 +101,7 @@ test('where the public address is https, every answer says that it stays so; wit
   }
 });
 
-test('an allowed origin may use every route with cookies, in every answer and preflight; no other may', async (t) => {
+test('only an allowed origin may use every route with cookies, in answers and preflights', async (t) => {
   const server = await withFile(t, { LADING_ALLOWED_ORIGINS: `${APP}, https://other.example.org` });
   for (const target of await targetsOf(server)) {
     const what = `${target.method} ${target.path}`;
@@ -127,7 +127,7 @@ test('an allowed origin may use every route with cookies, in every answer and pr
   }
 });
 
-test('* opens every route without cookies; without the setting only those that move files are open', async (t) => {
+test('* opens every route without cookies, and without the setting only file routes are open', async (t) => {
   const any = await withFile(t, { LADING_ALLOWED_ORIGINS: '*' });
   const none = await withFile(t, {});
   for (const target of await targetsOf(any)) {
@@ -141,7 +141,7 @@ test('* opens every route without cookies; without the setting only those that m
   }
 });
 
-test('streams, downloads and refusals during an upload carry the policy too', async (t) => {
+test('streams, downloads and early refusals have the CORS fields, too', async (t) => {
   const server = await withFile(t, { LADING_ALLOWED_ORIGINS: APP });
   const from = `Origin: ${APP}`;
   const who = `Authorization: ${server.admin.headers.authorization}`;
@@ -165,7 +165,7 @@ test('streams, downloads and refusals during an upload carry the policy too', as
   }
 });
 
-test('a request with a cookie counts from programs and from pages of the server and of allowed origins, no others', async (t) => {
+test('a request with a cookie is accepted only from programs and from pages of the server or of allowed origins', async (t) => {
   const server = await startServer(t, { LADING_ALLOWED_ORIGINS: APP });
   const cookie = `Cookie: access_token=${server.client.token}`;
   const remove = async (...fields: string[]) =>

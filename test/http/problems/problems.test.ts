@@ -24,7 +24,7 @@ test('every code of the catalogue becomes a problem document with its status and
   }
 });
 
-test('a 416 says how many bytes there are', () => {
+test('a 416 has the size of the file', () => {
   const { headers } = problemReply(
     new LadingError('range_not_satisfiable', 'No such bytes.', { total_bytes: 26 }),
     null,
@@ -33,7 +33,7 @@ test('a 416 says how many bytes there are', () => {
   assert.equal(headers['content-range'], 'bytes */26');
 });
 
-test('whatever is asked wrongly is answered with a problem document', async (t) => {
+test('every invalid request is answered with a problem document', async (t) => {
   const { port, admin, client } = await startServer(t);
   const auth = `Authorization: ${client.headers.authorization}`;
   const adminAuth = `Authorization: ${admin.headers.authorization}`;
@@ -167,7 +167,7 @@ test('whatever is asked wrongly is answered with a problem document', async (t) 
   }
 });
 
-test('a method that a path does not have is answered with those that it has', async (t) => {
+test('an unsupported method is answered with 405 and Allow', async (t) => {
   const { port } = await startServer(t);
   const refused = await exchange(port, 'POST /health HTTP/1.1', HOST, 'Content-Length: 0');
   assertProblem(refused, 'method_not_allowed');
@@ -177,7 +177,7 @@ test('a method that a path does not have is answered with those that it has', as
   assert.equal(asked.headers.allow, 'OPTIONS, POST');
 });
 
-test('what nobody expected is a 500 that says nothing, and stands in the log with its request', async (t) => {
+test('an unexpected error is a 500 without details, and the log shows it with its request id', async (t) => {
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const { app, origin, client } = await startServer(t, {}, { log });
@@ -191,7 +191,7 @@ test('what nobody expected is a 500 that says nothing, and stands in the log wit
   assert.ok(!lines.join('').includes(client.token));
 });
 
-test('a request id that could do harm in a log is replaced', async (t) => {
+test('an unsafe request id is replaced', async (t) => {
   const { origin } = await startServer(t);
   for (const id of ['a b', '"}', 'x'.repeat(200)]) {
     const reply = await fetch(`${origin}/health`, { headers: { 'x-request-id': id } });

@@ -222,7 +222,7 @@ for (const prefix of ['', '/drive']) {
   });
 }
 
-test('a public address with a path says it all, with or without a proxy that takes the path away', async (t) => {
+test('a public URL with a path works with and without a proxy that removes the path', async (t) => {
   const { origin, client } = await startServer(t, { LADING_PUBLIC_URL: 'https://example.org/drive/' });
   for (const path of ['', '/drive']) {
     const metadata = await fetch(`${origin}${path}/.well-known/oauth-authorization-server`);
@@ -235,7 +235,7 @@ test('a public address with a path says it all, with or without a proxy that tak
   assert.equal(root.headers.get('location'), '/drive/');
 });
 
-test('a path that is also one of the server is never taken away twice', async (t) => {
+test('a path that equals one of the server is never removed twice', async (t) => {
   const { origin, client } = await startServer(t, { LADING_PUBLIC_URL: 'https://example.org/files' });
   const headers = { ...client.headers, 'tus-resumable': '1.0.0', 'upload-length': '1' };
   const made = await fetch(`${origin}/files/`, { method: 'POST', headers });

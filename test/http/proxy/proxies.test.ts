@@ -9,7 +9,7 @@ import { exchange } from '../../support/wire/wire.ts';
 
 const TRUSTS = { LADING_TRUST_PROXY: 'loopback, 10.0.0.0/8, 2001:db8:ffff::/48' };
 
-test('Forwarded is read element by element, quoted or not', () => {
+test('Forwarded is parsed by element, with and without quotes', () => {
   const cases: [string, object[]][] = [
     ['for=192.0.2.60;proto=https;host=a.example', [{ for: '192.0.2.60', proto: 'https', host: 'a.example' }]],
     ['For="[2001:db8::17]:4711"', [{ for: '[2001:db8::17]:4711' }]],
@@ -44,7 +44,7 @@ async function listening(
   };
 }
 
-test('the address is that of the first in the chain that is no trusted proxy', async (t) => {
+test('the address is the first one in the chain that is not a trusted proxy', async (t) => {
   const heard = await listening(t, TRUSTS.LADING_TRUST_PROXY);
   const cases: [Record<string, string>, string][] = [
     [{}, '127.0.0.1'],
@@ -68,7 +68,7 @@ test('the address is that of the first in the chain that is no trusted proxy', a
   }
 });
 
-test('ranges and addresses of IPv4 count however they are written', async (t) => {
+test('ranges and addresses of IPv4 match in every notation', async (t) => {
   const mapped = '::ffff:127.0.0.0/104, ::ffff:10.0.0.0/104, ::FFFF:c0a8:0/112, ::ffff:198.51.100.7';
   const heard = await listening(t, mapped);
   const cases: [string, string][] = [
@@ -99,7 +99,7 @@ test('fields of an untrusted proxy are ignored', async (t) => {
   assert.match(metadata.body, /"issuer":"http:\/\/a\.example"/);
 });
 
-test('another port each time is the same address to the throttle, and so are addresses of one IPv6 network', async (t) => {
+test('the throttle ignores the port and treats addresses of one IPv6 network as one', async (t) => {
   const { origin, admin } = await startServer(t, TRUSTS);
   const kinds: ((n: number) => Record<string, string>)[] = [
     (n) => ({ 'x-forwarded-for': `203.0.113.1:${1000 + n}` }),
@@ -122,7 +122,7 @@ test('another port each time is the same address to the throttle, and so are add
   }
 });
 
-test('scheme, host and path are those that the outermost trusted proxy wrote', async (t) => {
+test('scheme, host and path come from the outermost trusted proxy', async (t) => {
   const { port } = await startServer(t, TRUSTS);
   const cases: [string[], string][] = [
     [[], 'http://a.example'],
@@ -168,7 +168,7 @@ test('scheme, host and path are those that the outermost trusted proxy wrote', a
   }
 });
 
-test('an invalid path, or one that leads elsewhere, is not taken from a proxy', async (t) => {
+test('an invalid or unsafe path of a proxy is ignored', async (t) => {
   const { port, client } = await startServer(t, { ...TRUSTS, LADING_REGISTRATION: 'open' });
   const paths = [
     ...[
@@ -227,7 +227,7 @@ test('an invalid path, or one that leads elsewhere, is not taken from a proxy', 
   }
 });
 
-test('a page behind TLS of a proxy signs in by what its browser says in Origin alone', async (t) => {
+test('a page behind a TLS proxy signs in with the scheme in Origin alone', async (t) => {
   const { port } = await startServer(t, TRUSTS);
   const login = (...fields: string[]) =>
     exchange(port, 'POST /v1/auth/login HTTP/1.1', 'Host: a.example', 'Content-Length: 0', ...fields);

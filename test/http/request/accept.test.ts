@@ -27,7 +27,7 @@ test('plain text is sent only to a client that prefers it to JSON', () => {
 
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
 
-test('a page is sent only to a client that names HTML and does not ask for JSON', () => {
+test('a page is sent only to a client that accepts HTML and does not prefer JSON', () => {
   for (const accept of [BROWSER, 'text/html', 'application/json;q=0.5, text/html'])
     assert.equal(prefersHtml(accept), true, accept);
   for (const accept of [undefined, '', '*/*', 'text/*', 'text/html;q=0', 'application/json, text/html'])

@@ -75,7 +75,7 @@ async function assertListsAnswer(server: TestServer): Promise<void> {
   }
 }
 
-test('each number of a request has a least and a most in the OpenAPI document', async (t) => {
+test('the OpenAPI document gives a minimum and a maximum for each number of a request', async (t) => {
   const { origin } = await startServer(t);
   const operations = await operationsOf(origin);
   const numbers = operations.flatMap((operation) => numbersOf(operation).map((number) => ({ operation, number })));
@@ -87,7 +87,7 @@ test('each number of a request has a least and a most in the OpenAPI document', 
   }
 });
 
-test('numbers beyond their bounds are refused, and break nothing afterwards', async (t) => {
+test('numbers out of range are refused and have no later effect', async (t) => {
   const dataDir = await rootFolder(t);
   const server = await startServer(t, {}, {}, dataDir);
   const put = await fetch(`${server.origin}/api/files/content/a.bin`, {
@@ -130,7 +130,7 @@ test('numbers beyond their bounds are refused, and break nothing afterwards', as
   await assertListsAnswer(await startServer(t, {}, {}, dataDir));
 });
 
-test('numbers and dates of header fields break nothing', async (t) => {
+test('extreme numbers and dates in header fields cause no failure', async (t) => {
   const server = await startServer(t, {}, {}, await rootFolder(t));
   const put = await fetch(`${server.origin}/api/files/content/a.bin`, {
     method: 'PUT',
@@ -150,7 +150,7 @@ test('numbers and dates of header fields break nothing', async (t) => {
   await assertListsAnswer(server);
 });
 
-test('the page of tokens takes no life beyond its bounds, and no list breaks', async (t) => {
+test('the token dashboard refuses lifetimes out of range, and its lists still work', async (t) => {
   const password = 'only for the tokens of this test';
   const dataDir = await rootFolder(t);
   const server = await startServer(t, { DASHBOARD_PASSWORD: password }, {}, dataDir);

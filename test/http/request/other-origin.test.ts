@@ -42,7 +42,7 @@ function script({ origin, client }: TestServer): string {
   })()`;
 }
 
-test('a page of an allowed origin uses every route, one of another origin reads and uploads files alone', {
+test('a page of an allowed origin uses every route, and a page of another origin only reads and uploads files', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const [allowed, stranger] = [await startPage(t), await startPage(t)];

@@ -28,7 +28,7 @@ async function answered(heard: () => string): Promise<number> {
   return Number(heard().split(' ')[1]);
 }
 
-test('a file that changed while the body came is not replaced', async (t) => {
+test('a file that changes while the body arrives is not replaced', async (t) => {
   const server = await startServer(t);
   for (const second of ['deleted', 'replaced'] as const) {
     await put(server, 'one');
@@ -45,7 +45,7 @@ test('a file that changed while the body came is not replaced', async (t) => {
   }
 });
 
-test('a file that appeared while the body came is not replaced', async (t) => {
+test('a file that is created while the body arrives is not replaced', async (t) => {
   const server = await startServer(t);
   const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-none-match': '*' }, Buffer.from('two'), 6);
   await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
@@ -58,7 +58,7 @@ test('a file that appeared while the body came is not replaced', async (t) => {
   assert.equal((await content(server, 'f')).toString(), 'twotwo');
 });
 
-test('a stale precondition is answered before the body comes', async (t) => {
+test('a failed precondition is answered before the body arrives', async (t) => {
   const server = await startServer(t);
   await put(server, 'one');
   for (const [path, headers] of [
@@ -74,7 +74,7 @@ test('a stale precondition is answered before the body comes', async (t) => {
   }
 });
 
-test('chunks of a replacement are judged when it begins, and a repeat of the last one succeeds', async (t) => {
+test('preconditions of a replacement are checked when it begins, and its last chunk may be repeated', async (t) => {
   const server = await startServer(t);
   await put(server, 'one');
   const etag = await etagOf(server);
@@ -92,7 +92,7 @@ test('chunks of a replacement are judged when it begins, and a repeat of the las
   assert.equal((await content(server, 'f')).toString(), 'two');
 });
 
-test('a chunk that goes on with a replacement is past its precondition', async (t) => {
+test('a chunk that continues a replacement ignores its precondition', async (t) => {
   const server = await startServer(t);
   await put(server, 'one');
   const etag = await etagOf(server);
@@ -105,7 +105,7 @@ test('a chunk that goes on with a replacement is past its precondition', async (
   assert.equal((await content(server, 'f')).toString(), 'twosix');
 });
 
-test('an unfinished upload is no file: If-None-Match lets it be made, If-Match does not', async (t) => {
+test('an unfinished upload does not count as a file: If-None-Match permits an upload, If-Match does not', async (t) => {
   const server = await startServer(t);
   assert.equal((await chunk(server, 'abc', '&total_size=6', { 'if-match': '*' })).status, 412);
   assert.equal((await chunk(server, 'abc', '&total_size=6', { 'if-none-match': '*' })).status, 200);
@@ -115,7 +115,7 @@ test('an unfinished upload is no file: If-None-Match lets it be made, If-Match d
   assert.equal(cancelled.status, 200, cancelled.body);
 });
 
-test('PUT ends an unfinished upload that nobody sends to, and waits for one that somebody sends to', async (t) => {
+test('PUT ends an idle unfinished upload, and waits for one that is receiving bytes', async (t) => {
   const server = await startServer(t);
   for (const over of [false, true]) {
     if (over) await put(server, 'one');

@@ -19,7 +19,7 @@ function codeOf(outcome: Outcome): string | null {
   return 'error' in outcome ? outcome.error.code : null;
 }
 
-test('values are decoded and typed; an open query drops what is unknown', () => {
+test('values are decoded and typed, and an open query drops unknown parameters', () => {
   assert.deepEqual(upload('filename=a%2Fb+c%2B.txt&total_size=12&overwrite=true&&x=1'), {
     value: { filename: 'a/b c+.txt', total_size: 12, overwrite: true },
   });
@@ -28,7 +28,7 @@ test('values are decoded and typed; an open query drops what is unknown', () => 
   assert.deepEqual(upload('filename=__proto__&__proto__=x&constructor=y'), { value: { filename: '__proto__' } });
 });
 
-test('numbers are digits and nothing else', () => {
+test('numbers consist of digits only', () => {
   for (const text of [
     '',
     '-1',
@@ -57,7 +57,7 @@ test('numbers are digits and nothing else', () => {
   }
 });
 
-test('missing, twice, not UTF-8', () => {
+test('missing, repeated and undecodable parameters are refused', () => {
   assert.equal(codeOf(upload('total_size=1')), 'validation_failed');
   assert.equal(codeOf(upload('filename=a&filename=a')), 'invalid_request');
   assert.equal(codeOf(upload('filename=a&%66ilename=b')), 'invalid_request');
@@ -68,7 +68,7 @@ test('missing, twice, not UTF-8', () => {
   assert.equal(codeOf(upload('%ff=a&filename=a')), 'invalid_request');
 });
 
-test('whatever a client library encodes comes out as it was', () => {
+test('queries that client libraries encode are decoded unchanged', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), fc.nat(), (filename, size) => {
       const expected = { value: { filename, total_size: size } };
@@ -78,7 +78,7 @@ test('whatever a client library encodes comes out as it was', () => {
   );
 });
 
-test('nothing that a client sends makes the parser throw', () => {
+test('the parser never throws', () => {
   const pieces = fc.constantFrom(
     'filename',
     'total_size',

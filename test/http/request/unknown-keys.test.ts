@@ -60,7 +60,7 @@ async function said(reply: Response, name: string): Promise<string | null> {
   return refused && text.includes(`\`${name}\``) ? text : null;
 }
 
-test('an unknown query parameter is refused by name on every route of ours', async (t) => {
+test('every closed route refuses an unknown query parameter by name', async (t) => {
   const server = await startServer(t, { LADING_REGISTRATION: 'open' }, {}, await rootFolder(t));
   const operations = await operationsOf(server.origin);
   assert.ok(operations.length > 90);
@@ -87,7 +87,7 @@ test('an unknown query parameter is refused by name on every route of ours', asy
   for (const open of Object.keys(OPEN_QUERIES)) assert.ok(names.has(open), `${open} is no operation`);
 });
 
-test('an unknown key is refused by name in every JSON body and form of ours', async (t) => {
+test('every JSON body and form refuses an unknown key by name', async (t) => {
   const server = await startServer(t, { LADING_REGISTRATION: 'open' }, {}, await rootFolder(t));
   const operations = await operationsOf(server.origin);
   const seen = new Set<string>();
@@ -111,7 +111,7 @@ test('an unknown key is refused by name in every JSON body and form of ours', as
   assert.ok(seen.size > 20, [...seen].join(', '));
 });
 
-test('what is near is suggested, in objects within objects too', async (t) => {
+test('the error suggests a similar key, also in nested objects', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   const put = await fetch(`${origin}/api/files/content/a.txt`, {
@@ -148,7 +148,7 @@ test('what is near is suggested, in objects within objects too', async (t) => {
   assert.match(detail, /unknown query parameter `overwite`; did you mean `overwrite`\?/);
 });
 
-test('open protocols keep ignoring what others add', async (t) => {
+test('routes of open protocols ignore unknown parameters', async (t) => {
   const { origin, client } = await startServer(t);
   const form = { username: client.id, password: client.secret, audience: 'x', resource: 'y' };
   const signedIn = await fetch(`${origin}/auth/token`, { method: 'POST', body: new URLSearchParams(form) });
@@ -174,7 +174,7 @@ test('open protocols keep ignoring what others add', async (t) => {
   assert.equal(upload.status, 201);
 });
 
-test('a field beside the file that was meant as a parameter is refused; others are ignored', async (t) => {
+test('a form field that resembles a query parameter is refused, and other fields are ignored', async (t) => {
   const { origin, client } = await startServer(t);
   const send = async (path: string, part: string, fields: Record<string, string>): Promise<Response> => {
     const form = new FormData();
@@ -197,7 +197,7 @@ test('a field beside the file that was meant as a parameter is refused; others a
   assert.equal(before.status, 400);
 });
 
-test('a part of a form without a name is left out of account', async (t) => {
+test('a body part without a name is ignored', async (t) => {
   const { origin, client } = await startServer(t);
   const part = (disposition: string, body: string) =>
     `--b\r\nContent-Disposition: form-data${disposition}\r\n\r\n${body}\r\n`;
@@ -219,7 +219,7 @@ test('a part of a form without a name is left out of account', async (t) => {
   }
 });
 
-test('whatever a key is called, it is found and named', () => {
+test('an unknown key is found and named, whatever its name', () => {
   const schema = {
     type: 'object',
     properties: { expires_in: { type: 'integer' }, max_downloads: { type: 'integer' } },
@@ -238,7 +238,7 @@ test('whatever a key is called, it is found and named', () => {
   assert.equal(nearest('x'.repeat(1000), ['expires_in']), null);
 });
 
-test('where a body may be absent, an empty one may come with the type of JSON', async (t) => {
+test('an optional body may be empty with a JSON Content-Type', async (t) => {
   const server = await startServer(t, { LADING_REGISTRATION: 'open' });
   const tried: string[] = [];
   for (const operation of await operationsOf(server.origin)) {

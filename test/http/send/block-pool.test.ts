@@ -5,7 +5,7 @@ import { type Block, BlockPool, SLAB_BYTES } from '../../../src/http/send/block-
 
 const KIB = 1024;
 
-test('blocks never share a byte, never exceed the budget, and put together again when given back', () => {
+test('blocks never overlap, never exceed the budget, and merge when they are returned', () => {
   const action = fc.oneof(
     fc.record({ take: fc.integer({ min: 1, max: 2 * SLAB_BYTES }), proven: fc.boolean() }, { noNullPrototype: true }),
     fc.record({ give: fc.nat() }, { noNullPrototype: true }),
@@ -47,7 +47,7 @@ function assertApart(blocks: Block[]): void {
   for (const [index, { bytes }] of blocks.entries()) assert.ok(bytes.every((byte) => byte === (index & 0xff)));
 }
 
-test('a block is as large as asked for, rounded up, at most 1 MiB', () => {
+test('a block has the requested size, rounded up, at most 1 MiB', () => {
   const pool = new BlockPool(8 * SLAB_BYTES);
   const sizes = [1, 4 * KIB, 4 * KIB + 1, 60 * KIB, SLAB_BYTES, 3 * SLAB_BYTES];
   assert.deepEqual(
@@ -66,7 +66,7 @@ function takeAll(pool: BlockPool, bytes: number, proven: boolean): Record<number
   return counts;
 }
 
-test('half is for the proven, a quarter for blocks up to 64 KiB, a quarter for the smallest; in the order of arrival', () => {
+test('proven clients get half, blocks up to 64 KiB a quarter, and the smallest a quarter, in the order of arrival', () => {
   const one = new BlockPool(4 * SLAB_BYTES);
   assert.deepEqual(takeAll(one, 64 * KIB, false), { 64: 16, 4: 256 });
   assert.deepEqual(takeAll(one, SLAB_BYTES, true), { 1024: 2 });
@@ -76,7 +76,7 @@ test('half is for the proven, a quarter for blocks up to 64 KiB, a quarter for t
   assert.equal(one.lent + two.lent, 2 * one.budget);
 });
 
-test('the proven do not queue behind newcomers', async () => {
+test('proven clients do not wait behind new ones', async () => {
   const pool = new BlockPool(4 * SLAB_BYTES);
   takeAll(pool, 64 * KIB, false);
   const newcomer = pool.wait(1, false);
@@ -87,7 +87,7 @@ test('the proven do not queue behind newcomers', async () => {
   newcomer.leave();
 });
 
-test('who waits is served in turn, and who leaves gets nothing', async () => {
+test('waiters are served in turn, and one that leaves gets no block', async () => {
   const pool = new BlockPool(SLAB_BYTES);
   const all: Block[] = [];
   for (const proven of [true, false]) {

@@ -52,7 +52,7 @@ async function begin(t: TestContext): Promise<{ server: TestServer; on: Machine;
 }
 
 for (const [what, back] of Object.entries({ 'ten minutes': 600_000, 'two days': 2 * DAY, 'a year': 365 * DAY })) {
-  test(`deleted and made again after the date was set back by ${what}`, async (t) => {
+  test(`a file that is deleted and created again gets new validators after the date was set back by ${what}`, async (t) => {
     const { server, on, old } = await begin(t);
     on.pass(60_000);
     on.step(-back);
@@ -80,7 +80,7 @@ for (const [what, back] of Object.entries({ 'ten minutes': 600_000, 'two days': 
   });
 }
 
-test('replaced after the date was set back', async (t) => {
+test('a file that is replaced after the date was set back gets new validators', async (t) => {
   const { server, on, old } = await begin(t);
   on.step(-DAY);
   on.clock.now();
@@ -92,7 +92,7 @@ test('replaced after the date was set back', async (t) => {
   assert.ok(Math.abs(Date.parse(date) - on.clock.now()) < 10_000, 'it was complete at the date of the clock');
 });
 
-test('deleted and made again within a second', async (t) => {
+test('a file that is deleted and created again within a second gets new validators', async (t) => {
   let now = Math.floor(Date.now() / 1000) * 1000;
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   await store(server, 'the old');

@@ -34,7 +34,7 @@ async function withTrailers(
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]), body: answer.slice(answer.indexOf('\r\n\r\n') + 4) };
 }
 
-test('D1 both active algorithms are checked, the deprecated ones are not enough', async (t) => {
+test('D1 both active algorithms are checked, and deprecated ones are not sufficient', async (t) => {
   const server = await startServer(t);
   for (const algorithm of ['sha-256', 'sha-512']) {
     const path = `/api/files/content/${algorithm}`;
@@ -50,7 +50,7 @@ test('D1 both active algorithms are checked, the deprecated ones are not enough'
   assert.equal((await ask(server, 'PUT', '/api/files/content/w', { headers: weak, body: 'x' })).status, 400);
 });
 
-test('D4 either field may come behind the content, to a file, to an upload and with a chunk', async (t) => {
+test('D4 either field may be a trailer of a file, an upload or a chunk', async (t) => {
   const server = await startServer(t);
   const bytes = Buffer.from('hello, digests');
   for (const field of ['Content-Digest', 'Repr-Digest']) {
@@ -101,7 +101,7 @@ test('D5 an unknown algorithm is ignored beside a known one, and refused alone',
   assert.equal((await put('crc64=:AAAA:')).status, 400);
 });
 
-test('D6 what is wrong with a digest is told by the types of the draft, with what was sent', async (t) => {
+test('D6 errors of digests have the problem types of the draft and the field', async (t) => {
   const server = await startServer(t);
   const put = async (field: string, value: string) => {
     const { status, body } = await ask(server, 'PUT', '/api/files/content/a', {

@@ -17,7 +17,7 @@ function drain({ pool }: Downloads, leave: number): Block[] {
   return taken;
 }
 
-test('a client that takes nothing is cut, and knows that bytes are missing', async (t) => {
+test('a client that accepts no bytes is cut off and notices the truncation', async (t) => {
   for (const http2 of [false, true]) {
     const bench = await startBench(t, { bytesOfFile: 32 * MIB, idleMs: 200, http2 });
     if (http2) {
@@ -46,7 +46,7 @@ test('a client that takes nothing is cut, and knows that bytes are missing', asy
   }
 });
 
-test('a slow client that goes on reading is not cut', async (t) => {
+test('a slow client that keeps reading is not cut off', async (t) => {
   const bench = await startBench(t, { bytesOfFile: 12 * MIB, idleMs: 1500 });
   const socket = await stalled(bench.port);
   let received = 0;
@@ -62,7 +62,7 @@ test('a slow client that goes on reading is not cut', async (t) => {
   assert.ok(received > 0);
 });
 
-test('stalled clients hold at most the budget, and a fast one still gets everything', async (t) => {
+test('stalled clients hold at most the budget, and a fast client still gets its file', async (t) => {
   const bench = await startBench(t, { bytes: MIB, bytesOfFile: 6 * MIB });
   const crowd = await Promise.all(Array.from({ length: 40 }, () => stalled(bench.port)));
   await eventually(() => bench.pump.active === 40, 'the stall');
@@ -75,7 +75,7 @@ test('stalled clients hold at most the budget, and a fast one still gets everyth
   assertIdle(bench);
 });
 
-test('no memory for long: refused as overloaded, with a time to come back', async (t) => {
+test('a download that gets no memory is refused with overloaded and Retry-After', async (t) => {
   const bench = await startBench(t, { bytes: MIB, patienceMs: 30 });
   const taken = drain(bench.pump, 0);
   const [response] = (await once(get({ port: bench.port, agent: false }), 'response')) as [IncomingMessage];
@@ -86,7 +86,7 @@ test('no memory for long: refused as overloaded, with a time to come back', asyn
   assertIdle(bench);
 });
 
-test('while others wait for memory, who holds it without moving is cut', async (t) => {
+test('a client that holds memory without progress is cut off while others wait for memory', async (t) => {
   const bench = await startBench(t, { bytes: MIB, bytesOfFile: 6 * MIB, heldMs: 100, patienceMs: 60_000 });
   const taken = drain(bench.pump, 8 * 1024);
   await stalled(bench.port);
@@ -99,7 +99,7 @@ test('while others wait for memory, who holds it without moving is cut', async (
   for (const block of taken) bench.pump.pool.give(block);
 });
 
-test('a file that became shorter: the client is cut, and what happened is told', async (t) => {
+test('a download of a truncated file is cut off, and its outcome has the error', async (t) => {
   const bench = await startBench(t, { bytesOfFile: 16 * MIB });
   const socket = await stalled(bench.port);
   await eventually(() => bench.pump.pool.lent > 0, 'the stall');

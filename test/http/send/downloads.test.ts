@@ -10,7 +10,7 @@ import { eventually } from '../../support/eventually.ts';
 import { content } from '../../support/product/device.ts';
 import { assertIdle, download, MIB, stalled, startBench } from './downloads-setup.ts';
 
-test('a whole file, whatever the largest block', async (t) => {
+test('a whole file is sent with any block size', async (t) => {
   for (const maxBlock of [4096, 64 * 1024, MIB]) {
     const bench = await startBench(t, { maxBlock });
     assert.deepEqual(await download(bench.port), Buffer.from(bench.bytes));
@@ -20,14 +20,14 @@ test('a whole file, whatever the largest block', async (t) => {
   }
 });
 
-test('an empty body', async (t) => {
+test('an empty body is sent', async (t) => {
   const bench = await startBench(t, { pieces: [] });
   assert.equal((await download(bench.port)).length, 0);
   await eventually(() => bench.pump.active === 0, 'all quiet');
   assertIdle(bench);
 });
 
-test('any pieces come out in their order', async () => {
+test('pieces are sent in their order', async () => {
   const file = content(0, 5_000);
   const reader: Reader = {
     read: async (into, position) => {
@@ -60,7 +60,7 @@ test('any pieces come out in their order', async () => {
   );
 });
 
-test('many requests on one connection leave nothing behind on it', async (t) => {
+test('many requests on one connection leave no listeners on it', async (t) => {
   const bench = await startBench(t, { bytesOfFile: 1000 });
   const warned = t.mock.method(process, 'emitWarning');
   const socket = connect({ port: bench.port, host: '127.0.0.1' });
@@ -78,7 +78,7 @@ test('many requests on one connection leave nothing behind on it', async (t) => 
   assert.equal(warned.mock.callCount(), 0);
 });
 
-test('a client that leaves mid-way, or before its turn, frees everything', async (t) => {
+test('a client that leaves during its download or before its turn frees all memory', async (t) => {
   const bench = await startBench(t, { bytesOfFile: 32 * MIB });
   const one = await stalled(bench.port);
   const two = await stalled(bench.port);
@@ -92,7 +92,7 @@ test('a client that leaves mid-way, or before its turn, frees everything', async
   assertIdle(bench);
 });
 
-test('HTTP/2: whole files side by side, and a stream that is reset frees everything', async (t) => {
+test('HTTP/2: files are sent concurrently, and a reset stream frees all memory', async (t) => {
   const bench = await startBench(t, { http2: true });
   const session = connectHttp2(`http://127.0.0.1:${bench.port}`);
   // The server's sockets are closed first when the test ends.

@@ -5,7 +5,7 @@ import { request } from 'undici';
 import { acceptedCoding } from '../../../src/http/request/accept.ts';
 import { startServer } from '../../support/product/server.ts';
 
-test('what is the same for everybody is made once, compressed, and not sent again to who has it', async (t) => {
+test('a fixed document is built and compressed once, and a client that has it gets 304', async (t) => {
   const { origin } = await startServer(t);
   const page = await (await fetch(`${origin}/`)).text();
   const asset = /"(?:\.?\/)?(assets\/[^"]+)"/.exec(page)?.[1] ?? assert.fail('the dashboard has no files');
@@ -47,7 +47,7 @@ test('what is the same for everybody is made once, compressed, and not sent agai
   }
 });
 
-test('the page of the documents loads its files and the document by relative addresses', async (t) => {
+test('the page of the API loads its files and the document by relative URLs', async (t) => {
   const { origin } = await startServer(t);
   for (const path of ['/docs', '/docs/']) {
     const page = await (await fetch(`${origin}${path}`)).text();
@@ -63,7 +63,7 @@ test('the page of the documents loads its files and the document by relative add
   assert.equal((await fetch(`${origin}/docs/static/none.js`)).status, 404);
 });
 
-test('the coding of an answer is the one with the most weight (RFC 9110 §12.5.3)', () => {
+test('the coding of an answer is the one with the highest weight (RFC 9110 §12.5.3)', () => {
   const cases: [accept: string | undefined, coding: string | null][] = [
     [undefined, null],
     ['', null],

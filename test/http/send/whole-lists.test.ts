@@ -28,7 +28,7 @@ function numbers(count: number) {
 
 const isAuthorized = (): boolean => true;
 
-test('every entry once, in order, however many there are', async () => {
+test('every entry is sent once, in order', async () => {
   for (const count of [0, 1, WHOLE_LIST_STEP, WHOLE_LIST_STEP + 1, 100_000]) {
     const { all, seen } = numbers(count);
     const whole = JSON.parse(await text(await wholeList(all(), { ...JSON_ARRAY, isAuthorized }))) as number[];
@@ -38,7 +38,7 @@ test('every entry once, in order, however many there are', async () => {
   }
 });
 
-test('what nobody reads is not made, and what nobody wants any more ends', async () => {
+test('pages are read only on demand, and the list ends when its client leaves', async () => {
   const { all, seen } = numbers(1_000_000);
   const stream = await wholeList(all(), {
     ...JSON_ARRAY,
@@ -53,7 +53,7 @@ test('what nobody reads is not made, and what nobody wants any more ends', async
   assert.ok(seen.over);
 });
 
-test('others have their turn between two pages', async () => {
+test('the event loop is free between two pages', async () => {
   const { all, seen } = numbers(100_000);
   let turns = 0;
   let done = false;
@@ -66,7 +66,7 @@ test('others have their turn between two pages', async () => {
   assert.ok(turns >= seen.pages / 2, `${turns} turns for ${seen.pages} pages`);
 });
 
-test('it breaks off when the right to see it ends, and fails as a request when there is nothing of it yet', async () => {
+test('a list is cut off when its authorization ends, and fails as a request before its first page', async () => {
   let asked = 0;
   const { all } = numbers(1000);
   const stream = await wholeList(all(), { ...JSON_ARRAY, isAuthorized: () => ++asked < 3 });
