@@ -6,7 +6,7 @@ import { KeyedQueues } from '../queues.ts';
 import { frozenCopy } from './frozen-copy.ts';
 import type { Run } from './run.ts';
 
-/** Entries that may wait to be stored. */
+/** Maximum number of entries that wait to be stored. */
 const MAX_WAITING = 10_000;
 const CURSOR = /^\d{1,15}$/;
 

@@ -75,7 +75,7 @@ export class MemoryBlobs implements BlobStore {
       const { bytes, sealed } = this.#file(from);
       if (sealed) throw notFound();
       this.#images.syncBytes(from);
-      // Two names of the same bytes: nobody writes to the part any more.
+      // Both ids refer to the same bytes: nothing is written to the part any more.
       this.#images.visible.set(to, { bytes, sealed: true, journal: null });
       this.#images.syncBytes(to);
     });
@@ -117,7 +117,7 @@ export class MemoryBlobs implements BlobStore {
     if (result.conflict) return result;
     for (const { extent, action } of ranges) {
       if (action === 'compare') continue;
-      // A seal that was interrupted before its document was written: the bytes are a part again.
+      // The seal was interrupted before its document was written. The bytes become a part again.
       file.sealed = false;
       file.bytes.write(extent.start, bytes.subarray(extent.start - start, extent.end - start + 1));
     }

@@ -99,7 +99,7 @@ export class MemoryCatalog implements Catalog {
 
   #replace(document: FileDocument): void {
     const before = this.#byId.get(document.id);
-    // Only a word of a complete file changes: followers see neither a removal nor a new file.
+    // The bytes are the same and only other fields changed: listeners are not called.
     const same = before !== undefined && isSameVersion(before, document);
     if (before) this.#remove(before);
     this.#add(document);
@@ -153,12 +153,12 @@ function endedBy(document: FileDocument, documents: Map<string, FileDocument>): 
   });
 }
 
-/** Both sealed, with the same bytes. */
+/** True when both are sealed and have the same bytes. */
 function isSameVersion(a: FileDocument, b: FileDocument): boolean {
   return a.state === 'sealed' && b.state === 'sealed' && a.size === b.size && a.crc32 === b.crc32;
 }
 
-/** No name of a file contains a control character. */
+/** The key of a document in its owner's slots. File names contain no control characters. */
 function placeOf({ id, name, aside }: FileDocument): string {
   return aside ? `\0${id}` : name;
 }

@@ -1,4 +1,4 @@
-/** A copy of a JSON document that nobody can change. */
+/** An immutable copy of a JSON document. */
 export function frozenCopy<T extends object>(document: T): T {
   return deepFreeze(JSON.parse(JSON.stringify(document)) as T);
 }

@@ -1,4 +1,4 @@
-/** One process that uses the storage. When it ends, nothing that it still asks for happens. */
+/** One process that uses the storage. Once it has ended, its operations have no effect. */
 import { LadingError } from '../../errors.ts';
 
 /** The operations of the storage, as a scheduler sees them: part of the store, a dot, and what it does. */

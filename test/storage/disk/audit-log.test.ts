@@ -10,7 +10,7 @@ import { type Disk, realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { PowerLossDisk } from '../../support/disk/power-loss-disk.ts';
 import { temporaryFolder, withCode } from '../../support/disk/storage.ts';
 import { seeded } from '../../support/random.ts';
-import { detailsOf, entryOf, queryOf } from '../doors/audit-log.suite.ts';
+import { detailsOf, entryOf, queryOf } from '../suites/audit-log.suite.ts';
 
 async function layoutIn(t: TestContext): Promise<Layout> {
   const layout = new Layout(await temporaryFolder(t));
@@ -18,7 +18,7 @@ async function layoutIn(t: TestContext): Promise<Layout> {
   return layout;
 }
 
-test('a torn last entry is cut off at start, wherever it was torn', async (t) => {
+test('an incomplete last entry is cut off at the start, wherever it was interrupted', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
   for (const detail of ['one', 'two', 'three']) await log.append(entryOf({ detail }));
@@ -37,7 +37,7 @@ test('a torn last entry is cut off at start, wherever it was torn', async (t) =>
   }
 });
 
-test('a torn end of any length, without a line, is cut off too', async (t) => {
+test('an incomplete entry of any length without a newline is cut off, too', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
   await log.append(entryOf({ detail: 'one' }));
@@ -50,7 +50,7 @@ test('a torn end of any length, without a line, is cut off too', async (t) => {
   await again.close();
 });
 
-test('damage in the middle hides the entries it hit and no others', async (t) => {
+test('damage in the middle hides only the damaged entries', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
   await log.append(entryOf({ detail: 'one' }));
@@ -63,7 +63,7 @@ test('damage in the middle hides the entries it hit and no others', async (t) =>
   await again.close();
 });
 
-test('pages are the same however long entries are, around the edges of blocks too', async (t) => {
+test('pages do not depend on the length of entries, nor on the borders of blocks', async (t) => {
   const lengths = fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 20_000, max: 40_000 })), {
     maxLength: 40,
   });
@@ -80,7 +80,7 @@ test('pages are the same however long entries are, around the edges of blocks to
   );
 });
 
-test('a filter that fits nothing gives pages without entries and goes on', async (t) => {
+test('a filter that matches nothing returns empty pages with a cursor', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
   await log.append(entryOf({ action: 'config', detail: 'found' }));
@@ -95,7 +95,7 @@ test('a filter that fits nothing gives pages without entries and goes on', async
   await log.close();
 });
 
-test('entries that wait share one write and one sync', async (t) => {
+test('waiting entries share one write and one sync', async (t) => {
   const layout = await layoutIn(t);
   let syncs = 0;
   const disk: Disk = {
@@ -113,7 +113,7 @@ test('entries that wait share one write and one sync', async (t) => {
   await log.close();
 });
 
-test('a full disk refuses the entry and nothing of it stays; the next one is stored', async (t) => {
+test('an entry that does not fit on a full disk leaves nothing, and the next one is stored', async (t) => {
   const layout = await layoutIn(t);
   let full = false;
   const disk: Disk = {
@@ -138,7 +138,7 @@ test('a full disk refuses the entry and nothing of it stays; the next one is sto
   assert.deepEqual(await readdir(layout.audit), ['2026-12.jsonl']);
 });
 
-test('a cursor names a month and a place in it; any other is refused', async (t) => {
+test('a cursor names a month and an offset, and any other cursor is refused', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
   await log.append(entryOf({ detail: 'x'.repeat(50) }));
@@ -150,7 +150,7 @@ test('a cursor names a month and a place in it; any other is refused', async (t)
   await log.close();
 });
 
-test('after a loss of power at any moment everything that was promised is there, in order, and the log goes on', async (t) => {
+test('after a loss of power at any moment all acknowledged entries exist in order, and the log accepts more', async (t) => {
   const random = seeded(t);
   for (let round = 0; round < 12; round += 1) {
     const root = await temporaryFolder(t);
@@ -161,7 +161,7 @@ test('after a loss of power at any moment everything that was promised is there,
     const log = await DiskAuditLog.open(disk, layout);
     let promised = 0;
     const appended = Array.from({ length: 20 }, async (_, n) => {
-      // A new month now and then: its file has a name to lose too.
+      // Sometimes a new month, because a loss of power can also lose the name of its file.
       const time = Date.UTC(2026, Math.floor(n / 7), 1);
       for (let turns = 0; turns < n * 3; turns += 1) await new Promise((resolve) => setImmediate(resolve));
       await log.append(entryOf({ time, detail: String(n) }));

@@ -1,4 +1,4 @@
-/** Every commit point of the storage interrupted in turn. */
+/** Interrupts every commit point of the storage. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import type { ManifestRecord } from '../../../src/contracts/manifests.ts';
@@ -15,7 +15,7 @@ async function contentOf(store: DiskStore, id: string): Promise<string> {
   return bytes.subarray(0, size).toString();
 }
 
-/** For what a loss of power may have taken altogether. */
+/** For files that a loss of power may have removed completely. */
 function absent(error: unknown): undefined {
   if (!withCode('not_found')(error)) throw error;
 }
@@ -72,7 +72,7 @@ async function commit(store: DiskStore, id: string, record: ManifestRecord, text
   manifest.release();
 }
 
-/** What is recorded must be there: the records verify. */
+/** Every record must verify against the stored bytes. */
 async function recorded(store: DiskStore, id: string): Promise<ManifestRecord[]> {
   const records = await store.manifests.read(id);
   assert.deepEqual(await store.inspector.verify(id, records), []);
@@ -88,7 +88,7 @@ interrupted('the first chunk', {
   },
   act: (store, id) => commit(store, id, first, '01234'),
   look: async (store, id) => {
-    // An upload that nobody was told of may be gone altogether.
+    // An upload that was not acknowledged may be lost completely.
     if (!(await store.blobs.list()).includes(id)) return 'old';
     const records = (await recorded(store, id).catch(absent)) ?? [];
     assert.ok(records.length === 0 || records.length === 1);
@@ -128,7 +128,7 @@ interrupted('the first record, without bytes', {
   look: async (store, id) => {
     const records = (await store.manifests.read(id).catch(absent)) ?? [];
     if (records.length === 0) return 'old';
-    // An append that was said to have failed may be repeated, but then it is there once.
+    // A failed append may be repeated, and then exists once.
     assert.deepEqual(records, [first]);
     return 'new';
   },
@@ -176,7 +176,7 @@ interrupted('a seal', {
     await store.manifests.create(id);
     await commit(store, id, first, '01234');
     const part = await store.blobs.openPart(id);
-    // Beyond the size: bytes of a chunk that was refused, for the seal to cut.
+    // Bytes of a refused chunk past the size, which the seal must cut off.
     await writeAt(part, 5, Buffer.from('refused'));
     await part.sync();
     part.release();

@@ -1,4 +1,4 @@
-/** A disk that is really full: a small file system of its own, mounted for the test. */
+/** A full disk: the test mounts a small file system of its own. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { documentOf, newId, openTestStore, recordOf, withCode, writeAt } from '.
 
 const MIB = 1024 ** 2;
 
-/** Null where this process may not mount. */
+/** Null if this process may not mount file systems. */
 async function smallDisk(t: TestContext, bytes: number): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-full-'));
   try {
@@ -27,7 +27,7 @@ async function smallDisk(t: TestContext, bytes: number): Promise<string | null> 
   return folder;
 }
 
-test('on a full disk chunks are refused, what was stored stays, and it goes on when there is room again', async (t) => {
+test('on a full disk chunks are refused, stored bytes stay, and uploads continue once there is space', async (t) => {
   const dataDir = await smallDisk(t, 4 * MIB);
   if (dataDir === null) return t.skip('only root may mount the small file system that this needs');
   const store = await openTestStore(t, { dataDir });
@@ -45,7 +45,7 @@ test('on a full disk chunks are refused, what was stored stays, and it goes on w
   await assert.rejects(writeAt(part, 2 * MIB, bytes), withCode('insufficient_storage'));
   await writeFile(join(dataDir, 'filler'), Buffer.alloc(MIB)).catch(() => undefined);
   await assert.rejects(writeAt(part, 2 * MIB, bytes), withCode('insufficient_storage'));
-  // The journal needs another block; it is as it was after the refusal.
+  // The journal needs another block. The refusal left it unchanged.
   const many = Array.from({ length: 200 }, (_, n) => recordOf(n * 10, bytes.subarray(0, 10)));
   await assert.rejects(manifest.append(many, true), withCode('insufficient_storage'));
   assert.deepEqual(await store.manifests.read(id), [first]);
@@ -61,7 +61,7 @@ test('on a full disk chunks are refused, what was stored stays, and it goes on w
   assert.deepEqual(await store.inspector.verify(id, await store.manifests.read(id)), []);
 });
 
-test('on a full disk files can be deleted, which makes the room', async (t) => {
+test('files can be deleted on a full disk, which frees space', async (t) => {
   const dataDir = await smallDisk(t, 2 * MIB);
   if (dataDir === null) return t.skip('only root may mount the small file system that this needs');
   const store = await openTestStore(t, { dataDir });
@@ -84,7 +84,7 @@ test('on a full disk files can be deleted, which makes the room', async (t) => {
   await catalog.put(documentOf({ name: 'other' }));
 });
 
-test('a server starts on a full disk, so that something can be deleted', async (t) => {
+test('a server starts on a full disk, so that files can be deleted', async (t) => {
   const dataDir = await smallDisk(t, 4 * MIB);
   if (dataDir === null) return t.skip('only root may mount the small file system that this needs');
   await (await openTestStore(t, { dataDir })).close({ clean: false });

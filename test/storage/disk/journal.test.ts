@@ -1,4 +1,4 @@
-/** The journal's bytes: damage costs what it hit, and what is read is what was written. */
+/** The bytes of the journal: only damaged records are lost, and only written ones are read. */
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -14,7 +14,7 @@ import {
   roomFor,
 } from '../../../src/storage/disk/journal.ts';
 import { newId, openTestStore, temporaryFolder, withCode } from '../../support/disk/storage.ts';
-import { anyRecord } from '../doors/manifest-store.suite.ts';
+import { anyRecord } from '../suites/manifest-store.suite.ts';
 
 const ID = '00112233445566778899aabbccddeeff';
 const RECORDS: ManifestRecord[] = Array.from({ length: 5 }, (_, n) => ({
@@ -40,7 +40,7 @@ function isSelection(part: readonly ManifestRecord[], whole: readonly ManifestRe
   });
 }
 
-test('the format: header and record, byte by byte', () => {
+test('the header and a record have the documented bytes', () => {
   const bytes = Buffer.from(
     journal(ID, [{ start: 1, end: 2 ** 40, crc32: 0xdeadbeef, synced: true, time: 0x0102030405 }]),
   );
@@ -57,7 +57,7 @@ test('the format: header and record, byte by byte', () => {
   assert.equal(record.readUInt32BE(36), 0);
 });
 
-test('a journal cut at every byte opens to a valid prefix', () => {
+test('a journal cut at any byte decodes to a valid prefix', () => {
   const bytes = journal(ID, RECORDS);
   for (let length = 0; length <= bytes.length; length += 1) {
     const { records, length: valid } = decodeJournal(ID, bytes.subarray(0, length));
@@ -85,7 +85,7 @@ test('a journal with any bit of any byte flipped loses no record', () => {
   }
 });
 
-test('a record that is damaged beyond repair costs itself alone, and is counted', () => {
+test('a record damaged beyond repair is counted, and the others are kept', () => {
   for (let broken = 0; broken < RECORDS.length; broken += 1) {
     const bytes = journal(ID, RECORDS, 80);
     bytes.fill(0xa5, HEADER_BYTES + broken * RECORD_BYTES + 3, HEADER_BYTES + broken * RECORD_BYTES + 30);
@@ -94,13 +94,13 @@ test('a record that is damaged beyond repair costs itself alone, and is counted'
       records,
       RECORDS.filter((_, index) => index !== broken),
     );
-    // The last one looks like an append that a crash cut off.
+    // Damage to the last record looks like an interrupted append.
     const isLast = broken === RECORDS.length - 1;
     assert.deepEqual([lost, trailing], isLast ? [0, true] : [1, false]);
   }
 });
 
-test('any damage to any journal leaves only what was written', () => {
+test('a damaged journal never decodes to a record that was not written', () => {
   const damage = fc.array(fc.tuple(fc.nat({ max: 1000 }), fc.nat({ max: 255 })), { maxLength: 10 });
   fc.assert(
     fc.property(fc.array(anyRecord, { maxLength: 12 }), damage, fc.nat({ max: 600 }), (records, changes, cut) => {
@@ -112,20 +112,20 @@ test('any damage to any journal leaves only what was written', () => {
   );
 });
 
-test('records of another upload, or in another place of the file, are invalid', () => {
+test('records of another upload or at another offset are invalid', () => {
   const foreign = encodeRecords(newId(), RECORDS);
   assert.deepEqual(decodeJournal(ID, Buffer.concat([encodeHeader(ID), foreign])).records, []);
   const shifted = Buffer.concat([encodeHeader(ID), Buffer.alloc(8), encodeRecords(ID, RECORDS)]);
   assert.deepEqual(decodeJournal(ID, shifted).records, []);
 });
 
-test('zeros are room, not records', () => {
+test('zeros are not records', () => {
   const decoded = decodeJournal(ID, journal(ID, RECORDS, 4096));
   assert.equal(decoded.records.length, RECORDS.length);
   assert.equal(decoded.trailing, false);
 });
 
-test('room grows from a block to 64 KiB at a time and always fits', () => {
+test('the allocated size grows from one block by up to 64 KiB and always suffices', () => {
   let allocated = 0;
   const steps: number[] = [];
   for (let length = HEADER_BYTES; length < 1_000_000; length += RECORD_BYTES) {
@@ -139,7 +139,7 @@ test('room grows from a block to 64 KiB at a time and always fits', () => {
   assert.ok(steps.length < 30);
 });
 
-/** Puts `bytes` where the journal of a new upload is; gives a store that has never seen it. */
+/** Writes `bytes` as the journal of a new upload, and opens a new store. */
 async function planted(t: Parameters<typeof temporaryFolder>[0], bytes: (id: string) => Uint8Array) {
   const dataDir = await temporaryFolder(t);
   const before = await openTestStore(t, { dataDir });
@@ -151,7 +151,7 @@ async function planted(t: Parameters<typeof temporaryFolder>[0], bytes: (id: str
   return { store: await openTestStore(t, { dataDir }), id, file, dataDir };
 }
 
-test('on disk, what follows the last record that counts is cut before anything is appended', async (t) => {
+test('bytes after the last valid record are cut off before an append', async (t) => {
   const { store, id, file, dataDir } = await planted(t, (id) => {
     const bytes = journal(id, RECORDS.slice(0, 3), 400);
     bytes.fill(0xff, HEADER_BYTES + 2 * RECORD_BYTES + 3, HEADER_BYTES + 2 * RECORD_BYTES + 9);
@@ -166,7 +166,7 @@ test('on disk, what follows the last record that counts is cut before anything i
   assert.deepEqual(await again.manifests.read(id), [...RECORDS.slice(0, 2), ...RECORDS.slice(4)]);
 });
 
-test('on disk, records behind a damaged one stay, and the store tells how many are lost or repaired', async (t) => {
+test('records after a damaged one are kept, and the store reports lost and repaired records', async (t) => {
   const { store, id, dataDir } = await planted(t, (id) => {
     const bytes = journal(id, RECORDS, 400);
     bytes.fill(0xff, HEADER_BYTES + RECORD_BYTES + 3, HEADER_BYTES + RECORD_BYTES + 9);
@@ -189,7 +189,7 @@ test('on disk, records behind a damaged one stay, and the store tells how many a
   assert.deepEqual(await (await openTestStore(t, { dataDir })).manifests.read(id), [...kept, again]);
 });
 
-test('on disk, a journal that a crash left empty or without a whole header can be used', async (t) => {
+test('a journal that a crash left empty or without a complete header can be used', async (t) => {
   for (const length of [0, 1, HEADER_BYTES - 1]) {
     const { store, id, dataDir } = await planted(t, (id) => encodeHeader(id).subarray(0, length));
     assert.deepEqual(await store.manifests.read(id), []);
@@ -204,7 +204,7 @@ test('on disk, a journal that a crash left empty or without a whole header can b
   }
 });
 
-test('on disk, a damaged header is written again and costs no record', async (t) => {
+test('a damaged header is written again, and no record is lost', async (t) => {
   const { store, id, file } = await planted(t, (id) => {
     const bytes = journal(id, RECORDS);
     bytes[3] = 0;
@@ -214,13 +214,13 @@ test('on disk, a damaged header is written again and costs no record', async (t)
   assert.deepEqual(new Uint8Array((await readFile(file)).subarray(0, HEADER_BYTES)), encodeHeader(id));
 });
 
-test('on disk, a journal of a later format or of another upload is refused and left as it is', async (t) => {
+test('a journal of a later format or of another upload is refused and left unchanged', async (t) => {
   const later = (id: string): Uint8Array => {
     const bytes = encodeHeader(id);
     new DataView(bytes.buffer).setUint32(8, 2);
     return bytes;
   };
-  // Another version has another checksum; both kinds must be intact to be believed.
+  // A later version has another checksum, so its header must be intact to be recognized.
   const { store, id, file } = await planted(t, () => journal(newId(), RECORDS));
   const before = await readFile(file);
   await assert.rejects(store.manifests.read(id), withCode('internal'));

@@ -16,7 +16,7 @@ function job(start: number): SegmentJob {
   };
 }
 
-test('closing lets running and waiting jobs end well, then refuses new ones', async (t) => {
+test('closing completes running and waiting jobs, and refuses new ones', async (t) => {
   const threads = startThreads({ workers: 1 });
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   const jobs = Array.from({ length: 50 }, (_, n) => threads.segment(packJob(file.fd, job(n * 1000))));
@@ -34,7 +34,7 @@ test('closing lets running and waiting jobs end well, then refuses new ones', as
   await file.close();
 });
 
-test('what waits is bounded', async (t) => {
+test('the number of waiting jobs is limited', async (t) => {
   const threads = startThreads({ workers: 1, maxQueue: 10 });
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   const results = await Promise.allSettled(
@@ -47,7 +47,7 @@ test('what waits is bounded', async (t) => {
   await file.close();
 });
 
-test('the buffer of a refused job stays with the caller', async () => {
+test('the caller keeps the buffer of a refused job', async () => {
   const threads = startThreads({ workers: 1 });
   await threads.close();
   const task = packJob(0, job(0));

@@ -1,4 +1,4 @@
-/** A record whose append failed is never found again: not by the same process, and not by the next one. */
+/** A record whose append failed is never read again, neither by this process nor by the next one. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';
@@ -21,7 +21,7 @@ async function oneRecord(t: TestContext) {
   await writeAt(part, 0, Buffer.from('0123456789'));
   await part.sync();
   await manifest.append([first], true);
-  /** What a process finds that comes after this one died. */
+  /** The records that the next process reads after a crash of this one. */
   const next = async () => {
     await store.close();
     return (await openTestStore(t, { dataDir })).manifests.read(id);
@@ -46,7 +46,7 @@ const failures: [string, Fault][] = [
 ];
 
 for (const [op, fault] of failures) {
-  test(`an append that fails in its ${op} (${fault.when ?? 'before'}) is taken back`, async (t) => {
+  test(`an append that fails in its ${op} (${fault.when ?? 'before'}) is rolled back`, async (t) => {
     const { disk, store, id, manifest, next } = await oneRecord(t);
     disk.arm(onManifest(op, fault));
     await assert.rejects(manifest.append([refused], true));
@@ -55,7 +55,7 @@ for (const [op, fault] of failures) {
     assert.deepEqual(await next(), [first]);
   });
 
-  test(`after an append failed in its ${op} (${fault.when ?? 'before'}) the next one takes its place`, async (t) => {
+  test(`after an append failed in its ${op} (${fault.when ?? 'before'}) the next append takes its place`, async (t) => {
     const { disk, store, id, manifest, next } = await oneRecord(t);
     disk.arm(onManifest(op, fault));
     await assert.rejects(manifest.append([refused, refused, refused], true));
@@ -66,7 +66,7 @@ for (const [op, fault] of failures) {
   });
 }
 
-test('while a record cannot be taken back no byte is written to the upload', async (t) => {
+test('nothing is written to the upload until a failed append is rolled back', async (t) => {
   const { disk, id, store, part, manifest, next } = await oneRecord(t);
   let broken = true;
   const ops = new Set(['datasync', 'truncate', 'rename']);
@@ -83,7 +83,7 @@ test('while a record cannot be taken back no byte is written to the upload', asy
   assert.deepEqual(await next(), [first, later]);
 });
 
-test('an upload whose journal cannot be written does not hold up another', async (t) => {
+test('an upload whose journal cannot be written does not delay others', async (t) => {
   const { disk, store, manifest } = await oneRecord(t);
   const other = newId();
   await store.blobs.create(other);
@@ -94,7 +94,7 @@ test('an upload whose journal cannot be written does not hold up another', async
   await part.sync();
 });
 
-test('records that were not synced survive a failed sync and the loss of what the system held', async (t) => {
+test('unsynced records survive a failed sync and the loss of the cache of the system', async (t) => {
   const { disk, manifest, next } = await oneRecord(t);
   await manifest.append([later], false);
   const steps: string[] = [];
@@ -109,7 +109,7 @@ test('records that were not synced survive a failed sync and the loss of what th
   assert.deepEqual(await next(), [first, later]);
 });
 
-test('a journal that is read and opened by many at once is read from the disk once', async (t) => {
+test('a journal that many callers read and open at once is read from the disk once', async (t) => {
   const { store, id, disk } = await oneRecord(t);
   const dataDir = await temporaryFolder(t);
   const before = await openTestStore(t, { dataDir });

@@ -9,7 +9,7 @@ import { realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { FaultyDisk } from '../../support/disk/faulty-disk.ts';
 import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/disk/storage.ts';
 
-test('a new directory is clean, one that was not closed cleanly is not, one that was is', async (t) => {
+test('a directory is clean when it is new or was closed cleanly, and not after a crash', async (t) => {
   const dataDir = await temporaryFolder(t);
   const first = await openTestStore(t, { dataDir });
   assert.equal(first.wasClean, true);
@@ -27,7 +27,7 @@ test('a new directory is clean, one that was not closed cleanly is not, one that
   );
 });
 
-test('a clean stop syncs what was not synced yet', async (t) => {
+test('a clean stop syncs all unsynced bytes and records', async (t) => {
   const dataDir = await temporaryFolder(t);
   const disk = new FaultyDisk(realDisk);
   const store = await openTestStore(t, { dataDir, disk });
@@ -54,7 +54,7 @@ test('a clean stop syncs what was not synced yet', async (t) => {
   assert.ok(synced.indexOf(paths.part) < synced.length - 1, 'the marker comes last');
 });
 
-test('a stop whose sync fails is not clean', async (t) => {
+test('a stop with a failed sync is not clean', async (t) => {
   const dataDir = await temporaryFolder(t);
   const disk = new FaultyDisk(realDisk);
   const store = await openTestStore(t, { dataDir, disk });
@@ -68,7 +68,7 @@ test('a stop whose sync fails is not clean', async (t) => {
   assert.equal((await openTestStore(t, { dataDir })).wasClean, false);
 });
 
-test('what a crash left in the temporary folder is gone after the start, other files are untouched', async (t) => {
+test('a start empties the temporary directory and leaves other files alone', async (t) => {
   const dataDir = await temporaryFolder(t);
   const layout = new Layout(dataDir);
   await mkdir(join(layout.tmp, 'half-removed'), { recursive: true });
@@ -93,7 +93,7 @@ test('what a crash left in the temporary folder is gone after the start, other f
   assert.equal((await stat(join(layout.collection('clients'), 'notes.txt'))).size, 1);
 });
 
-test('a data directory that cannot be made is refused at once, with what to do', async (t) => {
+test('a data directory that cannot be created is refused with advice', async (t) => {
   const file = join(await temporaryFolder(t), 'file');
   await writeFile(file, 'x');
   for (const dataDir of ['/proc/nope', '/proc/nope/deeper', file]) {
@@ -101,7 +101,7 @@ test('a data directory that cannot be made is refused at once, with what to do',
   }
 });
 
-test('a secret is readable by the owner alone', async (t) => {
+test('a secret is readable only by its owner', async (t) => {
   const dataDir = await temporaryFolder(t);
   const store = await openTestStore(t, { dataDir });
   await store.secret('jwt', () => Buffer.from('secret of thirty-two bytes......'));
@@ -111,7 +111,7 @@ test('a secret is readable by the owner alone', async (t) => {
     assert.equal((await stat(folder)).mode & 0o077, 0);
 });
 
-test('stored files are readable by the owner alone', async (t) => {
+test('stored files are readable only by their owner', async (t) => {
   const dataDir = await temporaryFolder(t);
   const store = await openTestStore(t, { dataDir });
   const id = newId();
@@ -122,7 +122,7 @@ test('stored files are readable by the owner alone', async (t) => {
   for (const file of [part, manifest, document]) assert.equal((await stat(file)).mode & 0o777, 0o600);
 });
 
-test('ids, client ids and names of secrets that could leave their folder are refused', () => {
+test('ids and names of secrets that could escape their directory are refused', () => {
   const layout = new Layout('/data');
   for (const id of ['', '..', '../..', 'A'.repeat(32), 'a'.repeat(31), 'a'.repeat(33), `${'a'.repeat(31)}/`]) {
     assert.throws(() => layout.file(id), RangeError);
@@ -133,7 +133,7 @@ test('ids, client ids and names of secrets that could leave their folder are ref
   assert.equal(layout.document('clients', '..'), '/data/v1/clients/...json');
 });
 
-test('two thousand open uploads need no more descriptors than the limit', async (t) => {
+test('two thousand open uploads do not exceed the limit of descriptors', async (t) => {
   if (!existsSync('/proc/self/fd')) return t.skip('this system does not tell which descriptors are open');
   const dataDir = await temporaryFolder(t);
   const store = await openTestStore(t, { dataDir, idleHandles: 50 });
@@ -149,7 +149,7 @@ test('two thousand open uploads need no more descriptors than the limit', async 
   for (const part of parts) part.release();
 });
 
-test('a disk that loses a sync: what was written is stored again before anybody is told that it is', async (t) => {
+test('after a failed sync, bytes are written again before they are acknowledged', async (t) => {
   const dataDir = await temporaryFolder(t);
   const disk = new FaultyDisk(realDisk);
   const store = await openTestStore(t, { dataDir, disk, threads: disk.threads(sharedThreads()) });
@@ -172,7 +172,7 @@ test('a disk that loses a sync: what was written is stored again before anybody 
   assert.deepEqual(steps, ['datasync'], 'once');
 });
 
-test('bytes that a lost sync took with it are never said to be stored', async (t) => {
+test('bytes that a failed sync lost are never acknowledged', async (t) => {
   const dataDir = await temporaryFolder(t);
   const disk = new FaultyDisk(realDisk);
   const store = await openTestStore(t, { dataDir, disk });
@@ -186,7 +186,7 @@ test('bytes that a lost sync took with it are never said to be stored', async (t
   disk.arm(({ op }) => (op === 'datasync' ? { code: 'EIO' } : null));
   await assert.rejects(store.blobs.seal(id, 5));
   disk.disarm();
-  // The system has let go of the pages, and reads what was there before.
+  // The system dropped the pages, and reads the old bytes from the disk.
   await writeFile(new Layout(dataDir).file(id).part, '\0\0\0\0\0');
   await assert.rejects(part.sync());
   await assert.rejects(store.blobs.seal(id, 5));

@@ -1,4 +1,4 @@
-/** What only this catalog does: damaged documents, crashes between two of its steps, many documents. */
+/** What is specific to this catalog: damaged documents, crashes between two steps, many documents. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkDevice } from '../../../src/records/checks/identity.ts';
@@ -8,7 +8,7 @@ import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import type { DocumentFiles } from '../../../src/storage/lowdb/documents.ts';
 import { documentOf, newId } from '../../support/disk/storage.ts';
 
-/** Documents in memory, for states that a disk reaches by a crash only. */
+/** Documents in memory, for states that a disk has only after a crash. */
 class Shelf implements DocumentFiles {
   readonly texts = new Map<string, string>();
   /** Keys whose removal fails. */
@@ -40,7 +40,7 @@ async function open(files: Shelf) {
   return { catalog, damaged };
 }
 
-test('damaged documents are reported, passed over, and exist', async () => {
+test('damaged documents are reported and skipped, and count as existing', async () => {
   const files = new Shelf();
   const good = documentOf();
   files.texts.set(good.id, JSON.stringify(good));
@@ -73,11 +73,11 @@ test('damaged documents are reported, passed over, and exist', async () => {
   assert.equal(await catalog.has(one), false);
 });
 
-test('a file whose replacement is complete is obsolete, in whatever order the documents come', async () => {
+test('a file whose replacement is complete is obsolete, in any order of the documents', async () => {
   for (const order of [0, 1]) {
     const files = new Shelf();
     const old = documentOf({ state: 'sealed', size: 1, completedAt: 9 });
-    // Also when its clock went backwards.
+    // Also when the clock was set back.
     const next = documentOf({ state: 'sealed', size: 2, replaces: old.id, completedAt: 1, updatedAt: 1 });
     for (const document of order === 0 ? [old, next] : [next, old])
       files.texts.set(document.id, JSON.stringify(document));
@@ -89,7 +89,7 @@ test('a file whose replacement is complete is obsolete, in whatever order the do
   }
 });
 
-test('uploads that a file ended are obsolete with it; one that waits for the name is found by its id alone', async () => {
+test('uploads that a file ended are obsolete, and an upload that waits for a name is found only by its id', async () => {
   const files = new Shelf();
   const first = await open(files);
   const holder = documentOf();
@@ -122,7 +122,7 @@ test('uploads that a file ended are obsolete with it; one that waits for the nam
   assert.deepEqual(await last.catalog.list({ owner: holder.owner, prefix: '', after: null, limit: 9 }), []);
 });
 
-test('an obsolete document never comes back: it goes before the one that replaced it', async () => {
+test('an obsolete document never reappears, because it is removed before its replacement', async () => {
   const files = new Shelf();
   const first = await open(files);
   const a = documentOf({ state: 'sealed', size: 1 });
@@ -143,7 +143,7 @@ test('an obsolete document never comes back: it goes before the one that replace
   assert.equal(files.texts.size, 0);
 });
 
-test('a document that claims the replacement of another name’s file takes nothing away', async () => {
+test('a document that claims to replace a file of another name removes nothing', async () => {
   const files = new Shelf();
   const victim = documentOf({ name: 'victim', state: 'sealed', size: 1 });
   const other = documentOf({ name: 'other', state: 'sealed', size: 1, replaces: victim.id });
@@ -156,7 +156,7 @@ test('a document that claims the replacement of another name’s file takes noth
   assert.deepEqual(again.catalog.obsolete(), []);
 });
 
-test('of two documents that claim one place the newer is served, the older is reported and kept', async () => {
+test('when two documents claim one name, the newer is served and the older is reported and kept', async () => {
   const files = new Shelf();
   const older = documentOf({ state: 'sealed', size: 1, updatedAt: 1 });
   const newer = documentOf({ state: 'sealed', size: 2, updatedAt: 2 });
@@ -167,7 +167,7 @@ test('of two documents that claim one place the newer is served, the older is re
   assert.equal(await catalog.has(older.id), true);
 });
 
-test('a change of a document that is being removed writes nothing, so that no crash brings it back', async () => {
+test('a change of a document during its removal writes nothing, so that a crash cannot restore it', async () => {
   const files = new Shelf();
   const { catalog } = await open(files);
   const document = documentOf({ state: 'sealed', size: 1, crc32: 1, completedAt: 1 });
@@ -190,7 +190,7 @@ test('a change of a document that is being removed writes nothing, so that no cr
   assert.equal(files.texts.size, 0);
 });
 
-test('a write that fails changes nothing that is found', async () => {
+test('a failed write changes nothing in memory', async () => {
   const files = new Shelf();
   const { catalog } = await open(files);
   const document = documentOf();
@@ -200,7 +200,7 @@ test('a write that fails changes nothing that is found', async () => {
   assert.deepEqual((await catalog.find(document.owner, document.name)).open, document);
 });
 
-test('twenty thousand documents load into the right order', async () => {
+test('twenty thousand documents are loaded in order', async () => {
   const files = new Shelf();
   for (let n = 0; n < 20_000; n += 1) {
     const document = documentOf({ owner: `owner-${n % 3}`, name: `file-${(n * 7919) % 20_000}` });
@@ -216,7 +216,7 @@ test('twenty thousand documents load into the right order', async () => {
   assert.equal((await catalog.listOpen()).length, 20_000);
 });
 
-test('damaged client documents are reported and nobody can sign in with them', async () => {
+test('a device with a damaged document is reported and cannot sign in', async () => {
   const files = new Shelf();
   const client = { clientId: 'a', role: 'admin', name: null, secretHash: 'x', createdAt: 1, lastUsed: null };
   files.texts.set('a', JSON.stringify(client));
@@ -237,7 +237,7 @@ test('damaged client documents are reported and nobody can sign in with them', a
   );
 });
 
-test('sorted names: adding and removing in any order', () => {
+test('names stay sorted when they are added and removed in any order', () => {
   const names = new SortedNames();
   for (const name of ['m', 'c', 'x', 'a', 'z', 'n']) names.add(name);
   names.remove('x');

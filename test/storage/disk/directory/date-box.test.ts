@@ -1,4 +1,4 @@
-/** The time of the last run on the disk: as earlier versions wrote it, and damaged. */
+/** The file with the time of the last run: as earlier versions wrote it, and damaged. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import type { StoredTime } from '../../../../src/contracts/clock.ts';
 import { Layout } from '../../../../src/storage/disk/directory/layout.ts';
 import { openTestStore, temporaryFolder } from '../../../support/disk/storage.ts';
 
-test('an earlier version left the date alone; anything that is not a time is nothing', async (t) => {
+test('a date of an earlier version is read, and invalid content counts as absent', async (t) => {
   const dataDir = await temporaryFolder(t);
   const { dateBox } = await openTestStore(t, { dataDir });
   const { date: file } = new Layout(dataDir);

@@ -1,4 +1,4 @@
-/** Two servers never share a data directory. With real processes. */
+/** Two servers never share a data directory. Runs real processes. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ interface Starter {
   said: string;
 }
 
-/** Resolves when the process said what became of it. */
+/** Resolves when the process has reported its result. */
 async function start(t: TestContext, path: string): Promise<Starter> {
   const child = spawn(process.execPath, [HOLDER, path], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
@@ -36,7 +36,7 @@ async function lockPath(t: TestContext): Promise<string> {
   return join(await temporaryFolder(t), 'lock');
 }
 
-test('a second process is refused with the number of the first', async (t) => {
+test('a second process is refused with the process id of the first', async (t) => {
   const path = await lockPath(t);
   const first = await start(t, path);
   assert.equal(first.said, 'locked');
@@ -45,7 +45,7 @@ test('a second process is refused with the number of the first', async (t) => {
   await assert.rejects(acquireLock(realDisk, path), { message: second.said });
 });
 
-test('after a clean end and after a kill the next process gets the lock', async (t) => {
+test('the next process gets the lock after a clean stop and after a kill', async (t) => {
   const path = await lockPath(t);
   const first = await start(t, path);
   const exit = once(first.child, 'exit');
@@ -59,7 +59,7 @@ test('after a clean end and after a kill the next process gets the lock', async 
   assert.equal(third.said, 'locked');
 });
 
-test('of many processes that race for the lock of a dead one exactly one gets it', async (t) => {
+test('exactly one of many processes gets the lock of a dead holder', async (t) => {
   const path = await lockPath(t);
   for (let round = 0; round < 4; round += 1) {
     await kill((await start(t, path)).child);
@@ -71,18 +71,18 @@ test('of many processes that race for the lock of a dead one exactly one gets it
   }
 });
 
-test('of many processes that race for a free lock exactly one gets it', async (t) => {
+test('exactly one of many processes gets a free lock', async (t) => {
   const path = await lockPath(t);
   const starters = await Promise.all(Array.from({ length: 6 }, () => start(t, path)));
   assert.equal(starters.filter(({ said }) => said === 'locked').length, 1);
 });
 
-test('racing takers within one process: one wins, also over a guard that a dead one left', async (t) => {
+test('exactly one of many callers in one process gets the lock, even after a crash left a guard', async (t) => {
   const path = await lockPath(t);
   const dead = await start(t, path);
   await kill(dead.child);
   const { nonce } = JSON.parse(await readFile(path, 'utf8'));
-  // It died while it replaced another dead one's lock.
+  // A process crashed while it replaced the lock of a dead one.
   await writeFile(`${path}.${nonce}`, (await readFile(path, 'utf8')).replace(nonce, '0123456789abcdef'));
   const results = await Promise.allSettled(Array.from({ length: 8 }, () => acquireLock(realDisk, path)));
   const locks = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
@@ -90,7 +90,7 @@ test('racing takers within one process: one wins, also over a guard that a dead 
   await locks[0]?.release();
 });
 
-test('a process with the number of a dead holder is not the holder', async (t) => {
+test('a process that reuses the process id of a dead holder is not the holder', async (t) => {
   const path = await lockPath(t);
   const holder = await start(t, path);
   const text = await readFile(path, 'utf8');
@@ -104,10 +104,10 @@ test('a process with the number of a dead holder is not the holder', async (t) =
   await lock.release();
 });
 
-test('a holder that cannot be asked keeps its lock while it changes the file, and loses it when it does not', async (t) => {
+test('a holder on another machine keeps its lock only while its heartbeat changes the file', async (t) => {
   const path = await lockPath(t);
   const holder = await start(t, path);
-  // As seen from another container: the same machine and boot, another pid namespace.
+  // As another container sees it: the same machine and boot, but another pid namespace.
   const elsewhere = (text: string): string => text.replace(/"namespace":"[^"]*"/, '"namespace":"pid:[1]"');
   await kill(holder.child);
   const text = elsewhere(await readFile(path, 'utf8'));
@@ -128,7 +128,7 @@ test('a holder that cannot be asked keeps its lock while it changes the file, an
   await lock.release();
 });
 
-test('a lock that nobody can read is watched and then replaced', async (t) => {
+test('an unreadable lock is watched and then replaced', async (t) => {
   for (const text of ['', 'not json', '{}', '{"nonce":"../../../etc"}', 'null']) {
     const path = await lockPath(t);
     await writeFile(path, text);
@@ -138,7 +138,7 @@ test('a lock that nobody can read is watched and then replaced', async (t) => {
   }
 });
 
-test('a store refuses a directory that another store has, and lets it go when it is closed', async (t) => {
+test('a store refuses a directory in use, and releases its own when it is closed', async (t) => {
   const dataDir = await temporaryFolder(t);
   const store = await openTestStore(t, { dataDir });
   await assert.rejects(openTestStore(t, { dataDir }), {

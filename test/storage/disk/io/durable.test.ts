@@ -8,7 +8,7 @@ import { readWhole, writeFileDurably } from '../../../../src/storage/disk/io/dur
 import { FaultyDisk, failAt } from '../../../support/disk/faulty-disk.ts';
 import { temporaryFolder } from '../../../support/disk/storage.ts';
 
-test('the steps of a durable write come in their order', async (t) => {
+test('a durable write performs its steps in order', async (t) => {
   const folder = await temporaryFolder(t);
   const steps: string[] = [];
   const disk = new FaultyDisk(realDisk);
@@ -21,7 +21,7 @@ test('the steps of a durable write come in their order', async (t) => {
   assert.equal(await readFile(join(folder, 'a'), 'utf8'), 'text');
 });
 
-test('a write that fails leaves the old content and no temporary file', async (t) => {
+test('a failed write leaves the old content and no temporary file', async (t) => {
   for (let n = 0; n < 4; n += 1) {
     const folder = await temporaryFolder(t);
     const disk = new FaultyDisk(realDisk);
@@ -35,7 +35,7 @@ test('a write that fails leaves the old content and no temporary file', async (t
   }
 });
 
-test('writes of one file at the same time never mix', async (t) => {
+test('concurrent writes of one file never mix', async (t) => {
   const folder = await temporaryFolder(t);
   const texts = Array.from({ length: 20 }, (_, n) => String(n).repeat(5000));
   await Promise.all(
@@ -44,7 +44,7 @@ test('writes of one file at the same time never mix', async (t) => {
   assert.ok(texts.includes(await readFile(join(folder, 'a'), 'utf8')));
 });
 
-test('short writes and short reads go on where they stopped', async (t) => {
+test('short writes and short reads are continued', async (t) => {
   const folder = await temporaryFolder(t);
   const short = {
     ...realDisk,
@@ -56,7 +56,7 @@ test('short writes and short reads go on where they stopped', async (t) => {
   assert.equal(await readWhole(short, join(folder, 'none')), null);
 });
 
-/** A disk whose syncs of folders end when told. */
+/** A disk on which the test completes each sync of a directory. */
 function heldSyncs() {
   const waiting: { end: () => void; fail: (error: Error) => void }[] = [];
   const disk = {
@@ -68,7 +68,7 @@ function heldSyncs() {
 
 const nothing = (): Promise<void> => Promise.resolve();
 
-test('a folder is synced only after a change, once for all who wait', async () => {
+test('a directory is synced only after a change, once for all waiting callers', async () => {
   const { sync, waiting } = heldSyncs();
   await sync.sync('a');
   await sync.change('a', nothing);
@@ -80,7 +80,7 @@ test('a folder is synced only after a change, once for all who wait', async () =
   assert.equal(waiting.length, 1);
 });
 
-test('a change during a sync needs another one, a failed sync too', async () => {
+test('a change during a sync needs another sync, and so does a failed sync', async () => {
   const { sync, waiting } = heldSyncs();
   await sync.change('a', nothing);
   const first = sync.sync('a');
@@ -97,7 +97,7 @@ test('a change during a sync needs another one, a failed sync too', async () => 
   await third;
 });
 
-test('a change that ends while somebody else’s sync runs is not covered by it, nor is one that fails', async () => {
+test('a running sync covers neither a change that ends during it nor one that fails', async () => {
   const { sync, waiting } = heldSyncs();
   await sync.change('a', nothing);
   let end = (): void => undefined;

@@ -4,7 +4,7 @@ import type { Disk } from '../../../../src/storage/disk/io/disk.ts';
 import { realDisk } from '../../../../src/storage/disk/io/disk.ts';
 import { Handles } from '../../../../src/storage/disk/io/handles.ts';
 
-/** Handles over descriptors that are only numbers; what is open is known. */
+/** A cache of fake descriptors. Records which are open. */
 function counted(idle: number) {
   const open = new Set<number>();
   let next = 100;
@@ -25,7 +25,7 @@ function counted(idle: number) {
   return { handles, open, opened: () => opened };
 }
 
-test('holders of one key share a descriptor, which stays open until the last lets go and longer', async () => {
+test('users of one key share a descriptor, which stays open after the last release', async () => {
   const { handles, open, opened } = counted(10);
   const [a, b] = await Promise.all([handles.acquire('x'), handles.acquire('x')]);
   assert.equal(a.fd, b.fd);
@@ -39,10 +39,10 @@ test('holders of one key share a descriptor, which stays open until the last let
   assert.equal(open.size, 1);
 });
 
-test('of what nobody uses only the latest stay open', async () => {
+test('only the latest unused descriptors stay open', async () => {
   const { handles, open, opened } = counted(3);
   for (let n = 0; n < 10; n += 1) (await handles.acquire(`k${n}`)).release();
-  // Used again: k7 is now the latest of the three.
+  // Using k7 again makes it the latest of the three.
   (await handles.acquire('k7')).release();
   (await handles.acquire('new')).release();
   await handles.close();
@@ -50,7 +50,7 @@ test('of what nobody uses only the latest stay open', async () => {
   assert.equal(open.size, 0);
 });
 
-test('the one unused longest goes first', async () => {
+test('the descriptor unused for longest is closed first', async () => {
   const { handles, opened } = counted(2);
   for (const key of ['a', 'b', 'a', 'c']) (await handles.acquire(key)).release();
   (await handles.acquire('a')).release();
@@ -59,7 +59,7 @@ test('the one unused longest goes first', async () => {
   assert.equal(opened(), 4, 'b was not');
 });
 
-test('ten thousand keys in use at once and then idle keep only the limit', async () => {
+test('after ten thousand keys were in use at once, only the limit of descriptors stays open', async () => {
   const { handles, open } = counted(256);
   const leases = await Promise.all(Array.from({ length: 10_000 }, (_, n) => handles.acquire(String(n))));
   assert.equal(open.size, 10_000);
@@ -68,7 +68,7 @@ test('ten thousand keys in use at once and then idle keep only the limit', async
   assert.equal(open.size, 256);
 });
 
-test('a dropped handle stays open for its holders and is opened anew for others', async () => {
+test('a dropped descriptor stays open for its users, and others open a new one', async () => {
   const { handles, open } = counted(10);
   const before = await handles.acquire('x');
   handles.drop('x');
@@ -81,7 +81,7 @@ test('a dropped handle stays open for its holders and is opened anew for others'
   assert.ok(open.has(after.fd));
 });
 
-test('an open that fails fails for all who wait and is tried again by the next', async () => {
+test('a failed open fails for all waiting callers, and the next call tries again', async () => {
   const { handles } = counted(10);
   const results = await Promise.allSettled([handles.acquire('absent'), handles.acquire('absent')]);
   assert.deepEqual(
@@ -92,7 +92,7 @@ test('an open that fails fails for all who wait and is tried again by the next',
   assert.equal(handles.has('absent'), false);
 });
 
-test('a descriptor taken over is used and closed like any other', async () => {
+test('an adopted descriptor is used and closed like any other', async () => {
   const { handles, open, opened } = counted(10);
   open.add(7);
   handles.adopt('x', 7);

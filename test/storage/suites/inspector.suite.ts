@@ -22,7 +22,7 @@ export function inspectorSuite(backend: BackendUnderTest): void {
     return { blobs, inspector, id };
   }
 
-  test(`${name}: digests of a prefix and any extent, of open and sealed files`, async (t) => {
+  test(`${name}: digests cover a prefix and any extent, of open and sealed files`, async (t) => {
     const { blobs, inspector, id } = await filled(t);
     const prefix = Buffer.from('header');
     const cases = [
@@ -45,12 +45,12 @@ export function inspectorSuite(backend: BackendUnderTest): void {
     await check();
   });
 
-  test(`${name}: a digest past the end of the file is refused, never computed over less`, async (t) => {
+  test(`${name}: a digest past the end of the file is refused`, async (t) => {
     const { inspector, id } = await filled(t);
     await assert.rejects(inspector.digest(id, 'sha-256', { start: 0, end: bytes.length }), withCode('internal'));
   });
 
-  test(`${name}: records whose bytes changed or are missing are told by their index`, async (t) => {
+  test(`${name}: verify returns the indexes of records whose bytes changed or are missing`, async (t) => {
     const { blobs, inspector, id } = await filled(t);
     const records = [0, 1, 2, 3, 4].map((n) => recordOf(n * 500_000, bytes.subarray(n * 500_000, (n + 1) * 500_000)));
     assert.deepEqual(await inspector.verify(id, records), []);
@@ -64,7 +64,7 @@ export function inspectorSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await inspector.verify(id, []), []);
   });
 
-  test(`${name}: what is not there is not_found`, async (t) => {
+  test(`${name}: an unknown id is not_found`, async (t) => {
     const { inspector } = await make(t);
     await assert.rejects(inspector.verify(newId(), []), withCode('not_found'));
     await assert.rejects(inspector.digest(newId(), 'sha-256', { start: 0, end: 1 }), withCode('not_found'));

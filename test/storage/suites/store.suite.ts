@@ -7,14 +7,14 @@ import type { BackendUnderTest } from './backends.ts';
 export function storeSuite(backend: BackendUnderTest): void {
   const { name } = backend;
 
-  test(`${name} store: a new storage is clean, and so is one that was closed cleanly`, async (t) => {
+  test(`${name} store: a new storage is clean, and so is one after a clean stop`, async (t) => {
     const under = await backend.open(t);
     assert.equal(under.store.wasClean, true);
     await under.store.blobs.create(newId());
     assert.equal((await under.reopen()).wasClean, true);
   });
 
-  test(`${name} store: after a loss of power it is not clean, until the next clean stop`, async (t) => {
+  test(`${name} store: a storage is not clean after a loss of power, until the next clean stop`, async (t) => {
     const under = await backend.open(t, true);
     await under.reopen();
     assert.equal((await under.losePower()).wasClean, false);
@@ -41,7 +41,7 @@ export function storeSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await store.inspector.verify(id, records), []);
   });
 
-  test(`${name} store: a foreign id is a mistake of the program`, async (t) => {
+  test(`${name} store: an invalid id throws a RangeError`, async (t) => {
     const { store } = await backend.open(t);
     for (const odd of ['', '..', 'A'.repeat(32), 'a'.repeat(31), `${'a'.repeat(31)}/`]) {
       await assert.rejects(store.blobs.create(odd));
@@ -50,7 +50,7 @@ export function storeSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await store.blobs.list(), []);
   });
 
-  test(`${name} store: the numbers and the condition are those of a healthy storage`, async (t) => {
+  test(`${name} store: gauges and health report a healthy storage`, async (t) => {
     const { store } = await backend.open(t);
     const gauges = store.gauges();
     assert.deepEqual([gauges.journal_records_repaired_total, gauges.journal_records_lost_total], [0, 0]);

@@ -1,4 +1,4 @@
-/** What a loss of power must leave of each kind: everything that was promised to be durable. */
+/** Everything acknowledged as durable survives a loss of power. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Store } from '../../../src/contracts/store.ts';
@@ -33,7 +33,7 @@ async function textOf({ blobs }: Store, id: string): Promise<string> {
 export function powerSuite(backend: BackendUnderTest): void {
   const { name } = backend;
 
-  test(`${name} power: synced bytes and records are there, and later ones can be added`, async (t) => {
+  test(`${name} power: synced bytes and records survive, and more can be added`, async (t) => {
     const under = await backend.open(t, true);
     const id = newId();
     await under.store.blobs.create(id);
@@ -47,7 +47,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     assert.equal(await textOf(under.store, id), '0123456789');
   });
 
-  test(`${name} power: records that were not synced are gone or whole, and a sync makes them last`, async (t) => {
+  test(`${name} power: unsynced records are lost or complete, and a sync makes them durable`, async (t) => {
     const under = await backend.open(t, true);
     const id = newId();
     await under.store.blobs.create(id);
@@ -67,7 +67,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await under.store.manifests.read(id), [recordOf(0, FIRST), recordOf(5, SECOND)]);
   });
 
-  test(`${name} power: a rewritten journal lasts`, async (t) => {
+  test(`${name} power: a rewritten journal survives`, async (t) => {
     const under = await backend.open(t, true);
     const id = newId();
     await under.store.blobs.create(id);
@@ -77,7 +77,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await (await under.losePower()).manifests.read(id), []);
   });
 
-  test(`${name} power: a sealed file lasts with its bytes, and so does a shared one`, async (t) => {
+  test(`${name} power: a sealed file survives with its bytes, and so does a linked one`, async (t) => {
     const under = await backend.open(t, true);
     const [id, other] = [newId(), newId()];
     await under.store.blobs.create(id);
@@ -93,7 +93,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     if (shared) assert.ok((await under.store.blobs.list()).includes(other));
   });
 
-  test(`${name} power: what was removed does not come back`, async (t) => {
+  test(`${name} power: removed files stay removed`, async (t) => {
     const under = await backend.open(t, true);
     const id = newId();
     await under.store.blobs.create(id);
@@ -105,7 +105,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     await assert.rejects(under.store.manifests.read(id), withCode('not_found'));
   });
 
-  test(`${name} power: documents of files last, and so do their changes and removals`, async (t) => {
+  test(`${name} power: documents of files survive, and so do their changes and removals`, async (t) => {
     const under = await backend.open(t, true);
     let catalog = await under.store.openCatalog(NEVER_DAMAGED);
     const old = documentOf({ state: 'sealed', size: 1, crc32: 1, completedAt: 1 });
@@ -120,7 +120,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await catalog.listOpen(), [{ ...open, contentType: 'text/plain' }]);
   });
 
-  test(`${name} power: small documents, secrets, the time and the audit log last`, async (t) => {
+  test(`${name} power: small documents, secrets, the time and the audit log survive`, async (t) => {
     const under = await backend.open(t, true);
     const devices = await under.store.openCollection(DEVICES, NEVER_DAMAGED);
     await devices.put(client('one'));

@@ -1,4 +1,4 @@
-/** What the places of secrets and of the last time must do. */
+/** What the boxes of secrets and of the last time must do. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StoredTime } from '../../../src/contracts/clock.ts';
@@ -16,7 +16,7 @@ const TIME: StoredTime = {
 export function boxesSuite(backend: BackendUnderTest): void {
   const { name } = backend;
 
-  test(`${name} date box: the time of the last run comes back as it was written`, async (t) => {
+  test(`${name} date box: the time of the last run is returned unchanged`, async (t) => {
     const under = await backend.open(t);
     assert.equal(await under.store.dateBox.read(), null);
     for (const time of [TIME, { ...TIME, date: null, boot: null }]) {
@@ -26,7 +26,7 @@ export function boxesSuite(backend: BackendUnderTest): void {
     }
   });
 
-  test(`${name} secrets: a secret is made once and kept`, async (t) => {
+  test(`${name} secrets: a secret is created once and kept`, async (t) => {
     const under = await backend.open(t);
     const made = await under.store.secret('jwt', () => Buffer.from('secret of thirty-two bytes......'));
     const again = (): Promise<Uint8Array> => under.store.secret('jwt', () => assert.fail('the secret exists'));
@@ -37,7 +37,7 @@ export function boxesSuite(backend: BackendUnderTest): void {
     assert.notDeepEqual(Buffer.from(other), Buffer.from(made));
   });
 
-  test(`${name} secrets: a box holds what was written last, and a copy of it`, async (t) => {
+  test(`${name} secrets: a box returns a copy of the bytes written last`, async (t) => {
     const under = await backend.open(t);
     assert.equal(await under.store.secretBox('signingkeys').read(), null);
     const bytes = Buffer.from('first');
@@ -49,7 +49,7 @@ export function boxesSuite(backend: BackendUnderTest): void {
     assert.deepEqual(Buffer.from(stored ?? []), Buffer.from('second'));
   });
 
-  test(`${name} secrets: a name that could leave its place is refused`, async (t) => {
+  test(`${name} secrets: a name that could escape its directory is refused`, async (t) => {
     const { store } = await backend.open(t);
     for (const odd of ['', '..', 'jwt.old', 'a/b', 'x'.repeat(33)]) {
       assert.throws(() => store.secretBox(odd), RangeError);

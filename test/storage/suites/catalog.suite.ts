@@ -20,7 +20,7 @@ interface CatalogUnderTest {
   catalog: Catalog;
   /** A stop and a start. */
   reopen(): Promise<Catalog>;
-  /** Checks the catalog as it is, and again after a restart. */
+  /** Checks the catalog now, and again after a restart. */
   nowAndLater(check: (catalog: Catalog) => Promise<void>): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
   const sealed = (members: Partial<FileDocument>): FileDocument =>
     documentOf({ state: 'sealed', size: 10, crc32: 0xdeadbeef, completedAt: 1_700_000_001_000, ...members });
 
-  test(`${name}: what was put is found, by a catalog that remembers nothing too`, async (t) => {
+  test(`${name}: a stored document is found, also by a new catalog`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const document = documentOf({
       name: 'Ünïcödé/ファイル.bin',
@@ -77,7 +77,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: changing what was put, or what was found, changes nothing stored`, async (t) => {
+  test(`${name}: changing a document that was put or found does not change the stored one`, async (t) => {
     const { catalog } = await make(t);
     const document = documentOf();
     await catalog.put(document);
@@ -88,7 +88,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     assert.notEqual((await catalog.find(document.owner, document.name)).open, null);
   });
 
-  test(`${name}: a change of a file that another one replaces meanwhile brings nothing back`, async (t) => {
+  test(`${name}: amending a file during its replacement restores nothing`, async (t) => {
     for (const order of ['change first', 'file first', 'removal first'] as const) {
       const { catalog, reopen, nowAndLater } = await make(t);
       const old = sealed({});
@@ -106,7 +106,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     }
   });
 
-  test(`${name}: of changes that come at the same time none is lost`, async (t) => {
+  test(`${name}: concurrent changes are all stored`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const document = sealed({ undeclared: true });
     await catalog.put(document);
@@ -120,7 +120,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: a change of what is there is stored`, async (t) => {
+  test(`${name}: a change of an existing document is stored`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const document = sealed({});
     await catalog.put(document);
@@ -131,7 +131,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: putting again replaces, and an upload that is sealed is open no more`, async (t) => {
+  test(`${name}: putting a document again replaces it, and a sealed upload is no longer open`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const document = documentOf();
     await catalog.put(document);
@@ -144,7 +144,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: a replacement stands beside the file until it is sealed, then the old one is gone`, async (t) => {
+  test(`${name}: a replacement exists beside the file until it is sealed, and then removes the file`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const old = sealed({});
     const next = documentOf({ replaces: old.id });
@@ -162,7 +162,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: removing one of two leaves the other`, async (t) => {
+  test(`${name}: removing one of two documents leaves the other`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const old = sealed({});
     const next = documentOf({ replaces: old.id });
@@ -182,7 +182,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: writes of one document at the same time end with the last`, async (t) => {
+  test(`${name}: the last of several concurrent writes of one document wins`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const document = documentOf();
     await Promise.all(Array.from({ length: 20 }, (_, n) => catalog.put({ ...document, updatedAt: n })));
@@ -191,7 +191,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: pages of names in the order of their code units, of one owner, under a prefix`, async (t) => {
+  test(`${name}: lists contain the names of one owner under a prefix, in the order of code units`, async (t) => {
     const { catalog, nowAndLater } = await make(t);
     const names = ['a', 'a/b', 'a/c', 'a0', 'b', 'B', 'Z', 'é', '\u{1F600}', '\uffee', '_'];
     for (const each of names) await catalog.put(documentOf({ name: each, owner: 'one' }));
@@ -218,7 +218,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: any puts and removes end as in a plain map`, async (t) => {
+  test(`${name}: any puts and removes have the same result as in a map`, async (t) => {
     const step = fc.record({
       owner: fc.constantFrom('one', 'two'),
       name: fc.constantFrom('a', 'b', 'c/d', 'e'),

@@ -37,7 +37,7 @@ export function queryOf(members: Partial<AuditQuery> = {}): AuditQuery {
   };
 }
 
-/** The details of all entries, a page after the other; no page may be larger than asked for. */
+/** The details of all entries, page by page. Checks that no page exceeds its limit. */
 export async function detailsOf(log: AuditLog, members: Partial<AuditQuery> = {}): Promise<(string | null)[]> {
   const query = queryOf(members);
   const details: (string | null)[] = [];
@@ -54,13 +54,13 @@ export async function detailsOf(log: AuditLog, members: Partial<AuditQuery> = {}
 export function auditLogSuite(backend: BackendUnderTest): void {
   const name = `${backend.name} audit log`;
 
-  /** `reopen` closes the log and gives one that remembers nothing. */
+  /** `reopen` closes the log and opens a new one. */
   async function make(t: TestContext): Promise<{ log: AuditLog; reopen(): Promise<AuditLog> }> {
     const under = await backend.open(t);
     return { log: under.store.auditLog, reopen: async () => (await under.reopen()).auditLog };
   }
 
-  test(`${name}: entries come back as they were, youngest first, after a restart too`, async (t) => {
+  test(`${name}: entries are returned unchanged and newest first, also after a restart`, async (t) => {
     const { log, reopen } = await make(t);
     const full = entryOf({ target: 'Überwachung "1"\nzwei', detail: 'of somebody', count: 7, outcome: 'refused' });
     const bare = entryOf({ principal: null, kind: null, tenant: null, address: null, requestId: null });
@@ -78,7 +78,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await log.page(queryOf()), { entries: [], nextCursor: null });
   });
 
-  test(`${name}: what is appended at once keeps its order, over months`, async (t) => {
+  test(`${name}: concurrently appended entries keep their order, across months`, async (t) => {
     const { log } = await make(t);
     const days = Array.from({ length: 60 }, (_, day) => day);
     await Promise.all(
@@ -88,7 +88,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     for (const limit of [1, 7, 60, 1000]) assert.deepEqual(await detailsOf(log, { limit }), expected);
   });
 
-  test(`${name}: a clock that was set back changes no order`, async (t) => {
+  test(`${name}: a clock that is set back does not change the order`, async (t) => {
     const { log, reopen } = await make(t);
     await log.append(entryOf({ time: DECEMBER + 40 * 86_400_000, detail: 'first' }));
     await log.append(entryOf({ detail: 'second' }));
@@ -97,7 +97,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await detailsOf(await reopen(), { limit: 1 }), ['third', 'second', 'first']);
   });
 
-  test(`${name}: filters by action, principal and tenant; nobody's only where asked for`, async (t) => {
+  test(`${name}: pages are filtered by action, principal and tenant, and entries without a tenant appear only on request`, async (t) => {
     const { log } = await make(t);
     await log.append(entryOf({ detail: 'a' }));
     await log.append(entryOf({ detail: 'b', action: 'refusal' }));
@@ -112,7 +112,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await detailsOf(log, { tenant: 'default', principal: 'p1', limit: 1 }), ['b', 'a']);
   });
 
-  test(`${name}: pages do not shift while entries are added`, async (t) => {
+  test(`${name}: new entries do not shift pages`, async (t) => {
     const { log } = await make(t);
     for (const detail of ['1', '2', '3', '4']) await log.append(entryOf({ detail }));
     const first = await log.page(queryOf({ limit: 2 }));
@@ -120,7 +120,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await detailsOf(log, { before: first.nextCursor }), ['2', '1']);
   });
 
-  test(`${name}: an invalid cursor is refused; a cursor of another log does no harm`, async (t) => {
+  test(`${name}: an invalid cursor is refused, and a cursor of another log is harmless`, async (t) => {
     const { log } = await make(t);
     await log.append(entryOf({ detail: 'here' }));
     for (const before of ['', 'x', '../../etc/passwd', '-1', '1.5e3', '\0', '9'.repeat(400)]) {
@@ -140,7 +140,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     }
   });
 
-  test(`${name}: more entries than may wait are refused, and those that wait are stored`, async (t) => {
+  test(`${name}: entries beyond the limit of waiting ones are refused, and the waiting ones are stored`, async (t) => {
     const { log } = await make(t);
     const results = await Promise.allSettled(Array.from({ length: 50_000 }, () => log.append(entryOf())));
     const refused = results.filter((result) => result.status === 'rejected');

@@ -41,7 +41,7 @@ export function collectionSuite(backend: BackendUnderTest): void {
     return { credentials: devices, nowAndLater };
   }
 
-  test(`${name}: what was put is found, by a store that remembers nothing too`, async (t) => {
+  test(`${name}: a stored document is found, also by a new collection`, async (t) => {
     const { credentials, nowAndLater } = await make(t);
     const device = client('dev_A-1.b', { name: 'Pumpe 7 — Dach', lastUsed: 5, notBefore: 6 });
     const admin = client('admin', { role: 'admin' });
@@ -55,7 +55,7 @@ export function collectionSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: putting again replaces; the last of several at once wins`, async (t) => {
+  test(`${name}: putting a document again replaces it, and the last of several concurrent puts wins`, async (t) => {
     const { credentials, nowAndLater } = await make(t);
     await Promise.all(Array.from({ length: 10 }, (_, n) => credentials.put(client('one', { lastUsed: n }))));
     await nowAndLater(async (one) => {
@@ -64,7 +64,7 @@ export function collectionSuite(backend: BackendUnderTest): void {
     });
   });
 
-  test(`${name}: removing says whether there was one`, async (t) => {
+  test(`${name}: remove reports whether the document existed`, async (t) => {
     const { credentials, nowAndLater } = await make(t);
     await credentials.put(client('one'));
     await credentials.put(client('two'));
@@ -84,7 +84,7 @@ export function collectionSuite(backend: BackendUnderTest): void {
     }
   });
 
-  test(`${name}: an id that could not be a file's name is refused, and nothing is kept`, async (t) => {
+  test(`${name}: an id that is not a valid file name is refused, and nothing is stored`, async (t) => {
     const { credentials } = await make(t);
     for (const odd of ['', '../x', 'a/b', 'ü', 'x'.repeat(129)]) await assert.rejects(credentials.put(client(odd)));
     assert.deepEqual(await credentials.list(), []);

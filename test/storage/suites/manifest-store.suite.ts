@@ -6,7 +6,7 @@ import type { ManifestRecord, ManifestStore } from '../../../src/contracts/manif
 import { newId, withCode } from '../../support/disk/storage.ts';
 import type { BackendUnderTest } from './backends.ts';
 
-/** Any record that can be written. */
+/** An arbitrary valid record. */
 export const anyRecord: fc.Arbitrary<ManifestRecord> = fc
   .record({
     a: fc.maxSafeNat(),
@@ -19,7 +19,7 @@ export const anyRecord: fc.Arbitrary<ManifestRecord> = fc
 
 export function manifestStoreSuite(backend: BackendUnderTest): void {
   const name = `${backend.name} manifests`;
-  /** `manifests` belongs to the store that is open now; `reopen` gives a store over the same journals that remembers nothing. */
+  /** `manifests` belongs to the open store. `reopen` opens a new store with the same journals. */
   async function make(t: TestContext): Promise<{ manifests: ManifestStore; reopen(): Promise<ManifestStore> }> {
     const under = await backend.open(t);
     const manifests: ManifestStore = {
@@ -48,14 +48,14 @@ export function manifestStoreSuite(backend: BackendUnderTest): void {
     return { manifests, reopen, id };
   }
 
-  test(`${name}: a new journal is empty, one that was never made is not_found`, async (t) => {
+  test(`${name}: a new journal is empty, and a missing one is not_found`, async (t) => {
     const { manifests, id } = await created(t);
     assert.deepEqual(await manifests.read(id), []);
     await assert.rejects(manifests.read(newId()), withCode('not_found'));
     await assert.rejects(manifests.open(newId()), withCode('not_found'));
   });
 
-  test(`${name}: records come back as they went in, in their order, from a store that remembers nothing too`, async (t) => {
+  test(`${name}: records are returned unchanged and in order, also by a new store`, async (t) => {
     const { manifests, reopen, id } = await created(t);
     const extremes: ManifestRecord[] = [
       { start: 0, end: 0, crc32: 0, synced: false, time: 0 },
@@ -79,7 +79,7 @@ export function manifestStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await (await reopen()).read(id), all);
   });
 
-  test(`${name}: appending goes on where it stopped, for every holder`, async (t) => {
+  test(`${name}: appends through several handles continue one journal`, async (t) => {
     const { manifests, reopen, id } = await created(t);
     const first = await manifests.open(id);
     const second = await manifests.open(id);
@@ -97,7 +97,7 @@ export function manifestStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await later.read(id), records(0, 9));
   });
 
-  test(`${name}: rewriting replaces the journal, and appending goes on behind it`, async (t) => {
+  test(`${name}: a rewrite replaces the journal, and appends continue after it`, async (t) => {
     const { manifests, reopen, id } = await created(t);
     const journal = await manifests.open(id);
     await journal.append(records(0, 500), true);
@@ -112,7 +112,7 @@ export function manifestStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await (await reopen()).read(id), []);
   });
 
-  test(`${name}: a hundred thousand records`, async (t) => {
+  test(`${name}: a journal holds a hundred thousand records`, async (t) => {
     const { manifests, reopen, id } = await created(t);
     const journal = await manifests.open(id);
     for (let n = 0; n < 100_000; n += 2500) await journal.append(records(n, n + 2500), false);
@@ -122,7 +122,7 @@ export function manifestStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(read[99_999], record(99_999));
   });
 
-  test(`${name}: any records in any batches`, async (t) => {
+  test(`${name}: any records in any batches are returned`, async (t) => {
     const { manifests, reopen } = await make(t);
     await fc.assert(
       fc.asyncProperty(

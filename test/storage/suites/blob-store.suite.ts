@@ -28,7 +28,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     return { blobs, id };
   }
 
-  test(`${name}: a segment comes back checksummed, its buffer too, and reads as it was written`, async (t) => {
+  test(`${name}: a write returns checksums and the buffer, and the bytes can be read`, async (t) => {
     const blobs = await make(t);
     const id = newId();
     await blobs.create(id);
@@ -46,7 +46,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     part.release();
   });
 
-  test(`${name}: only the used bytes of a buffer count`, async (t) => {
+  test(`${name}: only the used bytes of a buffer are written`, async (t) => {
     const blobs = await make(t);
     const id = newId();
     await blobs.create(id);
@@ -60,7 +60,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     part.release();
   });
 
-  test(`${name}: ranges that are equal are compared, the others written, each with its CRC-32`, async (t) => {
+  test(`${name}: ranges are compared or written as planned, each with its CRC-32`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     assert.equal(await blobs.size(id), 10);
     const part = await blobs.openPart(id);
@@ -76,7 +76,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     part.release();
   });
 
-  test(`${name}: a compared piece that differs is a conflict and leaves what is stored`, async (t) => {
+  test(`${name}: a compared range that differs is a conflict, and the stored bytes stay`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const part = await blobs.openPart(id);
     for (const at of [5, 7, 9]) {
@@ -94,7 +94,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     part.release();
   });
 
-  test(`${name}: bytes that are not there are not equal`, async (t) => {
+  test(`${name}: missing bytes are not equal`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('01234'));
     const part = await blobs.openPart(id);
     const ranges: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
@@ -114,7 +114,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     part.release();
   });
 
-  test(`${name}: many segments at once over several holders of a part all arrive`, async (t) => {
+  test(`${name}: concurrent segments through several handles of a part are all stored`, async (t) => {
     const blobs = await make(t);
     const id = newId();
     await blobs.create(id);
@@ -134,7 +134,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     reader.release();
   });
 
-  test(`${name}: what is not there is not_found`, async (t) => {
+  test(`${name}: an unknown id is not_found`, async (t) => {
     const blobs = await make(t);
     await assert.rejects(blobs.openPart(newId()), withCode('not_found'));
     await assert.rejects(blobs.openReader(newId()), withCode('not_found'));
@@ -142,7 +142,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     assert.equal(await blobs.size(newId()), null);
   });
 
-  test(`${name}: a sealed file has the size of the seal and can be sealed again`, async (t) => {
+  test(`${name}: a sealed file has the declared size and can be sealed again`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     await blobs.seal(id, 7);
     await blobs.seal(id, 7);
@@ -162,7 +162,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     reader.release();
   });
 
-  test(`${name}: a sealed file still compares, through the same door as an open one`, async (t) => {
+  test(`${name}: a sealed file can still be compared through openPart`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     await blobs.seal(id, 10);
     const part = await blobs.openPart(id);
@@ -175,7 +175,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     reader.release();
   });
 
-  test(`${name}: bytes written after a seal that was never recorded can be sealed with the rest`, async (t) => {
+  test(`${name}: bytes written after an unrecorded seal can be sealed with the rest`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('01234'));
     await blobs.seal(id, 5);
     const part = await blobs.openPart(id);
@@ -188,7 +188,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     reader.release();
   });
 
-  test(`${name}: a reader sees the bytes through the seal and after the removal`, async (t) => {
+  test(`${name}: a reader can read during the seal and after the removal`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const early = await blobs.openReader(id);
     await blobs.seal(id, 10);
@@ -201,7 +201,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     await assert.rejects(blobs.openReader(id), withCode('not_found'));
   });
 
-  test(`${name}: a read ends short only where the file does`, async (t) => {
+  test(`${name}: a read is short only at the end of the file`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const reader = await blobs.openReader(id);
     const into = Buffer.alloc(4);
@@ -213,7 +213,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     reader.release();
   });
 
-  test(`${name}: bytes that are shared outlive the part that they came from, where the disk can share`, async (t) => {
+  test(`${name}: linked bytes outlive their part, on disks with hard links`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const shared = newId();
     if (!(await blobs.link(id, shared))) return t.skip('this disk gives a file one name only');
@@ -229,7 +229,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await blobs.list(), []);
   });
 
-  test(`${name}: removing takes away parts and sealed files, and nothing is no error`, async (t) => {
+  test(`${name}: remove removes parts and sealed files, and succeeds if nothing exists`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const other = newId();
     await blobs.create(other);
@@ -241,7 +241,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     await assert.rejects(blobs.openPart(id), withCode('not_found'));
   });
 
-  test(`${name}: after a removal a holder's writes go nowhere`, async (t) => {
+  test(`${name}: writes through a handle after the removal are lost`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const part = await blobs.openPart(id);
     await blobs.remove(id);
@@ -250,7 +250,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await blobs.list(), []);
   });
 
-  test(`${name}: any writes that do not overlap end in the same bytes as an array`, async (t) => {
+  test(`${name}: any disjoint writes have the same result as in an array`, async (t) => {
     const blobs = await make(t);
     const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 5000 }), { minLength: 1, maxLength: 12 });
     await fc.assert(

@@ -8,18 +8,18 @@ import { MemoryStorage } from '../../../src/storage/memory/storage.ts';
 import { PowerLossDisk } from '../../support/disk/power-loss-disk.ts';
 import { sharedThreads, temporaryFolder } from '../../support/disk/storage.ts';
 
-/** A back end with one storage, empty at first. */
+/** A back end and its storage, which is empty at first. */
 export interface StoreUnderTest {
   /** The store that is open now. */
   readonly store: Store;
   /** A clean stop, then a start on the same storage. */
   reopen(): Promise<Store>;
-  /** The machine loses power as it stands, then a start on what was synced. */
+  /** A loss of power, then a start with what was synced. */
   losePower(): Promise<Store>;
 }
 
 export interface BackendUnderTest {
-  /** The first words of its tests. */
+  /** The prefix of its test titles. */
   name: string;
   /** @param losesPower the test calls `losePower` */
   open(t: TestContext, losesPower?: boolean): Promise<StoreUnderTest>;
@@ -83,7 +83,7 @@ function onDisk(name: string, options: Omit<StoreOptions, 'dataDir'>): BackendUn
 
 export const DISK = onDisk('disk', {});
 
-/** Nothing stays open: every operation opens its descriptor anew. */
+/** No descriptor stays open: every operation opens a new one. */
 export const DISK_WITHOUT_IDLE_DESCRIPTORS = onDisk('disk without idle descriptors', { idleHandles: 0 });
 
 export const MEMORY: BackendUnderTest = {
