@@ -217,7 +217,7 @@ for (const endpoint of ['token_endpoint', 'userinfo_endpoint']) {
     refused(await browser.ask(await throughOidc(server, browser, 'alice')), 503, 'overloaded');
     assert.equal(inner.connections(), 0);
     assert.ok(
-      lines.some((line) => line.includes('not connected') && line.includes(inner.origin)),
+      lines.some((line) => line.includes('a connection was refused') && line.includes(inner.origin)),
       lines.join(''),
     );
 
