@@ -67,6 +67,10 @@ export interface ProblemMembers {
   algorithm?: string;
   provided_digest?: string;
   unsupported_algorithms?: { algorithm: string; header: string }[];
+  /** Chunks of a train that count: its first ones. */
+  committed_chunks?: number;
+  /** The chunk that ended a train, and its position in it, counted from 0. Without offsets if its header cannot be read. */
+  failed_chunk?: { position: number; start?: number; end?: number };
   /** Total size for the `Content-Range` of a 416. */
   total_bytes?: number;
 }

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import type { SegmentJob, SegmentRange, SegmentResult } from '../src/contracts/blobs.ts';
+import type { SegmentJob, SegmentResult } from '../src/contracts/blobs.ts';
 import { crc32Combine } from '../src/protocol/crc32.ts';
 import { checksum } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
@@ -25,7 +25,7 @@ export interface SegmentTask {
 /** The result of a task. The buffer is returned in every case. */
 export interface SegmentOutcome {
   buffer: ArrayBuffer;
-  /** The sum, the CRC-32 of the segment, 1 for a conflict or 0, and the CRC-32 of each range. */
+  /** The sum, the segment's CRC-32, the index of the first range in conflict or else -1, then CRC-32 and sum of each range. */
   sums: number[];
   failure: Failure | null;
 }
@@ -38,15 +38,32 @@ export function packJob(fd: number, { buffer, length, start, ranges }: SegmentJo
 
 /** Converts an outcome into a result. */
 export function unpackOutcome({ buffer, sums }: SegmentOutcome): SegmentResult {
-  const [sum = 0, crc32 = 0, conflict = 0, ...rangeCrcs] = sums;
-  return { buffer, sum, crc32, conflict: conflict === 1, rangeCrcs };
+  const [sum = 0, crc32 = 0, conflictAt = -1] = sums;
+  const rangeCrcs: number[] = [];
+  const rangeSums: number[] = [];
+  for (let at = 3; at < sums.length; at += 2) {
+    rangeCrcs.push(sums[at] ?? 0);
+    rangeSums.push(sums[at + 1] ?? 0);
+  }
+  const conflict = conflictAt >= 0;
+  return { buffer, sum, crc32, conflict, conflictAt: conflict ? conflictAt : null, rangeCrcs, rangeSums };
 }
 
-function unpackPlan(plan: readonly number[]): SegmentRange[] {
-  const ranges: SegmentRange[] = [];
+interface FilledRange {
+  bytes: Uint8Array;
+  position: number;
+  isNew: boolean;
+}
+
+/** The ranges, whose bytes follow one another in `bytes`. */
+function unpackPlan(plan: readonly number[], bytes: Uint8Array): FilledRange[] {
+  const ranges: FilledRange[] = [];
+  let offset = 0;
   for (let at = 0; at < plan.length; at += 3) {
-    const [start = 0, end = -1, write = 0] = plan.slice(at, at + 3);
-    ranges.push({ extent: { start, end }, action: write === 1 ? 'write' : 'compare' });
+    const position = plan[at] ?? 0;
+    const end = offset + (plan[at + 1] ?? -1) - position + 1;
+    ranges.push({ bytes: bytes.subarray(offset, end), position, isNew: plan[at + 2] === 1 });
+    offset = end;
   }
   return ranges;
 }
@@ -63,31 +80,45 @@ export default function run(task: SegmentTask): unknown {
 
 /** Runs one task. Never throws; errors are in the outcome. */
 export function writeSegment(task: SegmentTask): SegmentOutcome {
-  const { fd, buffer, length, start } = task;
+  const { fd, buffer, length } = task;
   const bytes = new Uint8Array(buffer, 0, length);
-  const ranges = unpackPlan(task.plan).map(({ extent, action }) => {
-    return { action, position: extent.start, bytes: bytes.subarray(extent.start - start, extent.end - start + 1) };
-  });
+  const ranges = unpackPlan(task.plan, bytes);
   // Every byte is read once: the CRC-32 of the segment is combined from those of its ranges.
   let sum = 0;
   let crc32 = 0;
-  const rangeCrcs: number[] = [];
-  for (const piece of ranges) {
-    const sums = checksum(piece.bytes);
-    sum = (sum + sums.sum) & 0xff;
-    crc32 = crc32Combine(crc32, sums.crc32, piece.bytes.length);
-    rangeCrcs.push(sums.crc32);
+  const sums = [0, 0, -1];
+  for (const [index, range] of ranges.entries()) {
+    const of = checksum(range.bytes);
+    sum = (sum + of.sum) & 0xff;
+    crc32 = index === 0 ? of.crc32 : crc32Combine(crc32, of.crc32, range.bytes.length);
+    sums.push(of.crc32, of.sum);
   }
-  let conflict = false;
+  let conflictAt = -1;
   let failure: Failure | null = null;
   try {
-    conflict = ranges.some((piece) => piece.action === 'compare' && !equalsStored(fd, piece.bytes, piece.position));
-    // A conflict refuses the whole chunk, so nothing is written.
-    for (const piece of ranges) if (piece.action === 'write' && !conflict) writeFully(fd, piece.bytes, piece.position);
+    conflictAt = ranges.findIndex((range) => !range.isNew && !equalsStored(fd, range.bytes, range.position));
+    writeNew(fd, bytes, conflictAt < 0 ? ranges : ranges.slice(0, conflictAt));
   } catch (error) {
     failure = describeFailure(error);
   }
-  return { buffer, sums: [sum, crc32, conflict ? 1 : 0, ...rangeCrcs], failure };
+  sums[0] = sum;
+  sums[1] = crc32;
+  sums[2] = conflictAt;
+  return { buffer, sums, failure };
+}
+
+/** Writes the new ranges. Those that follow one another in the file as they do in the buffer are one write. */
+function writeNew(fd: number, bytes: Uint8Array, ranges: readonly FilledRange[]): void {
+  let from = 0;
+  let offset = 0;
+  for (const [index, range] of ranges.entries()) {
+    offset += range.bytes.length;
+    const next = ranges[index + 1];
+    if (next && range.isNew === next.isNew && next.position === range.position + range.bytes.length) continue;
+    const start = range.position + range.bytes.length - (offset - from);
+    if (range.isNew) writeFully(fd, bytes.subarray(from, offset), start);
+    from = offset;
+  }
 }
 
 /** Writes all bytes. A write may be short, because of a full disk or a signal; the next write then reports the reason. */

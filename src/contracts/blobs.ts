@@ -16,7 +16,7 @@ export interface SegmentJob {
   length: number;
   /** Offset of the first byte in the file. */
   start: number;
-  /** Disjoint, ascending, together exactly `[start, start + length - 1]`. */
+  /** Disjoint. Their bytes follow one another in the buffer, but in the file they may lie anywhere, in any order. */
   ranges: SegmentRange[];
 }
 
@@ -28,8 +28,12 @@ export interface SegmentResult {
   crc32: number;
   /** CRC-32 of each range, in the order of the job. */
   rangeCrcs: number[];
+  /** Sum of the bytes of each range modulo 256. */
+  rangeSums: number[];
   /** A compared range differs from the stored bytes. */
   conflict: boolean;
+  /** Index of the first such range; it and the ranges after it were not written. Null: no range differs. */
+  conflictAt: number | null;
 }
 
 /** The growing bytes of one open upload. Several may hold it at once; the handle lives until the last `release`. */

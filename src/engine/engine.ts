@@ -17,6 +17,8 @@ import { type Verified, verifyFile } from './read/verify.ts';
 import type { ChunkIntent } from './receive/chunk-intent.ts';
 import type { FileIntent, Inspect } from './receive/file-upload.ts';
 import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './receive/upload-resource.ts';
+import type { TrainIntent } from './trains/train.ts';
+import type { CommittedGroup } from './trains/train-group.ts';
 import { type Recovered, recover } from './upkeep/recover.ts';
 import { type Swept, sweep } from './upkeep/sweep.ts';
 import type { Precondition } from './uploads/preconditions.ts';
@@ -99,6 +101,20 @@ export class Engine {
    */
   receiveChunk(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
     return this.#track(() => this.#parts.chunkUploads.receive(source, intent, beforeCommit));
+  }
+
+  /** As `admitChunk`, for `receiveTrain`. */
+  async admitTrain(intent: TrainIntent): Promise<void> {
+    if (this.#stopping) throw shuttingDown();
+    await this.#parts.trainUploads.admit(intent);
+  }
+
+  /**
+   * Reads a train of chunks to the end of `source`; see `TrainUploads.receive`. Chunks that were committed count even if this throws.
+   * @throws LadingError a code of PROTOCOL §5, with `committed_chunks` and `failed_chunk` (§8)
+   */
+  receiveTrain(source: Readable, intent: TrainIntent, onGroup?: (group: CommittedGroup) => void): Promise<FileStatus> {
+    return this.#track(() => this.#parts.trainUploads.receive(source, intent, onGroup));
   }
 
   /** As `admitChunk`, for `receiveFile`. */

@@ -17,6 +17,7 @@ import { Completion } from './receive/completion.ts';
 import { FileUploads } from './receive/file-upload.ts';
 import { ResumableUploads } from './receive/resumable-uploads.ts';
 import type { ActiveRequest } from './receive/upload-resource.ts';
+import { TrainUploads } from './trains/train-uploads.ts';
 import { DamagedFiles } from './upkeep/damage.ts';
 import { Removal } from './upkeep/removal.ts';
 import { AutoSeal } from './uploads/auto-seal.ts';
@@ -25,6 +26,7 @@ import type { Lifetime } from './uploads/lifetime.ts';
 import { NameQueue } from './uploads/name-queue.ts';
 import { CurrentFiles } from './uploads/preconditions.ts';
 import { Sealer } from './uploads/seal.ts';
+import { REPLY_GAPS } from './uploads/status.ts';
 import { Succession } from './uploads/succession.ts';
 import type { OpenUpload } from './uploads/upload.ts';
 import { UploadTable } from './uploads/upload-table.ts';
@@ -134,12 +136,18 @@ export function buildParts(deps: EngineDeps, settings: EngineSettings, state: En
   const syncEarly = durability === 'chunk';
   const sealLater = (upload: OpenUpload): void => autoSeal.sealLater(upload);
   const receiving = { buffers, stallWatch, catalog, uploads, usage, committer, current, sealer, limits, syncEarly };
+  const fileList = new FileList({ catalog, uploads, damage, lifetime });
   return {
     ...parts,
     ...{ buffers, stallWatch, damage, lifetime },
     chunkUploads: new ChunkUploads({
       ...receiving,
       ...{ blobs, manifests, inspector, clock, damage, watchers, sealLater, emit },
+    }),
+    trainUploads: new TrainUploads({
+      ...receiving,
+      ...{ blobs, clock, damage, watchers, sealLater, emit },
+      status: (owner, name) => fileList.status(owner, name, REPLY_GAPS),
     }),
     fileUploads: new FileUploads({ ...receiving, isIdle }),
     resumableUploads: new ResumableUploads(
@@ -152,6 +160,6 @@ export function buildParts(deps: EngineDeps, settings: EngineSettings, state: En
     ),
     completion: new Completion({ catalog, uploads, current, sealer }),
     opener: new FileOpener({ blobs, catalog, uploads, modified, damage }),
-    fileList: new FileList({ catalog, uploads, damage, lifetime }),
+    fileList,
   };
 }

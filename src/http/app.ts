@@ -9,7 +9,7 @@ import { answerParseError, HEADER_BYTES } from './connection/parse-error.ts';
 import { markUnreadable, originForm } from './connection/request-checks.ts';
 import type { ServerDeps } from './deps.ts';
 import { guardConnections } from './guards.ts';
-import { multipartConstraint } from './native/upload.ts';
+import { uploadBodyConstraint } from './native/upload-body.ts';
 import type { RequestLog } from './observe/log.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { prefixOf } from './proxy/site.ts';
@@ -49,7 +49,7 @@ export function createApp(
     routerOptions: {
       maxParamLength: PARAMETER_CHARACTERS,
       querystringParser: parseQuery,
-      constraints: { multipart: multipartConstraint },
+      constraints: { uploadBody: uploadBodyConstraint },
     },
   };
   return fastify(options);

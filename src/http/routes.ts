@@ -34,6 +34,7 @@ import type { ServerDeps, ServerState } from './deps.ts';
 import { downloadRoutes } from './native/download.ts';
 import { fileRoutes } from './native/files.ts';
 import { statusRoutes } from './native/status.ts';
+import { trainRoute } from './native/train.ts';
 import { uploadRoutes } from './native/upload.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { dashboardRoutes } from './pages/dashboard.ts';
@@ -100,6 +101,7 @@ export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
 
 function signedInRoutes(api: FastifyInstance, deps: RouteDeps): void {
   uploadRoutes(api, deps);
+  trainRoute(api, deps);
   statusRoutes(api, deps);
   downloadRoutes(api, deps);
   fileRoutes(api, deps);

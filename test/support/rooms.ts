@@ -40,7 +40,16 @@ export const ROOMS: Record<string, readonly string[]> = {
 /** Folders within a room, lowest first: each imports only those before it. */
 export const FOLDERS: readonly (readonly string[])[] = [
   ['protocol', 'protocol/http', 'protocol/schemas', 'protocol/schemas/identity'],
-  ['engine/files', 'engine/uploads', 'engine/body', 'engine/upkeep', 'engine/read', 'engine/receive', 'engine'],
+  [
+    'engine/files',
+    'engine/uploads',
+    'engine/body',
+    'engine/upkeep',
+    'engine/read',
+    'engine/receive',
+    'engine/trains',
+    'engine',
+  ],
   [
     ...['identity/limits', 'identity/state', 'identity/rights', 'identity/credentials', 'identity/subjects'],
     ...['identity/sharing', 'identity/federation', 'identity/directory', 'identity'],

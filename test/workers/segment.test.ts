@@ -24,8 +24,11 @@ test('a job and its result survive the transfer to a worker and back', () => {
   const task = packJob(7, { buffer, length: 8, start: 2 ** 40, ranges });
   assert.deepEqual(structuredClone(task.plan), [2 ** 40, 2 ** 40 + 3, 1, 2 ** 40 + 4, 2 ** 40 + 7, 0]);
   assert.equal(task.fd, 7);
-  const result = unpackOutcome({ buffer, sums: [1, 2, 1, 3, 4], failure: null });
-  assert.deepEqual(result, { buffer, sum: 1, crc32: 2, conflict: true, rangeCrcs: [3, 4] });
+  const result = unpackOutcome({ buffer, sums: [1, 2, 1, 3, 4, 5, 6], failure: null });
+  assert.deepEqual(result, {
+    ...{ buffer, sum: 1, crc32: 2, conflict: true, conflictAt: 1 },
+    ...{ rangeCrcs: [3, 5], rangeSums: [4, 6] },
+  });
 });
 
 test('checksums are correct even if the write fails, and the failure is returned with the buffer', async (t) => {
@@ -54,7 +57,7 @@ test('a full device is reported as ENOSPC', async (t) => {
   assert.equal(outcome.failure?.code, 'ENOSPC');
 });
 
-test('a conflict in one range prevents the writes of the others', async (t) => {
+test('a conflict in one range prevents its write and those of the ranges after it', async (t) => {
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   await file.write(Buffer.from('AAAA'), 0, 4, 4);
   const ranges: SegmentRange[] = [
@@ -65,8 +68,36 @@ test('a conflict in one range prevents the writes of the others', async (t) => {
   const outcome = writeSegment(
     packJob(file.fd, { buffer: bufferOf(Buffer.from('xxxxAAABzzzz')), length: 12, start: 0, ranges }),
   );
-  assert.equal(unpackOutcome(outcome).conflict, true);
+  assert.equal(unpackOutcome(outcome).conflictAt, 1);
   const stored = await file.readFile();
   await file.close();
-  assert.deepEqual(stored, Buffer.from('\0\0\0\0AAAA'));
+  assert.deepEqual(stored, Buffer.from('xxxxAAAA'));
+});
+
+test('ranges may lie anywhere in the file, each with checksums of its own', async (t) => {
+  const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
+  await file.write(Buffer.from('stored'), 0, 6, 0);
+  const ranges: SegmentRange[] = [
+    { extent: { start: 10, end: 13 }, action: 'write' },
+    { extent: { start: 14, end: 15 }, action: 'write' },
+    { extent: { start: 0, end: 5 }, action: 'compare' },
+    { extent: { start: 6, end: 8 }, action: 'write' },
+  ];
+  const parts = ['abcd', 'ef', 'stored', 'xyz'].map((text) => Buffer.from(text));
+  const buffer = bufferOf(Buffer.concat(parts));
+  const result = unpackOutcome(
+    writeSegment(packJob(file.fd, { buffer, length: buffer.byteLength, start: 10, ranges })),
+  );
+  const stored = await file.readFile();
+  await file.close();
+  assert.deepEqual(stored, Buffer.from('storedxyz\0abcdef'));
+  assert.equal(result.conflictAt, null);
+  assert.deepEqual(
+    result.rangeCrcs,
+    parts.map((part) => crc32(part)),
+  );
+  assert.deepEqual(
+    result.rangeSums,
+    parts.map((part) => sum256(part)),
+  );
 });

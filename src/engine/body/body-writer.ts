@@ -63,7 +63,8 @@ export class BodyWriter {
    * @param write hands a segment to a worker
    * @param plan ranges to write and to compare, ascending, together the extent
    * @param mayEndEarly the body may end before the extent does
-   * @param pauseMs the body may also continue after the extent; `receive` returns after this time with the bytes read so far
+   * @param pauseMs the body may also continue after the extent; `receive` returns after this time with the bytes read so far, or with
+   * `Infinity` once it has all of the extent
    */
   constructor(
     body: BodyBuffer,
@@ -124,7 +125,8 @@ export class BodyWriter {
     const since = performance.now();
     // With a pause time, fewer bytes are enough too, but not zero.
     const wanted = Math.min(remaining, SMALL_SEGMENT_BYTES);
-    while (!(await this.#waitForBytes(wanted, this.#pauseMs)) && this.#body.bytes === 0);
+    const pauseMs = this.#pauseMs === Number.POSITIVE_INFINITY ? null : this.#pauseMs;
+    while (!(await this.#waitForBytes(wanted, pauseMs)) && this.#body.bytes === 0);
     // With many requests the limit of the body buffer may be below a small segment; that is no reason for a large one.
     const available = Math.min(this.#body.bytes, remaining);
     const fast =

@@ -1,9 +1,10 @@
 /** Extents of one upload that requests receive now. No two of them overlap, so no byte is written by two requests at once. */
-import type { Extent } from '../../protocol/extents.ts';
+import { type Extent, ExtentSet } from '../../protocol/extents.ts';
 
 interface Reservation {
-  extent: Extent;
+  overlaps(extent: Extent): boolean;
   done: Promise<void>;
+  finish(): void;
   /** Requests that wait for bytes of it. */
   waiting: number;
 }
@@ -12,6 +13,13 @@ interface Reservation {
 export interface ReservedExtent {
   /** Another request waits for bytes of it: usually the same client on a new connection. */
   readonly isWanted: boolean;
+  release(): void;
+}
+
+/** Extents that one request reserves one after another and releases together. */
+export interface ReservedExtents {
+  /** Reserves the extent too, unless some of it is reserved already, here or by another request. */
+  tryAdd(extent: Extent): boolean;
   release(): void;
 }
 
@@ -25,41 +33,73 @@ export class Reservations {
    */
   async reserve(extent: Extent, failed: Promise<never>): Promise<ReservedExtent> {
     for (;;) {
-      const blocker = this.#blocker(extent);
-      if (!blocker) return this.#add(extent);
-      blocker.waiting += 1;
-      try {
-        await Promise.race([blocker.done, failed]);
-      } finally {
-        blocker.waiting -= 1;
-      }
+      const reserved = this.tryReserve(extent);
+      if (reserved) return reserved;
+      await this.whenFree(extent, failed);
     }
   }
 
   /** Reserves the extent if no request receives bytes of it now; otherwise null. */
   tryReserve(extent: Extent): ReservedExtent | null {
-    return this.#blocker(extent) ? null : this.#add(extent);
-  }
-
-  #add(extent: Extent): ReservedExtent {
-    let finish = (): void => {};
-    const done = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    const reservation: Reservation = { extent, done, waiting: 0 };
-    this.#reservations.push(reservation);
+    if (this.#blocker(extent)) return null;
+    const reservation = this.#add((other) => extent.start <= other.end && other.start <= extent.end);
     return {
       get isWanted() {
         return reservation.waiting > 0;
       },
-      release: () => {
-        this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
-        finish();
-      },
+      release: () => this.#release(reservation),
     };
   }
 
+  /** Reserves many extents, none at first. */
+  reserveMany(): ReservedExtents {
+    // The checksums of this set mean nothing.
+    const extents = new ExtentSet();
+    const reservation = this.#add((other) => extents.overlaps(other));
+    return {
+      tryAdd: (extent) => {
+        if (this.#blocker(extent)) return false;
+        extents.add(extent, 0);
+        return true;
+      },
+      release: () => this.#release(reservation),
+    };
+  }
+
+  /**
+   * Waits for the request that receives bytes of this extent now. Afterwards another request may have reserved them. A request that waits
+   * must hold no reservation itself, or two could wait for each other.
+   * @param failed rejects when the waiting request itself ends
+   */
+  async whenFree(extent: Extent, failed?: Promise<never>): Promise<void> {
+    const blocker = this.#blocker(extent);
+    if (!blocker) return;
+    blocker.waiting += 1;
+    try {
+      await (failed ? Promise.race([blocker.done, failed]) : blocker.done);
+    } finally {
+      blocker.waiting -= 1;
+    }
+  }
+
+  #add(overlaps: (extent: Extent) => boolean): Reservation {
+    let finish = (): void => {};
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const reservation: Reservation = { overlaps, done, finish, waiting: 0 };
+    this.#reservations.push(reservation);
+    return reservation;
+  }
+
+  #release(reservation: Reservation): void {
+    const index = this.#reservations.indexOf(reservation);
+    if (index < 0) return;
+    this.#reservations.splice(index, 1);
+    reservation.finish();
+  }
+
   #blocker(extent: Extent): Reservation | undefined {
-    return this.#reservations.find((other) => other.extent.start <= extent.end && extent.start <= other.extent.end);
+    return this.#reservations.find((other) => other.overlaps(extent));
   }
 }

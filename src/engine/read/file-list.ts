@@ -4,7 +4,7 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import type { FileStatus, UploadStatus } from '../../protocol/schemas/files.ts';
 import type { DamagedFiles } from '../upkeep/damage.ts';
 import type { Lifetime } from '../uploads/lifetime.ts';
-import { pendingStatus, sealedStatus, uploadStatus } from '../uploads/status.ts';
+import { MAX_GAPS, pendingStatus, sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
@@ -44,11 +44,14 @@ export class FileList {
     this.#deps = deps;
   }
 
-  /** The status object of PROTOCOL §3; `pending` when the name has no file. */
-  async status(owner: string, name: string): Promise<FileStatus> {
+  /**
+   * The status object of PROTOCOL §3; `pending` when the name has no file.
+   * @param most gaps are listed
+   */
+  async status(owner: string, name: string, most = MAX_GAPS): Promise<FileStatus> {
     const { catalog, damage, lifetime, uploads } = this.#deps;
     const upload = uploads.findVisible(owner, name);
-    if (upload) return uploadStatus(upload, lifetime);
+    if (upload) return uploadStatus(upload, lifetime, most);
     const { sealed } = await catalog.find(owner, name);
     return sealed ? sealedStatus(sealed, await damage.recheck(sealed)) : pendingStatus(name);
   }

@@ -1,6 +1,6 @@
 /** The bytes of one chunk: receives them, and checks every checksum and digest that the client sent. */
-import type { Inspector, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
-import type { ChunkHeader } from '../../protocol/chunk.ts';
+import type { Inspector, Part, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
+import { type ChunkHeader, MAX_OFFSET } from '../../protocol/chunk.ts';
 import { hex32 } from '../../protocol/crc32.ts';
 import type { Extent, ExtentSet } from '../../protocol/extents.ts';
 import { type Digest, mismatchMembers } from '../../protocol/http/digests.ts';
@@ -9,6 +9,7 @@ import { BodyWriter, type Received } from '../body/body-writer.ts';
 import type { BufferPool } from '../body/buffer-pool.ts';
 import type { RequestBody } from '../body/request-body.ts';
 import { checksumMismatch } from '../files/refusals.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
 import type { ChunkIntent } from './chunk-intent.ts';
 
 export interface ChunkBytesDeps {
@@ -89,4 +90,18 @@ export function planRanges(stored: ExtentSet, extent: Extent): SegmentRange[] {
 /** What the reply says about the chunk. */
 export function receiptOf({ start, end }: Extent, received: Received): NonNullable<FileStatus['chunk']> {
   return { start, end, crc32: hex32(received.crc32), duplicate: received.fresh.length === 0 };
+}
+
+/** The disk is full: removes what a refused chunk wrote past the committed bytes, so that smaller chunks find room. */
+export async function freeSpace(upload: OpenUpload, part: Part): Promise<void> {
+  const { end } = upload.stored;
+  const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
+  if (!rest) return;
+  try {
+    if (!upload.isClosed && !upload.endReason) await part.truncate(end);
+  } catch {
+    // The chunk is refused in any case.
+  } finally {
+    rest.release();
+  }
 }

@@ -12,7 +12,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
-import { CHUNK_HEADER_BYTES, MAX_OFFSET, parseChunkHeader } from '../../protocol/chunk.ts';
+import { CHUNK_HEADER_BYTES, parseChunkHeader } from '../../protocol/chunk.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
@@ -37,7 +37,7 @@ import { REPLY_GAPS, sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
-import { type IncomingChunk, planRanges, receiptOf, receiveBytes, type Write } from './chunk-bytes.ts';
+import { freeSpace, type IncomingChunk, planRanges, receiptOf, receiveBytes, type Write } from './chunk-bytes.ts';
 import { type ChunkIntent, type ChunkLimits, checkExtent, checkIntent } from './chunk-intent.ts';
 import { ChunkTargets } from './chunk-target.ts';
 import { completedByChunk } from './duplicate.ts';
@@ -123,26 +123,11 @@ export class ChunkUploads {
     try {
       return await this.#receiveInto(chunk, upload, handles);
     } catch (error) {
-      if (error instanceof LadingError && error.code === 'insufficient_storage')
-        await this.#freeSpace(upload, handles.part);
+      if (error instanceof LadingError && error.code === 'insufficient_storage') await freeSpace(upload, handles.part);
       throw error;
     } finally {
       await uploads.leave(upload);
       sealLater(upload);
-    }
-  }
-
-  /** The disk is full: removes the bytes that the refused chunk wrote past the committed ones, so that smaller chunks have room. */
-  async #freeSpace(upload: OpenUpload, part: Part): Promise<void> {
-    const { end } = upload.stored;
-    const reserved = upload.tryReserve({ start: end, end: MAX_OFFSET });
-    if (!reserved) return;
-    try {
-      if (!upload.isClosed && !upload.endReason) await part.truncate(end);
-    } catch {
-      // The chunk is refused in any case.
-    } finally {
-      reserved.release();
     }
   }
 

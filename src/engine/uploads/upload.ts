@@ -8,7 +8,7 @@ import type { Manifest, ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { Reservations, type ReservedExtent } from '../files/reservations.ts';
+import { Reservations, type ReservedExtent, type ReservedExtents } from '../files/reservations.ts';
 import { checkDeclaration, type Declaration, withDeclaration } from './declaration.ts';
 import { type RestingPhase, UploadPhase } from './phase.ts';
 
@@ -166,6 +166,16 @@ export class OpenUpload {
   /** Reserves the extent if no request receives bytes of it now; otherwise null. */
   tryReserve(extent: Extent): ReservedExtent | null {
     return this.#reservations.tryReserve(extent);
+  }
+
+  /** Reserves many extents, none at first. */
+  reserveMany(): ReservedExtents {
+    return this.#reservations.reserveMany();
+  }
+
+  /** Waits for the request that receives bytes of this extent now; see `Reservations.whenFree`. */
+  whenFree(extent: Extent, failed?: Promise<never>): Promise<void> {
+    return this.#reservations.whenFree(extent, failed);
   }
 
   /** Passes a segment to a worker. Once the upload is closed, segments are only compared and not written. */

@@ -1,4 +1,4 @@
-/** POST /api/files/upload: receives one chunk, raw or in a form. This is the hot path of the server. */
+/** POST /api/files/upload: receives one chunk, raw or in a form. This is the hot path of the server. `train.ts` has the route for trains. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
@@ -12,6 +12,7 @@ import { ownerOf } from '../../identity/rights/policy.ts';
 import { isContentRange } from '../../protocol/http/content-range.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas/files.ts';
+import { LINES_TYPE, TRAIN_CRC32_TYPE, TRAIN_TYPE } from '../../protocol/train.ts';
 import type { Compat } from '../../settings/compat.ts';
 import type { Config } from '../../settings/config.ts';
 import { authorizationOf } from '../access/bearer.ts';
@@ -39,29 +40,13 @@ interface Upload {
   Querystring: UploadQuery;
 }
 
-const URL = '/api/files/upload';
+export const URL = '/api/files/upload';
 const PARAMETERS = Object.keys(UploadQuery.properties);
 
-/** Routes forms separately, so that raw chunks, by far the most frequent requests, have no overhead for forms. */
-export const multipartConstraint = {
-  name: 'multipart',
-  storage: () => {
-    // The router stores its handlers here.
-    const stored = new Map<unknown, never>();
-    return {
-      get: (key: unknown) => stored.get(key) ?? null,
-      set: (key: unknown, value: unknown) => void stored.set(key, value as never),
-    };
-  },
-  deriveConstraint: ({ headers }: { headers: Record<string, string | string[] | undefined> }) => {
-    const type = headers['content-type'];
-    return typeof type === 'string' && isMediaType(type, 'multipart/form-data') ? 'yes' : 'no';
-  },
-};
-
-const schema = {
+export const uploadSchema = {
   tags: ['Files'],
-  summary: 'Stores one chunk: a 17-byte header and data, as the body or as the part "file" of a form.',
+  summary:
+    'Stores one chunk (a 17-byte header and data), as the raw body or the part "file" of a form, or a train of chunks.',
   querystring: UploadQuery,
   response: { 200: FileStatus },
   documented: {
@@ -102,7 +87,7 @@ function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
   const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
-    schema: { ...schema, ...documentedBody },
+    schema: { ...uploadSchema, ...documentedBodies },
     validatorCompiler: bodyUnseen,
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
@@ -127,9 +112,9 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
   const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
-    constraints: { multipart: 'yes' },
+    constraints: { uploadBody: 'form' },
     // The schema of the raw route documents both.
-    schema: { ...schema, hide: true },
+    schema: { ...uploadSchema, hide: true },
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
@@ -177,12 +162,33 @@ function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emp
   return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
 }
 
-/** Both kinds of bodies, for the OpenAPI document. */
-const documentedBody = {
+/** All kinds of bodies and replies, for the OpenAPI document. */
+const documentedBodies = {
   body: {
     content: {
       'application/octet-stream': { schema: Binary },
       'multipart/form-data': { schema: Type.Object({ file: Binary }) },
+      [TRAIN_TYPE]: { schema: Binary },
+      [TRAIN_CRC32_TYPE]: { schema: Binary },
+    },
+  },
+  response: {
+    200: {
+      description:
+        'The status of the file. For a train, with Accept: application/x-ndjson, one line for each commit too.',
+      content: {
+        'application/json': { schema: FileStatus },
+        [LINES_TYPE]: {
+          schema: Type.String({
+            description:
+              'A JSON document a line. Each commit is a line with committed (its ranges), committed_chunks, bytes_received and ' +
+              'next_expected_byte; the last line is the status of the file or a problem.',
+          }),
+          example:
+            '{"committed":[[0,4095]],"committed_chunks":1,"bytes_received":4096,"next_expected_byte":4096}\n' +
+            '{"filename":"a.bin","status":"partial","bytes_received":4096,"total_bytes":8192,"next_expected_byte":4096}\n',
+        },
+      },
     },
   },
 };
@@ -197,6 +203,6 @@ function checkRawType({ headers }: FastifyRequest): void {
 }
 
 /** Refuses a request whose client left while its headers were checked; a stream emits no event for that later. */
-function assertConnected({ raw }: FastifyRequest): void {
-  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was complete.');
+export function assertConnected({ raw }: FastifyRequest): void {
+  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the body was complete.');
 }

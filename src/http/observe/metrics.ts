@@ -120,6 +120,12 @@ export class Metrics {
     this.#chunkSeconds.observe(seconds);
   }
 
+  /** Counts chunks of a train that were committed together. */
+  group(chunks: number, bytes: number): void {
+    this.#chunks += chunks;
+    this.#chunkBytes += bytes;
+  }
+
   /** Counts a refused connection. Returns the total. */
   refused(): number {
     this.#refusedConnections += 1;

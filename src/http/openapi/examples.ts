@@ -217,7 +217,7 @@ function text(schema: Json, name: string): string {
 }
 
 /** Media types of file contents, which need no example. */
-const OPAQUE = /octet-stream|^\*\/\*$|byteranges|event-stream/;
+const OPAQUE = /octet-stream|lading\.chunks|^\*\/\*$|byteranges|event-stream/;
 
 /** Adds an example to every body that has none, in place. Returns the node. */
 export function withExamples<Node>(node: Node, schemas: Json): Node {

@@ -104,6 +104,21 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
   return true;
 }
 
+/**
+ * For an answer that has begun and ends with a refusal: resolves when the answer may end. Until then the rest of the body is read and
+ * discarded, as `refuse` does.
+ */
+export async function endUnread(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const message = request.raw;
+  const response = reply.raw as ServerResponse | Http2ServerResponse;
+  if ('stream' in response) {
+    const { stream } = response;
+    response.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  } else if (hasBody(message) && !message.complete && !message.destroyed) {
+    await new Promise<void>((resolve) => discard(message, DISCARD_BYTES, () => resolve()));
+  }
+}
+
 /** Responses that are sent but not ended. */
 const draining = new WeakSet<object>();
 

@@ -28,6 +28,13 @@ export function prefersHtml(accept: string | undefined): boolean {
   return html.depth === 2 && html.q > 0;
 }
 
+/** True for a client that names application/x-ndjson and does not prefer application/json. */
+export function prefersLines(accept: string | undefined): boolean {
+  if (accept === undefined) return false;
+  const lines = matchOf(accept, 'application', 'x-ndjson');
+  return lines.depth === 2 && lines.q > 0 && lines.q >= matchOf(accept, 'application', 'json').q;
+}
+
 function matchOf(accept: string, type: string, subtype: string): Match {
   const names = ['*/*', `${type}/*`, `${type}/${subtype}`];
   let best: Match = { depth: -1, q: 0 };

@@ -41,10 +41,16 @@ export const FileStatus = Type.Object(
     }),
     missing: Extents({
       maxItems: MAX_MISSING,
-      description: `Gaps below total_bytes as [start, end], both inclusive; ${MAX_MISSING} at most, 16 in the reply to a chunk.`,
+      description: `Gaps below total_bytes as [start, end], both inclusive; ${MAX_MISSING} at most, 16 in the reply to a chunk or train.`,
     }),
     missing_more: Type.Boolean({ description: 'True when there are more gaps than listed in missing.' }),
     chunk: Type.Optional(ChunkReceipt),
+    committed_chunks: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Only in the reply to a train: how many chunks it had. All of them count.',
+      }),
+    ),
     crc32: Nullable(Hex32('CRC-32 of the whole file once complete, eight hexadecimal digits.')),
     etag: Nullable(Text('Entity tag that downloads carry once the file is readable.')),
     content_type: Nullable(Text('Media type that downloads carry.')),

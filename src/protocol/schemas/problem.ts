@@ -26,6 +26,19 @@ export const Problem = Type.Object(
     ),
     scope: Type.Optional(Text('The scope that is missing.')),
     error: Type.Optional(Text('The same in the fixed words of /api/tokens and /calls.')),
+    committed_chunks: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Of a train: how many chunks count. They are its first ones.' }),
+    ),
+    failed_chunk: Type.Optional(
+      Type.Object(
+        {
+          position: Type.Integer({ minimum: 0, description: 'Its position in the train, counted from 0.' }),
+          start: Type.Optional(Bytes('Offset of its first byte; absent if its header cannot be read.')),
+          end: Type.Optional(Bytes('Offset of its last byte, inclusive.')),
+        },
+        { description: 'The chunk that ended the train.' },
+      ),
+    ),
     total_bytes: Type.Optional(Bytes('Size of the file whose range was requested.')),
   },
   { title: 'Problem', description: 'RFC 9457 problem details, application/problem+json.' },

@@ -2,6 +2,7 @@
 import { checksum } from '../../../workers/checksums.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
+import { lengthOf } from '../../protocol/extents.ts';
 import { assertFileId } from '../names.ts';
 import type { Images, StoredFile } from './images.ts';
 import { notFound, type Run } from './run.ts';
@@ -102,24 +103,33 @@ export class MemoryBlobs implements BlobStore {
     return file as FileWithBytes;
   }
 
-  #write(id: string, { buffer, length, start, ranges }: SegmentJob): SegmentResult {
+  #write(id: string, { buffer, length, ranges }: SegmentJob): SegmentResult {
     const file = this.#file(id);
     const bytes = new Uint8Array(buffer, 0, length);
-    const result: SegmentResult = { buffer, sum: 0, crc32: 0, rangeCrcs: [], conflict: false };
-    for (const { extent, action } of ranges) {
-      const piece = bytes.subarray(extent.start - start, extent.end - start + 1);
-      const sums = checksum(piece);
+    const result: SegmentResult = {
+      ...{ buffer, sum: 0, crc32: 0, conflict: false, conflictAt: null },
+      ...{ rangeCrcs: [], rangeSums: [] },
+    };
+    let offset = 0;
+    const parts = ranges.map(({ extent, action }) => {
+      const range = { position: extent.start, action, bytes: bytes.subarray(offset, offset + lengthOf(extent)) };
+      offset += range.bytes.length;
+      return range;
+    });
+    for (const [index, range] of parts.entries()) {
+      const sums = checksum(range.bytes);
       result.sum = (result.sum + sums.sum) & 0xff;
-      result.crc32 = crc32Combine(result.crc32, sums.crc32, piece.length);
+      result.crc32 = crc32Combine(result.crc32, sums.crc32, range.bytes.length);
       result.rangeCrcs.push(sums.crc32);
-      if (action === 'compare' && !equals(file.bytes, extent.start, piece)) result.conflict = true;
+      result.rangeSums.push(sums.sum);
+      if (range.action === 'compare' && !equals(file.bytes, range.position, range.bytes)) result.conflictAt ??= index;
     }
-    if (result.conflict) return result;
-    for (const { extent, action } of ranges) {
-      if (action === 'compare') continue;
+    result.conflict = result.conflictAt !== null;
+    for (const range of parts.slice(0, result.conflictAt ?? parts.length)) {
+      if (range.action === 'compare') continue;
       // The seal was interrupted before its document was written. The bytes become a part again.
       file.sealed = false;
-      file.bytes.write(extent.start, bytes.subarray(extent.start - start, extent.end - start + 1));
+      file.bytes.write(range.position, range.bytes);
     }
     return result;
   }

@@ -91,6 +91,8 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
   const upload = paths['/api/files/upload']?.post;
   assert.deepEqual(Object.keys(upload?.requestBody?.content ?? {}).sort(), [
     'application/octet-stream',
+    'application/vnd.lading.chunks',
+    'application/vnd.lading.chunks+crc32',
     'multipart/form-data',
   ]);
   assert.ok(upload?.parameters?.some(({ name, required }) => name === 'filename' && required === true));

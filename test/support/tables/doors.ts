@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
+import { encodeTrainChunk, TRAIN_TYPE } from '../../../src/protocol/train.ts';
 import { wav } from '../audio.ts';
 import { PASSWORD } from '../product/people.ts';
 import type { TestServer } from '../product/server.ts';
@@ -95,6 +96,19 @@ export const DOORS: Door[] = [
       path: `/api/files/upload?filename=${path(name)}&overwrite=true&total_size=${NEW.length}`,
       headers: { 'content-type': 'application/octet-stream' },
       body: encodeChunk(0, NEW),
+    }),
+  },
+  {
+    operation: 'POST /api/files/upload',
+    how: 'as a train',
+    kind: 'replaces',
+    done: [200],
+    ranged: true,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/upload?filename=${path(name)}&overwrite=true&total_size=${NEW.length}`,
+      headers: { 'content-type': TRAIN_TYPE },
+      body: encodeTrainChunk(0, NEW),
     }),
   },
   {
