@@ -20,7 +20,7 @@ async function ready(t: Parameters<typeof startServer>[0]) {
   return { server, folder, auth, bytes, path };
 }
 
-test('curl -T stores a file under its own name or another, and replaces it', { skip: without('curl') }, async (t) => {
+test('curl -T stores a file under its own or another name, and replaces it', { skip: without('curl') }, async (t) => {
   const { server, auth, bytes, path } = await ready(t);
   const folder = await runProgram('curl', [
     ...auth,
@@ -42,7 +42,7 @@ test('curl -T stores a file under its own name or another, and replaces it', { s
   assert.ok((await content(server, 'dir/other.bin')).equals(bytes));
 });
 
-test('curl --http1.1 sees the 104, and goes on where a silent connection left the upload', {
+test('curl --http1.1 receives the 104 and resumes an upload after its connection went silent', {
   skip: without('curl'),
 }, async (t) => {
   const { server, folder, auth, bytes, path } = await ready(t);

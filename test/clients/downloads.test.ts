@@ -29,7 +29,7 @@ async function offered(t: Parameters<typeof startServer>[0], cuts: number, after
   return { server, proxy, folder, url, header, got, compare };
 }
 
-test('curl -C - goes on where a reset left it', { skip: without('curl') }, async (t) => {
+test('curl -C - resumes a download after a reset', { skip: without('curl') }, async (t) => {
   const { proxy, url, header, got, compare } = await offered(t, 2, 3_000_000);
   let runs = 0;
   for (let code = 1; code !== 0; runs += 1) {
@@ -41,7 +41,7 @@ test('curl -C - goes on where a reset left it', { skip: without('curl') }, async
   await compare();
 });
 
-test('wget -c goes on by itself', { skip: without('wget') }, async (t) => {
+test('wget -c resumes a download by itself', { skip: without('wget') }, async (t) => {
   const { proxy, url, header, got, compare } = await offered(t, 3, 2_000_000);
   const { code, stderr } = await runProgram('wget', [
     '-c',
@@ -59,7 +59,7 @@ test('wget -c goes on by itself', { skip: without('wget') }, async (t) => {
   await compare();
 });
 
-test('aria2c fetches by 16 connections at once', { skip: without('aria2c') }, async (t) => {
+test('aria2c downloads a file over 16 connections', { skip: without('aria2c') }, async (t) => {
   const { proxy, folder, url, header, compare } = await offered(t, 2, 300_000);
   const args = [
     '-x16',

@@ -20,7 +20,7 @@ async function folderWith(t: TestContext, origin: string): Promise<string> {
   return folder;
 }
 
-test('a generated Python client', async (t) => {
+test('a generated Python client uploads and downloads a file', async (t) => {
   const python = await pythonWith(['openapi-python-client==0.29.1']);
   if ('missing' in python) return t.skip(python.missing);
   const { origin, client } = await startServer(t);
@@ -45,7 +45,7 @@ test('a generated Python client', async (t) => {
   assert.equal(await run('python', 'story.py', origin, client.id, client.secret), 'done\n');
 });
 
-test('a generated TypeScript client', async (t) => {
+test('a generated TypeScript client uploads and downloads a file', async (t) => {
   const packages = await npmWith([
     'openapi-typescript@7.13.0',
     'openapi-fetch@0.17.0',

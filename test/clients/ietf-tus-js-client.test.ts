@@ -22,7 +22,7 @@ function upload(bytes: Uint8Array, options: Partial<UploadOptions>): Promise<str
 }
 
 for (const protocol of ['ietf-draft-03', 'ietf-draft-05'] as const) {
-  test(`tus-js-client by ${protocol}: whole, in many requests, and with the creation`, async (t) => {
+  test(`tus-js-client by ${protocol} uploads in one request, in many, and with the creation`, async (t) => {
     const server = await startServer(t);
     const bytes = randomBytes(2_000_001);
     const { headers } = server.client;
@@ -35,7 +35,7 @@ for (const protocol of ['ietf-draft-03', 'ietf-draft-05'] as const) {
     assert.equal(await sha256Of(server, 'with'), sum(bytes));
   });
 
-  test(`tus-js-client by ${protocol}: goes on where a reset connection left it`, async (t) => {
+  test(`tus-js-client by ${protocol} resumes an upload after a reset`, async (t) => {
     const server = await startServer(t);
     const bytes = randomBytes(5_000_000);
     let cuts = 0;

@@ -49,7 +49,7 @@ function run<T>(page: Page, body: string, given: Given): Promise<T> {
   return page.evaluate(`(async ({ size, options }) => { ${body} })(${JSON.stringify(given)})`) as Promise<T>;
 }
 
-test('tus-js-client in a browser: in one request, in many, and with a length that is told later', {
+test('tus-js-client in a browser uploads in one request, in many, and with a deferred length', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
@@ -69,7 +69,9 @@ test('tus-js-client in a browser: in one request, in many, and with a length tha
   assert.equal(await sha256Of(server, 'deferred'), late);
 });
 
-test('tus-js-client in a browser: paused, resumed, and in parallel parts', { skip: WITHOUT_BROWSER }, async (t) => {
+test('tus-js-client in a browser pauses, resumes, and uploads in parallel parts', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
   const server = await startServer(t);
   const page = await openPage(t);
   const endpoint = `${server.origin}/files/`;
@@ -94,7 +96,7 @@ test('tus-js-client in a browser: paused, resumed, and in parallel parts', { ski
   assert.equal(await sha256Of(server, 'parallel'), joined);
 });
 
-test('tus-js-client in a browser: the server is killed in the middle and comes back, the page is loaded anew', {
+test('tus-js-client in a browser resumes after a crash of the server and a reload of the page', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const folder = join(await temporaryFolder(t), 'data');

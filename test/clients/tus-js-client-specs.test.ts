@@ -27,7 +27,7 @@ const RUN = `
   })
 `;
 
-test('the end-to-end specs of tus-js-client', { skip: WITHOUT_BROWSER }, async (t) => {
+test('the end-to-end specs of tus-js-client pass', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
   const { page, context } = await visit(t, 'about:blank');
   let asked = 0;

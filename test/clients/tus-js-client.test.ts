@@ -55,7 +55,7 @@ test('tus-js-client uploads in one request, in many, and with the creation', asy
   await assertStored(server, 'override', bytes);
 });
 
-test('tus-js-client uploads a stream whose length it does not know', async (t) => {
+test('tus-js-client uploads a stream of unknown length', async (t) => {
   const server = await startServer(t);
   const bytes = randomBytes(1_234_567);
   const pieces = Readable.from([bytes.subarray(0, 500_000), bytes.subarray(500_000)], { objectMode: false });
@@ -63,7 +63,7 @@ test('tus-js-client uploads a stream whose length it does not know', async (t) =
   await assertStored(server, 'deferred', bytes);
 });
 
-test('tus-js-client pauses in the middle of a request and goes on where the bytes that arrived end', async (t) => {
+test('tus-js-client pauses within a request and resumes after the bytes that arrived', async (t) => {
   const server = await startServer(t);
   // The rest of the request never arrives, so that there is a middle to pause in.
   const proxy = await startProxy(t, server.port, () => ({ stallAfterSent: 8_000_000 }));
@@ -88,7 +88,7 @@ test('tus-js-client pauses in the middle of a request and goes on where the byte
   await assertStored(server, 'paused', bytes);
 });
 
-test('tus-js-client goes on after the server was stopped and started in the middle', async (t) => {
+test('tus-js-client resumes after a restart of the server', async (t) => {
   const server = await startServer(t, { LADING_SHUTDOWN_SECONDS: '0' });
   const bytes = randomBytes(20_000_000);
   let next: Promise<TestServer> | null = null;
@@ -110,7 +110,7 @@ test('tus-js-client uploads in parallel parts', async (t) => {
   await assertStored(server, 'parallel', bytes);
 });
 
-test('tus-js-client ends an upload', async (t) => {
+test('tus-js-client terminates an upload', async (t) => {
   const server = await startServer(t);
   const own = await upload(randomBytes(1000), options(server, 'ended', { chunkSize: 300 }));
   await Upload.terminate(own.url ?? '', options(server, 'ended'));

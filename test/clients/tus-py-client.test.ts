@@ -49,7 +49,7 @@ before(async () => {
 });
 
 for (const checksum of ['no', 'yes']) {
-  test(`tus-py-client uploads in pieces, breaks off and goes on, checksums: ${checksum}`, async (t) => {
+  test(`tus-py-client uploads in chunks, stops and resumes, checksums: ${checksum}`, async (t) => {
     if (python === null) return t.skip(reason);
     const server = await startServer(t);
     const folder = await temporaryFolder(t);

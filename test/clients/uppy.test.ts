@@ -32,7 +32,7 @@ const ENTRY = `
   };
 `;
 
-test('Uppy uploads several files, paused and resumed', { skip: WITHOUT_BROWSER }, async (t) => {
+test('Uppy uploads several files, with a pause', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
   const page = await clientPage(t, await bundled(ENTRY));
   const options = { endpoint: `${server.origin}/files/`, headers: server.client.headers, chunkSize: 300_000 };

@@ -34,7 +34,7 @@ function auditOf(failure: Error | null = null) {
   return { audit: new Audit({ log, clock, failed: (entry) => failed.push(entry) }), stored, failed };
 }
 
-test('what was recorded is stored with its time and who it was', async () => {
+test('an entry is stored with its time and principal', async () => {
   const { audit, stored } = auditOf();
   await audit.record(refusal({ action: 'client_created', outcome: 'ok', principal: { id: 'p', kind: 'person' } }));
   assert.deepEqual(stored, [
@@ -55,7 +55,7 @@ test('what was recorded is stored with its time and who it was', async () => {
   await audit.close();
 });
 
-test('a flood of one sort is its first entry and a count', async () => {
+test('repeated entries are stored as the first one and a count', async () => {
   const { audit, stored } = auditOf();
   for (let n = 0; n < 5000; n += 1)
     audit.recordAggregated(refusal({ target: `/api/files/${n}`, requestId: String(n) }));
@@ -92,7 +92,7 @@ test('a new window begins with an entry of its own', async (t: TestContext) => {
   await audit.close();
 });
 
-test('a flood from everywhere takes bounded room and is not lost', async () => {
+test('repeated entries from many addresses take bounded memory and are counted', async () => {
   const { audit, stored } = auditOf();
   for (let n = 0; n < 50_000; n += 1) audit.recordAggregated(refusal({ address: `10.0.${n >> 8}.${n & 255}` }));
   await audit.close();
@@ -104,7 +104,7 @@ test('a flood from everywhere takes bounded room and is not lost', async () => {
   assert.deepEqual(stored.at(-1)?.address, null);
 });
 
-test('what cannot be stored is told and stops nobody', async () => {
+test('an entry that cannot be stored is reported and does not fail the request', async () => {
   const { audit, failed } = auditOf(new Error('full'));
   await audit.record(refusal());
   audit.recordAggregated(refusal());

@@ -34,7 +34,7 @@ async function seed(identity: Identity): Promise<{ device: string; person: strin
   };
 }
 
-test('the defaults apply to everybody, exactly to the limit; 0 means unlimited', async (t) => {
+test('the defaults apply exactly to every principal, and 0 means unlimited', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, seed);
   await withIdentity(dataDir, async (identity) => {
     const quotas = new Quotas(identity, DEFAULTS);
@@ -48,7 +48,7 @@ test('the defaults apply to everybody, exactly to the limit; 0 means unlimited',
   });
 });
 
-test('a quota of a client, a person or a tenant takes the place of the default, and survives a restart', async (t) => {
+test('a quota of a client, person or tenant replaces the default and survives a restart', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, seed);
   const foreign = `acme/${seeded.foreign}`;
   const none = { bytes: null, openUploads: null, dayBytes: null };
@@ -81,7 +81,7 @@ test('a quota of a client, a person or a tenant takes the place of the default, 
   });
 });
 
-test('a principal with the id of somebody in another tenant does not get their quota', async (t) => {
+test('a principal does not get the quota of an equal id in another tenant', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, seed);
   await withIdentity(dataDir, async (identity) => {
     const quotas = new Quotas(identity, DEFAULTS);

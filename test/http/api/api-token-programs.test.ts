@@ -7,7 +7,7 @@ import { ask, bearer, list, make, reads } from '../../support/product/api-tokens
 import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply, exchange } from '../../support/wire/wire.ts';
 
-test('a label is free text, and lists what it was given to', async (t) => {
+test('tokens are listed by their label, which is free text', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const other = await server.enrol('client');
@@ -40,7 +40,7 @@ test('a label is free text, and lists what it was given to', async (t) => {
   assert.deepEqual([user_id, scopes], ['my_app', ['write', 'read']]);
 });
 
-test('read and write never include deleting', async (t) => {
+test('the scopes read and write do not include deletion', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const { token } = await make(server, client);
@@ -51,7 +51,7 @@ test('read and write never include deleting', async (t) => {
   assert.equal((await ask(origin, 'DELETE', '/api/files/a', client.headers)).status, 200);
 });
 
-test('what was revoked is listed on request, inactive, over a restart too', async (t) => {
+test('revoked tokens are listed on request as inactive, also after a restart', async (t) => {
   const server = await startServer(t);
   const { origin, client, dataDir } = server;
   const made = await make(server, client, { user_id: 'my_app' });
@@ -73,7 +73,7 @@ test('what was revoked is listed on request, inactive, over a restart too', asyn
   assert.equal((await ask(again.origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers)).status, 200);
 });
 
-test('every refusal of tokens and calls says what is wrong in error', async (t) => {
+test('every refusal of tokens and calls has the reason in error', async (t) => {
   const server = await startServer(t, { LADING_RATE_ADDRESS: '60' });
   const { origin, client, port } = server;
   const { token } = await make(server, client, { scopes: ['read'] });
@@ -123,7 +123,7 @@ test('every refusal of tokens and calls says what is wrong in error', async (t) 
 const LOCAL = { LADING_COMPAT: 'talk' };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-test('with LADING_COMPAT=talk programs of the machine make, list and revoke tokens without a sign-in', async (t) => {
+test('with LADING_COMPAT=talk, local programs create, list and revoke tokens without a sign-in', async (t) => {
   const server = await startServer(t, LOCAL);
   const { origin, client } = server;
   const create = (body: object, headers: Record<string, string> = {}) =>
@@ -161,7 +161,7 @@ test('with LADING_COMPAT=talk programs of the machine make, list and revoke toke
   await assertProblemReply(await create({}, { cookie: 'access_token=wrong' }), 'unauthorized');
 });
 
-test('what comes through a proxy or from a page is no program of the machine', async (t) => {
+test('a request through a proxy or from a page does not count as a local program', async (t) => {
   const server = await startServer(t, { ...LOCAL, LADING_ALLOWED_ORIGINS: 'http://localhost:3000' });
   const { port } = server;
   const status = async (at: number, ...fields: string[]) => {

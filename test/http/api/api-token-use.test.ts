@@ -33,7 +33,7 @@ function send(origin: string, method: string, path: string, headers: Headers): P
   return path.includes('/upload') ? upload(origin, path, headers) : ask(origin, method, path, headers);
 }
 
-test('every file route takes an API token with its scope and no other', async (t) => {
+test('every file route accepts an API token only with its scope', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
   for (const scope of SCOPES) {
@@ -53,7 +53,7 @@ test('every file route takes an API token with its scope and no other', async (t
   }
 });
 
-test('a token works on the files of who it was made for', async (t) => {
+test('a token works on the files of its owner', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   const { token } = await make(server, admin, { user_id: client.id, scopes: ['read', 'write'] });
@@ -65,7 +65,7 @@ test('a token works on the files of who it was made for', async (t) => {
   await assertProblemReply(foreign, 'forbidden');
 });
 
-test('a thousand requests write the use down a couple of times at most, and a clean stop keeps the count', async (t) => {
+test('a thousand uses of a token are stored in a few writes, and a clean stop stores the count', async (t) => {
   let now = Date.now();
   let writes = 0;
   const disk = through(realDisk, (operation, target, work) => {
@@ -127,7 +127,7 @@ async function onOneConnection(
   return [before, after];
 }
 
-test('a revoked, rotated or expired token is refused at once, on an open connection too', async (t) => {
+test('a revoked, rotated or expired token is refused at once, also on an open connection', async (t) => {
   let now = Date.now();
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client } = server;
@@ -149,7 +149,7 @@ test('a revoked, rotated or expired token is refused at once, on an open connect
   assert.ok(!(await list(server, client)).some(({ token_id: id }) => id === late.token_id));
 });
 
-test('the tokens of a deleted client and of a deleted tenant are refused at once, and stay so', async (t) => {
+test('the tokens of a deleted client or tenant are refused at once and for good', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('other', 'Other');
     const secret = 'a-secret-for-a-test-of-tenants';
@@ -171,7 +171,7 @@ test('the tokens of a deleted client and of a deleted tenant are refused at once
   assert.deepEqual([await reads(again, mine.token), await reads(again, far.token)], [401, 401]);
 });
 
-test('a token may at once no more than its owner, whose role shrinks, and nothing when the owner is deleted', async (t) => {
+test('a token loses rights at once with its owner, and all of them when the owner is deleted', async (t) => {
   const { dataDir, seeded: person } = await seededFolder(t, (identity) =>
     addPerson(identity, 'ada@example.org', 'admin'),
   );

@@ -8,7 +8,7 @@ import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 
-test('a token is made, shown once, used, counted, rotated and revoked', async (t) => {
+test('a token is created, shown once, used, counted, rotated and revoked', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const reply = await ask(origin, 'POST', '/api/tokens', client.headers, {
@@ -56,7 +56,7 @@ test('a token is made, shown once, used, counted, rotated and revoked', async (t
   );
 });
 
-test('everything has a default, and nothing at all is a request too', async (t) => {
+test('every key has a default, and the body is optional', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const bare = await ask(origin, 'POST', '/api/tokens', client.headers);
@@ -71,7 +71,7 @@ test('everything has a default, and nothing at all is a request too', async (t) 
   assert.deepEqual([own.user_id, own.owner_id], [client.id, client.id]);
 });
 
-test('what is asked for is bounded', async (t) => {
+test('values out of range are refused', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const wrong: object[] = [
@@ -98,7 +98,7 @@ test('what is asked for is bounded', async (t) => {
   await make(server, client, { expires_in: 315_360_000 });
 });
 
-test('a hundred live tokens an owner, however many are asked for at once; what expired makes room', async (t) => {
+test('an owner has at most a hundred live tokens, also for concurrent requests, and expired tokens do not count', async (t) => {
   let now = Date.now();
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client, admin } = server;
@@ -121,7 +121,7 @@ interface Refused {
   error: string;
 }
 
-test('refusals carry the fixed words besides the problem document', async (t) => {
+test('refusals have the fixed words in addition to the problem document', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const mine = await make(server, client);
@@ -165,7 +165,7 @@ test('refusals carry the fixed words besides the problem document', async (t) =>
   assert.equal((files as Refused).error, missing);
 });
 
-test('nobody grants more than they have, nor more than the owner has', async (t) => {
+test('a principal cannot grant scopes that it or the owner lacks', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const refused = async (by: { headers: Headers }, body: object): Promise<void> => {
@@ -194,7 +194,7 @@ test('nobody grants more than they have, nor more than the owner has', async (t)
   assert.equal(await reads(server, theirs.token), 200);
 });
 
-test('a sign-in for less leaves no API token behind, and ends none that may more', async (t) => {
+test('a token with reduced scopes neither creates API tokens nor revokes those with more scopes', async (t) => {
   const server = await startServer(t);
   const { app, origin, client, admin } = server;
   const narrow = sign(app, client.id, 'client', 'device', 'files:read').headers;
@@ -219,7 +219,7 @@ test('a sign-in for less leaves no API token behind, and ends none that may more
   assert.equal((await ask(origin, 'DELETE', before, client.headers)).status, 200, 'one’s own with the whole role');
 });
 
-test('one sees and touches one’s own tokens, an administrator those of the tenant, nobody those above them', async (t) => {
+test('principals manage their own tokens, and administrators those of the tenant up to their own role', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('other', 'Other');
     const secret = 'a-secret-for-a-test-of-tenants';

@@ -11,7 +11,7 @@ import { eventually } from '../../support/eventually.ts';
 import { startServer } from '../../support/product/server.ts';
 import { formOf, listed, namesOf, post, refused, upload } from './audio-setup.ts';
 
-test('the same name again is kept beside the first, or replaces the file with what was said of it', async (t) => {
+test('a second upload of a name is kept beside the first, or replaces the file and its description', async (t) => {
   const server = await startServer(t);
   const first = await upload(server, wav(), 'a.wav', '?file_description=first');
   const beside = await upload(server, wav(), 'a.wav');
@@ -25,7 +25,7 @@ test('the same name again is kept beside the first, or replaces the file with wh
   await refused(old, 404, 'not_found');
 });
 
-test('audio that came in chunks is listed too, what only claims to be audio is not', async (t) => {
+test('audio uploaded in chunks is listed, and a file that only claims to be audio is not', async (t) => {
   const server = await startServer(t);
   const chunk = async (name: string, bytes: Uint8Array, more = ''): Promise<void> => {
     const url = `${server.origin}/api/files/upload?filename=${name}&total_size=${bytes.length}${more}`;
@@ -47,7 +47,7 @@ test('audio that came in chunks is listed too, what only claims to be audio is n
   assert.equal(reply.headers.get('content-type'), 'audio/wav');
 });
 
-test('a list comes in pages', async (t) => {
+test('the list has pages', async (t) => {
   const server = await startServer(t);
   for (let i = 0; i < 5; i += 1) await upload(server, wav(), `${i}.wav`);
   const names: string[] = [];
@@ -67,7 +67,7 @@ test('a list comes in pages', async (t) => {
   );
 });
 
-test('nobody sees the audio of somebody else; a deleted file takes its description along; a restart keeps the rest', async (t) => {
+test('audio is visible only to its owner, loses its description with the file, and survives a restart', async (t) => {
   const server = await startServer(t);
   const kept = await upload(server, wav(), 'kept.wav', '?file_description=kept');
   const gone = await upload(server, wav(), 'gone.wav', '?file_description=gone');
@@ -96,7 +96,7 @@ test('nobody sees the audio of somebody else; a deleted file takes its descripti
   await refused(bare, 401, 'unauthorized');
 });
 
-test('POST /api/upload takes WAV files, and says no in its own words', async (t) => {
+test('POST /api/upload accepts WAV files and has its own form of errors', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '100000' });
   const send = (form: FormData | string, query = ''): Promise<Response> =>
     post(server, server.client, `/api/upload${query}`, form);
@@ -137,7 +137,7 @@ test('POST /api/upload takes WAV files, and says no in its own words', async (t)
   assert.deepEqual(Object.keys((await nobody.json()) as object), ['error', 'message', 'description']);
 });
 
-test('an MP3 named .wav is no WAV', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {
+test('an MP3 named .wav is refused', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {
   const server = await startServer(t);
   const reply = await post(server, server.client, '/api/upload', formOf('audio_file', await encoded('a.mp3'), 'a.wav'));
   assert.equal(reply.status, 400);

@@ -8,7 +8,7 @@ import { startServer } from '../../support/product/server.ts';
 import { Wire } from '../../support/wire/wire.ts';
 import { formOf, listed, namesOf, post, refused, upload } from './audio-setup.ts';
 
-test('a WAV file is stored, described, listed and played from anywhere', async (t) => {
+test('a WAV file is stored, described, listed and read by ranges', async (t) => {
   const server = await startServer(t);
   const bytes = wav({ seconds: 2, rate: 16_000, channels: 2 });
   const made = await upload(server, bytes, 'C:\\tones\\a.wav', '', { file_description: 'Ein Ton – 440 Hz' });
@@ -44,14 +44,14 @@ test('a WAV file is stored, described, listed and played from anywhere', async (
   assert.equal(known.status, 304);
 });
 
-test('the description may stand in the query, and wins there', async (t) => {
+test('the description in the query takes precedence over that in the form', async (t) => {
   const server = await startServer(t);
   const both = await upload(server, wav(), 'a.wav', '?file_description=query', { file_description: 'field' });
   assert.equal(both.file_description, 'query');
   assert.equal((await upload(server, wav(), 'b.wav')).file_description, null);
 });
 
-test('several codecs, known by what is in them', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {
+test('the codec is detected from the content', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {
   const server = await startServer(t);
   const cases: [name: string, type: string, codec: RegExp, options?: string[]][] = [
     ['a.mp3', 'audio/mpeg', /^mp3$/],
@@ -102,7 +102,7 @@ test('several codecs, known by what is in them', { skip: hasFfmpeg ? false : 'ff
   });
 });
 
-test('what is refused leaves nothing', async (t) => {
+test('a refused upload leaves nothing', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '100000' });
   const path = '/v1/audio/file';
   const send = (form: FormData | string, query = ''): Promise<Response> =>
@@ -127,7 +127,7 @@ test('what is refused leaves nothing', async (t) => {
   assert.deepEqual(server.app.engine.usage(server.client.id).bytes, 0);
 });
 
-test('a form that is cut off, or has no end, leaves nothing', async (t) => {
+test('a truncated form leaves nothing', async (t) => {
   const server = await startServer(t);
   const form = new Response(formOf('file', wav({ seconds: 5 }), 'a.wav', { file_description: 'cut' }));
   const body = Buffer.from(await form.arrayBuffer());
@@ -163,7 +163,7 @@ test('a form that is cut off, or has no end, leaves nothing', async (t) => {
   assert.deepEqual(await namesOf(server), []);
 });
 
-test('a quota holds for one-shot uploads too', async (t) => {
+test('a quota applies to one-shot uploads', async (t) => {
   const server = await startServer(t, { LADING_QUOTA_BYTES: '20000' });
   await upload(server, wav(), 'a.wav');
   await refused(

@@ -19,7 +19,7 @@ async function register({ origin, admin, client }: TestServer, phone: string | n
   });
 }
 
-test('invalid numbers, messages and codes', async (t) => {
+test('invalid numbers, messages and codes are refused', async (t) => {
   const { server } = await begin(t);
   const { origin, client } = server;
   for (const body of [
@@ -44,7 +44,7 @@ test('invalid numbers, messages and codes', async (t) => {
   await assertProblemReply(nothing, 'not_found');
 });
 
-test('a caller sees nothing of what another one asked for', async (t) => {
+test('a caller cannot see the codes of another caller', async (t) => {
   const { server, provider } = await begin(t);
   const other = await server.enrol();
   const { call } = await request(server, provider);
@@ -55,7 +55,7 @@ test('a caller sees nothing of what another one asked for', async (t) => {
   assert.equal((await post(server, '/calls/verify', { phone: PHONE, code: call.code })).status, 200);
 });
 
-test('a provider that refuses shows in the status; what it tells later counts if it signed it', async (t) => {
+test('a refusal of the voice provider shows in the status, and its later reports count only if signed', async (t) => {
   const { server, provider } = await begin(t, { LADING_PUBLIC_URL: 'https://files.example.org' });
   provider.answer(500);
   assert.equal((await post(server, '/calls/otp', { phone: PHONE })).status, 200);
@@ -73,14 +73,14 @@ test('a provider that refuses shows in the status; what it tells later counts if
   assert.equal((await statusOf(server)).call, 'failed');
 });
 
-test('without a voice nobody is called, and the answer says what is missing', async (t) => {
+test('without a voice provider a call is refused with the setting that is missing', async (t) => {
   const server = await startServer(t);
   const reply = await post(server, '/calls/otp', { phone: PHONE });
   assert.match(await reply.clone().text(), /LADING_VOICE/);
   await assertProblemReply(reply, 'forbidden');
 });
 
-test('LADING_REQUIRE_OTP asks for a verified call before downloads and sharing, and for nothing else', async (t) => {
+test('LADING_REQUIRE_OTP requires a verified call only for downloads and sharing', async (t) => {
   const { server, provider, clock, settings } = await begin(t, {
     LADING_REQUIRE_OTP: 'downloads,share',
     LADING_OTP_HOURS: '2',
@@ -132,7 +132,7 @@ test('LADING_REQUIRE_OTP asks for a verified call before downloads and sharing, 
   assert.equal((await later()).status, 403);
 });
 
-test('telephones are registered by administrators, of their tenant and of whom they may manage', async (t) => {
+test('administrators register telephones of principals that they may manage in their tenant', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   const url = `${origin}/api/phones/client/${client.id}`;

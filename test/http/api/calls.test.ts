@@ -14,7 +14,7 @@ function wrong(code: string): string {
   return code === '000000' ? '111111' : '000000';
 }
 
-test('a code is spoken, verified once, and worth nothing after that', async (t) => {
+test('a code is spoken and can be verified once', async (t) => {
   const { server, provider } = await begin(t);
   const { reply, call } = await request(server, provider, { phone: '+1 (415) 555-2671', message: 'Tom & <Jerry> say' });
   assert.equal(reply.expires_in, 300);
@@ -39,7 +39,7 @@ test('a code is spoken, verified once, and worth nothing after that', async (t) 
   await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: call.code }), 'not_found');
 });
 
-test('the other paths and names of fields, and forms', async (t) => {
+test('the alternative paths, field names and forms are accepted', async (t) => {
   const { server, provider } = await begin(t);
   const { origin, client } = server;
   const form = (path: string, fields: Headers) =>
@@ -56,7 +56,7 @@ test('the other paths and names of fields, and forms', async (t) => {
   assert.equal(verified.status, 200);
 });
 
-test('a token for calls alone is enough; a code may come as a number that has lost its zeros', async (t) => {
+test('the scope calls is sufficient, and a code may be a number without its leading zeros', async (t) => {
   const { server, provider } = await begin(t, { LADING_OTP_CALLER_HOUR: '0' });
   const made = await post(server, '/api/tokens', { user_id: 'my_app', scopes: ['calls'] });
   const { token } = (await made.json()) as ApiTokenCreated;
@@ -75,7 +75,7 @@ test('a token for calls alone is enough; a code may come as a number that has lo
   }
 });
 
-test('three wrong tries end it, the right code too; at one time no more of them', async (t) => {
+test('three wrong attempts invalidate a code, also concurrent ones', async (t) => {
   const { server, provider } = await begin(t);
   const { call } = await request(server, provider);
   for (const left of [2, 1, 0]) {
@@ -93,7 +93,7 @@ test('three wrong tries end it, the right code too; at one time no more of them'
   assert.ok(replies.every(({ status }) => status === 400 || status === 404));
 });
 
-test('a code lapses after five minutes, and a new one makes the old one worthless', async (t) => {
+test('a code expires after five minutes, and a new code invalidates it', async (t) => {
   const { server, provider, clock } = await begin(t);
   const first = await request(server, provider);
   let second = await request(server, provider);
@@ -106,7 +106,7 @@ test('a code lapses after five minutes, and a new one makes the old one worthles
   assert.deepEqual([(await statusOf(server)).status, (await statusOf(server)).expires_in], ['expired', 0]);
 });
 
-test('limits by number for all callers, by caller and by day; each says how long to wait', async (t) => {
+test('calls are limited by number, by caller and by day, and each refusal has the time to wait', async (t) => {
   const { server, provider, clock } = await begin(t, {
     LADING_OTP_PHONE_HOUR: '2',
     LADING_OTP_CALLER_HOUR: '3',
@@ -143,7 +143,7 @@ test('limits by number for all callers, by caller and by day; each says how long
   await eventually(async () => (await readdir(join(server.dataDir, 'v1/calls'))).length === 0, 'nothing is kept');
 });
 
-test('a restart in the middle: the code is still good, and nowhere on disk, in replies or in the audit log', async (t) => {
+test('a code survives a restart and is not on disk, in replies or in the audit log', async (t) => {
   const { server, provider, clock, settings } = await begin(t);
   const { reply, call } = await request(server, provider);
   await server.close();

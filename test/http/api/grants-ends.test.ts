@@ -34,7 +34,7 @@ async function documentIn(folder: string): Promise<{ path: string; value: Record
   return { path, value: JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown> };
 }
 
-test('grants are listed by both sides, and revoked by both and by administrators; nobody else is told', async (t) => {
+test('owner and grantee list a grant, and only they and administrators revoke it', async (t) => {
   const server = await startServer(t);
   const { client, admin } = server;
   const other = await server.enrol();
@@ -65,7 +65,7 @@ test('grants are listed by both sides, and revoked by both and by administrators
   assert.match(page, /"action":"refusal"[^}]*forbidden: GET \/api\/files\/download/);
 });
 
-test('bad grants are refused and give nothing', async (t) => {
+test('an invalid grant is refused and gives no access', async (t) => {
   const server = await startServer(t);
   const { client } = server;
   const other = await server.enrol();
@@ -94,7 +94,7 @@ test('bad grants are refused and give nothing', async (t) => {
   assert.deepEqual(racing.map(({ status }) => status).sort(), [201, 409, 409, 409]);
 });
 
-test('nothing is granted to another tenant', async (t) => {
+test('a grant to another tenant is refused', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.createTenant('acme', 'Acme');
     const account = await createAccount(identity, 'acme', 'client', { username: 'ada', password: PASSWORD });
@@ -134,7 +134,7 @@ test('nothing is granted to another tenant', async (t) => {
   }
 });
 
-test('a grant of a file lives on when the file is replaced, and ends when it is deleted', async (t) => {
+test('a grant of a file survives its replacement and ends with its deletion', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const other = await server.enrol();
@@ -153,7 +153,7 @@ test('a grant of a file lives on when the file is replaced, and ends when it is 
   await eventually(async () => (await documents()).length === 0, 'the end of the grant');
 });
 
-test('a grant lapses, and ends with its grantee, its owner and who made it', async (t) => {
+test('a grant expires, and ends with its grantee, its owner and its creator', async (t) => {
   let now = Date.now();
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client, admin } = server;
@@ -180,7 +180,7 @@ test('a grant lapses, and ends with its grantee, its owner and who made it', asy
   assert.deepEqual(await waysTo(server, 'a', third), NEITHER);
 });
 
-test('revoking cuts what is open: downloads, followed ones, and streams of the status', async (t) => {
+test('revoking a grant ends its running downloads and status streams', async (t) => {
   const server = await startServer(t);
   const other = await server.enrol();
   const { port, client } = server;
@@ -219,7 +219,7 @@ test('revoking cuts what is open: downloads, followed ones, and streams of the s
   assert.doesNotMatch(told, /"bytes_received":52/);
 });
 
-test('a restart keeps grants, and what ended them', async (t) => {
+test('grants and their revocation survive a restart', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   const before = await startServer(t, {}, {}, dataDir);
   const other = await before.enrol();
@@ -238,7 +238,7 @@ test('a restart keeps grants, and what ended them', async (t) => {
   assert.deepEqual(await waysTo(server, 'b', other), NEITHER);
 });
 
-test('what a crash left is put right: files that are gone take along what was shared, those replaced keep it', async (t) => {
+test('after a crash, grants of deleted files end and grants of replaced files remain', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   const first = await startServer(t, {}, {}, dataDir);
   const other = await first.enrol();

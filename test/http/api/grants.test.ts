@@ -9,7 +9,7 @@ import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { BOTH, grant, granted, NEITHER, names, of, type Who, waysTo } from './grants-setup.ts';
 
-test('a file that was granted is listed, known and read, by ranges too; nothing else is', async (t) => {
+test('a grantee lists and reads the granted file, also by ranges, and nothing else', async (t) => {
   const server = await startServer(t);
   const other = await server.enrol();
   const third = await server.enrol();
@@ -39,7 +39,7 @@ test('a file that was granted is listed, known and read, by ranges too; nothing 
   assert.deepEqual(ownList.files, [], 'among one’s own it is not');
 });
 
-test('a grantee is named by id or by an exact name of the tenant; what nobody or several are called is refused', async (t) => {
+test('a grantee is named by id or exact name, and an unknown or ambiguous name is refused', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   const enrolled = async (name: string): Promise<string> => {
@@ -79,7 +79,7 @@ test('a grantee is named by id or by an exact name of the tenant; what nobody or
   await assertProblemReply(await grant(server, { prefix: 'a/', grantee: client.id }), 'validation_failed');
 });
 
-test('the name of somebody of another tenant is nobody’s', async (t) => {
+test('a name of another tenant is unknown', async (t) => {
   const server = await startServer(t, {}, {}, await rootFolder(t));
   const { origin, admin } = server;
   const headers = { ...admin.headers };
@@ -90,7 +90,7 @@ test('the name of somebody of another tenant is nobody’s', async (t) => {
   await assertProblemReply(await grant(server, { prefix: 'a/', grantee: 'elsewhere' }), 'not_found');
 });
 
-test('a grant is for reading', async (t) => {
+test('a grant allows only reading', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   const other = await server.enrol();
@@ -115,7 +115,7 @@ test('a grant is for reading', async (t) => {
   assert.deepEqual(await waysTo(server, 'a/1', other), BOTH);
 });
 
-test('a prefix grants what is there and what is to come, unfinished files too', async (t) => {
+test('a prefix grants present and future files, also unfinished ones', async (t) => {
   const server = await startServer(t);
   const other = await server.enrol();
   await granted(server, { prefix: 'run/', grantee: other.id });
@@ -130,7 +130,7 @@ test('a prefix grants what is there and what is to come, unfinished files too', 
   assert.deepEqual(await waysTo(server, 'run/none', other), ['not_found', 200]);
 });
 
-test('lists of what was granted have pages, and everything once, in order', async (t) => {
+test('lists of granted files have pages with every file once, in order', async (t) => {
   const server = await startServer(t);
   const other = await server.enrol();
   const all = ['a', 'a/1', 'a/2', 'a/b/1', 'a/b/2', 'b', 'c', 'c/1', 'd'];
@@ -155,7 +155,7 @@ test('lists of what was granted have pages, and everything once, in order', asyn
   assert.deepEqual(await names(server, other, '&prefix=d'), []);
 });
 
-test('API tokens read what their owner was granted; people and devices grant to each other', async (t) => {
+test('API tokens read files granted to their owner, and people and devices grant to each other', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     return { person: await addPerson(identity, 'ada@x.example') };
   });

@@ -40,7 +40,7 @@ async function setUp(t: TestContext): Promise<TestServer & { pass(ms: number): v
   };
 }
 
-test('a file is read by the cookie, whole and by ranges, and by nothing else', async (t) => {
+test('a player reads a file or ranges of it only with its cookie', async (t) => {
   const server = await setUp(t);
   const player = await open(server, server.client, 'tone.wav');
   assert.match(player.line, new RegExp(`; Max-Age=900; Path=/api/players/${player.id}; HttpOnly; SameSite=Strict$`));
@@ -61,7 +61,7 @@ test('a file is read by the cookie, whole and by ranges, and by nothing else', a
   assert.equal(elsewhere.status, 403);
 });
 
-test('it is no share link, and only who may read the file gets it', async (t) => {
+test('a player is not a share link and requires the right to read the file', async (t) => {
   const server = await setUp(t);
   await open(server, server.client, 'tone.wav');
   const shares = await fetch(`${server.origin}/api/shares`, { headers: server.client.headers });
@@ -85,7 +85,7 @@ test('it is no share link, and only who may read the file gets it', async (t) =>
   assert.doesNotMatch(JSON.stringify(entries), /player=/);
 });
 
-test('it ends by itself, when it is told to, with the file and with the sign-in', async (t) => {
+test('a player ends on expiry, on request, with its file and with its session', async (t) => {
   const server = await setUp(t);
   const { origin, client } = server;
   const [one, two] = [await open(server, client, 'tone.wav'), await open(server, client, 'tone.wav')];
@@ -110,7 +110,7 @@ test('it ends by itself, when it is told to, with the file and with the sign-in'
   assert.equal((await get(own)).status, 404, 'signed out');
 });
 
-test('the oldest of many ends', async (t) => {
+test('the oldest player ends when a principal has too many', async (t) => {
   const server = await setUp(t);
   const all: Opened[] = [];
   for (let n = 0; n < 17; n += 1) all.push(await open(server, server.client, 'tone.wav'));

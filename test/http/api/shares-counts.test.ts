@@ -18,7 +18,7 @@ async function breakOff(url: string): Promise<void> {
   asked.destroy();
 }
 
-test('a link with a download left serves the whole file; probes, HEAD and refusals do not use it up', async (t) => {
+test('a link with one download left serves the whole file, and probes, HEAD and refusals do not count', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, share_id } = await made(server, { max_downloads: 1 });
@@ -44,7 +44,7 @@ test('a link with a download left serves the whole file; probes, HEAD and refusa
   assert.equal((await use(url, {}, 'HEAD')).status, 404);
 });
 
-test('ranges that make the whole file, resumed or at one time, are one download', async (t) => {
+test('ranges that make up the file count as one download, in sequence or in parallel', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   for (const ranges of [['0-9', '10-19', '20-'], ['0-'], ['20-', '0-12', '10-20']]) {
@@ -55,7 +55,7 @@ test('ranges that make the whole file, resumed or at one time, are one download'
   }
 });
 
-test('what a browser fetches ahead takes no download', async (t) => {
+test('a prefetch does not count as a download', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url } = await made(server, { max_downloads: 1 });
@@ -74,7 +74,7 @@ test('what a browser fetches ahead takes no download', async (t) => {
   assert.equal((await use(any.url, { 'sec-purpose': 'prefetch' })).status, 200);
 });
 
-test('who fetches parts for ever gets an end of it, and the file with the last of them', async (t) => {
+test('endless partial downloads end with a full download', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url } = await made(server, { max_downloads: 1 });
@@ -84,7 +84,7 @@ test('who fetches parts for ever gets an end of it, and the file with the last o
   assert.ok(answers.length < 60, String(answers.length));
 });
 
-test('many at one time get no more than there is', async (t) => {
+test('concurrent downloads do not exceed the limit', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url } = await made(server, { max_downloads: 3 });
@@ -93,7 +93,7 @@ test('many at one time get no more than there is', async (t) => {
   assert.equal(all.filter((one) => one === '404 not_found').length, 9);
 });
 
-test('an empty file is downloaded as often as the limit says', async (t) => {
+test('an empty file is downloaded up to the limit', async (t) => {
   const server = await startServer(t);
   await put(server, 'empty', 0, Buffer.alloc(0), { total_size: '0' });
   const { url } = await made(server, { max_downloads: 2 }, 'empty');
@@ -102,7 +102,7 @@ test('an empty file is downloaded as often as the limit says', async (t) => {
   assert.equal(await told(url), '404 not_found');
 });
 
-test('a download that broke off can be begun anew', async (t) => {
+test('an interrupted download can be repeated', async (t) => {
   const server = await startServer(t);
   const size = 8 * 1024 * 1024;
   await put(server, 'large', 0, randomBytes(size), { total_size: String(size) });

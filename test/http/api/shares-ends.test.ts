@@ -16,7 +16,7 @@ import { put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { alphabet, basic, listed, made, share, told, use } from './shares-setup.ts';
 
-test('a revoked link cuts the download by it', async (t) => {
+test('revoking a link ends its running download', async (t) => {
   const server = await startServer(t);
   const size = 64 * 1024 * 1024;
   await put(server, 'large', 0, Buffer.alloc(size, 7), { total_size: String(size) });
@@ -36,7 +36,7 @@ test('a revoked link cuts the download by it', async (t) => {
   assert.ok(got < size);
 });
 
-test('a link ends when its file is deleted or replaced, and does not come back', async (t) => {
+test('a link ends for good when its file is deleted or replaced', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
   await alphabet(server);
@@ -51,7 +51,7 @@ test('a link ends when its file is deleted or replaced, and does not come back',
   await eventually(async () => (await documents()).length === 0, 'the end of the links');
 });
 
-test('a link ends when it lapses, and is swept', async (t) => {
+test('a link expires and is swept', async (t) => {
   let now = Date.now();
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   await alphabet(server);
@@ -63,7 +63,7 @@ test('a link ends when it lapses, and is swept', async (t) => {
   assert.deepEqual(await listed(server, server.client), []);
 });
 
-test('a link ends with the right of who made it', async (t) => {
+test('a link ends when its creator loses the right to read the file', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     for (const role of ['admin', 'ops'] as const) {
       await identity.clients.create({ id: role, secret: `the-secret-of-${role}`, role, name: null });
@@ -93,7 +93,7 @@ test('a link ends with the right of who made it', async (t) => {
   for (const url of [byOps?.url ?? '', own.url]) assert.equal(await told(url), '404 not_found');
 });
 
-test('a person who is no administrator any more shares nothing of others', async (t) => {
+test('links of a former administrator to the files of others end', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin, app } = server;
   await alphabet(server);
@@ -107,7 +107,7 @@ test('a person who is no administrator any more shares nothing of others', async
   assert.equal(await told(url), '404 not_found');
 });
 
-test('what an API token or a sign-in for less shared ends with it', async (t) => {
+test('links made with an API token or with reduced scopes end with that credential', async (t) => {
   const server = await startServer(t);
   const { origin, client, app } = server;
   await alphabet(server);
@@ -141,7 +141,7 @@ test('what an API token or a sign-in for less shared ends with it', async (t) =>
   assert.equal(await told(lasting.url, '0-0'), '206 a');
 });
 
-test('a restart keeps links, passwords and counts', async (t) => {
+test('links, passwords and counts survive a restart', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   const before = await startServer(t, {}, {}, dataDir);
   await alphabet(before);
@@ -162,7 +162,7 @@ test('a restart keeps links, passwords and counts', async (t) => {
   await assertProblemReply(await use(`${origin}/s/${revoked.token}`), 'not_found');
 });
 
-test('neither the data directory nor the log holds what opens a link', async (t) => {
+test('neither the data directory nor the log contains the token of a link', async (t) => {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
   const { dataDir } = await seededFolder(t, async () => {});

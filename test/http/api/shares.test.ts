@@ -8,7 +8,7 @@ import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { alphabet, basic, listed, made, share, told, use, type Who } from './shares-setup.ts';
 
-test('a link opens one file to anybody, whole, by ranges and under preconditions', async (t) => {
+test('a link serves one file without a sign-in, with ranges and preconditions', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, token, ...rest } = await made(server);
@@ -33,7 +33,7 @@ test('a link opens one file to anybody, whole, by ranges and under preconditions
   await assertProblemReply(await use(url, {}, 'POST'), 'method_not_allowed');
 });
 
-test('what a link does not open', async (t) => {
+test('a link gives access to nothing else', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, token } = await made(server);
@@ -50,7 +50,7 @@ test('what a link does not open', async (t) => {
   );
 });
 
-test('bad wishes and files that cannot be shared are refused, and leave no link', async (t) => {
+test('invalid requests and unshareable files are refused and leave no link', async (t) => {
   const server = await startServer(t);
   const { client, origin } = server;
   await alphabet(server);
@@ -75,7 +75,7 @@ test('bad wishes and files that cannot be shared are refused, and leave no link'
   assert.deepEqual(await listed(server, client), []);
 });
 
-test('links are listed without what opens them, and revoked by their owner and administrators alone', async (t) => {
+test('links are listed without their tokens, and revoked only by owner and administrators', async (t) => {
   const server = await startServer(t);
   const { client, admin, origin } = server;
   await alphabet(server);
@@ -110,7 +110,7 @@ test('links are listed without what opens them, and revoked by their owner and a
   await assertProblemReply(await revoke(one.share_id, client), 'not_found');
 });
 
-test('a link with a password wants it, by HTTP Basic, and slows down who guesses', async (t) => {
+test('a link with a password requires it by HTTP Basic and throttles guesses', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, share_id } = await made(server, { password: PASSWORD });

@@ -8,7 +8,7 @@ import { connect } from '../../../src/client/node.ts';
 import { ask, PASSWORD } from '../../support/product/people.ts';
 import { startServerProcess, temporaryFolder } from '../../support/servers/processes.ts';
 
-test('killed in the middle of a download by a link', async (t) => {
+test('a server killed during a shared download keeps accounts, sessions, links and grants', async (t) => {
   const dataDir = await temporaryFolder(t);
   const first = await startServerProcess(t, dataDir);
   const {

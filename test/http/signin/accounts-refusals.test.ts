@@ -8,7 +8,7 @@ import { ADMIN, sign, startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { type Kind, login, member, OPEN, upload } from './accounts-setup.ts';
 
-test('a sign-up names its tenant, or is refused; it is never made elsewhere', async (t) => {
+test('a sign-up for another tenant is refused and creates no account', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.createTenant('acme', 'Acme');
     await identity.clients.create({ id: 'the-root', secret: ADMIN.secret, role: 'root', name: null });
@@ -30,7 +30,7 @@ test('a sign-up names its tenant, or is refused; it is never made elsewhere', as
   assert.equal((await ask(origin, '/client/login', { body: { ...there, tenant: 'acme' } })).status, 200);
 });
 
-test('GET is no way to sign up or in, and without a token the answer is 401', async (t) => {
+test('GET neither signs up nor in, and a request without a token is refused with 401', async (t) => {
   const { origin } = await startServer(t, OPEN);
   for (const path of ['/ops/signup', '/client/signup', '/ops/login', '/client/login']) {
     await assertProblemReply(await fetch(`${origin}${path}`), 'method_not_allowed');
@@ -41,7 +41,7 @@ test('GET is no way to sign up or in, and without a token the answer is 401', as
   await assertProblemReply(await fetch(`${origin}/ops/upload`, { method: 'POST' }), 'unauthorized');
 });
 
-test('a name is taken within its kind, whatever its case; each kind signs in at its own door', async (t) => {
+test('a username is unique within its kind in any case, and each kind signs in at its own route', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin } = server;
   await member(server, 'ops', 'Anna');
@@ -58,7 +58,7 @@ test('a name is taken within its kind, whatever its case; each kind signs in at 
   assert.deepEqual(racing.map(({ status }) => status).sort(), [201, 409, 409, 409, 409]);
 });
 
-test('bad forms are refused and make nothing', async (t) => {
+test('invalid forms are refused and create no account', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const cases: [body: object, code: Parameters<typeof assertProblemReply>[1]][] = [
     [{}, 'invalid_request'],
@@ -99,7 +99,7 @@ test('bad forms are refused and make nothing', async (t) => {
   await assertProblemReply(login, 'not_found');
 });
 
-test('the wrong kind is refused before its file is read, and told nothing', async (t) => {
+test('an account of the wrong kind is refused before its file is read', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin, client: device, admin } = server;
   const ops = await member(server, 'ops', 'anna');
@@ -129,7 +129,7 @@ test('the wrong kind is refused before its file is read, and told nothing', asyn
   await assertProblemReply(await fetch(`${origin}/api/files?owner=${id}`, { headers: client }), 'forbidden');
 });
 
-test('forms without the file leave nothing', async (t) => {
+test('a form without the file leaves nothing', async (t) => {
   const server = await startServer(t, OPEN);
   const ops = await member(server, 'ops', 'anna');
   const post = (body: FormData | string): Promise<Response> =>
@@ -143,7 +143,7 @@ test('forms without the file leave nothing', async (t) => {
   assert.deepEqual(files.files, []);
 });
 
-test('where registration is closed, administrators make the accounts, in their own tenant', async (t) => {
+test('while registration is closed, administrators create accounts in their own tenant', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
   const body = { username: 'anna', password: PASSWORD };
@@ -166,7 +166,7 @@ test('where registration is closed, administrators make the accounts, in their o
   await assertProblemReply(await ask(origin, '/ops/login', { body }), 'not_found');
 });
 
-test('accounts of another tenant are other accounts, and their files are not there', async (t) => {
+test('accounts of another tenant are separate, and their files are not visible', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.createTenant('acme', 'Acme');
     await createAccount(identity, 'acme', 'ops', { username: 'anna', password: PASSWORD });
@@ -192,7 +192,7 @@ test('accounts of another tenant are other accounts, and their files are not the
   );
 });
 
-test('guessing is slowed down, and every refusal is in the audit log without what was typed', async (t) => {
+test('guesses are throttled, and the audit log has every refusal without the password', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin, admin } = server;
   await member(server, 'ops', 'anna');

@@ -12,7 +12,7 @@ function claimsOf(token: string): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 }
 
-test('ops store files, clients list and fetch them, by ranges too', async (t) => {
+test('ops upload files, clients list and download them, also by ranges', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin } = server;
   const ops = await member(server, 'ops', 'anna');
@@ -45,7 +45,7 @@ test('ops store files, clients list and fetch them, by ranges too', async (t) =>
   assert.equal(files.files.length, 2, 'they are files like all others');
 });
 
-test('the list has pages, and holds nothing unfinished', async (t) => {
+test('the list has pages and no unfinished files', async (t) => {
   const server = await startServer(t, OPEN);
   const ops = await member(server, 'ops', 'anna');
   const client = await member(server, 'client', 'ben');
@@ -67,7 +67,7 @@ test('the list has pages, and holds nothing unfinished', async (t) => {
   await assertProblemReply(none, 'not_complete');
 });
 
-test('the same name again is 409, and with overwrite=true the new file', async (t) => {
+test('a second upload of a name is refused with 409, and with overwrite=true replaces the file', async (t) => {
   const server = await startServer(t, OPEN);
   const ops = await member(server, 'ops', 'anna');
   assert.equal((await upload(server, ops, 'a', 'one')).status, 201);
@@ -80,7 +80,7 @@ test('the same name again is 409, and with overwrite=true the new file', async (
   assert.equal(await read(), 'two');
 });
 
-test('urlencoded, multipart and JSON say the same', async (t) => {
+test('urlencoded, multipart and JSON bodies are equivalent', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const fields = { username: 'anna', password: PASSWORD, name: 'Anna  Smith', email: 'Anna@X.example' };
   const multipart = new FormData();
@@ -106,7 +106,7 @@ test('urlencoded, multipart and JSON say the same', async (t) => {
   }
 });
 
-test('the token says who, from whom, for whom, of which session and until when', async (t) => {
+test('the token has subject, issuer, audience, session and expiry', async (t) => {
   const server = await startServer(t, {
     ...OPEN,
     LADING_ACCOUNT_DAYS: '400',
@@ -125,7 +125,7 @@ test('the token says who, from whom, for whom, of which session and until when',
   assert.deepEqual([other.username, other.account_kind], [undefined, undefined]);
 });
 
-test('a token is valid for a year, if nothing else is set', async (t) => {
+test('a token is valid for a year by default', async (t) => {
   const server = await startServer(t, OPEN);
   const { authorization = '' } = await member(server, 'ops', 'anna');
   const { exp, iat } = claimsOf(authorization);
@@ -137,7 +137,7 @@ test('a token is valid for a year, if nothing else is set', async (t) => {
   assert.ok(Math.abs(until / 1000 - Number(exp)) < 2);
 });
 
-test('what is empty is not known', async (t) => {
+test('empty fields count as absent', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const made = await ask(origin, '/ops/signup', {
     body: { username: 'anna', password: PASSWORD, name: '', email: '' },
@@ -147,7 +147,7 @@ test('what is empty is not known', async (t) => {
   assert.deepEqual([name, email], [null, null]);
 });
 
-test('a name may hold spaces; those that nobody sees make no other one', async (t) => {
+test('a username may contain spaces, and extra spaces do not make another username', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin } = server;
   const ops = await member(server, 'ops', 'Anna  Smith');

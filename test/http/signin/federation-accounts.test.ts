@@ -47,7 +47,7 @@ async function innerService(t: TestContext): Promise<{ origin: string; connectio
   };
 }
 
-test('where registration is closed an outside account needs one made by the administrator', async (t) => {
+test('while registration is closed, a provider account requires an existing account', async (t) => {
   const accounts: Accounts = {
     alice: ALICE,
     mallory: { ...ALICE, email_verified: false, given_name: 'Mallory' },
@@ -62,7 +62,7 @@ test('where registration is closed an outside account needs one made by the admi
   assert.equal(signedIn(await verified.ask(await throughOidc(server, verified, 'alice'))).user.id, id);
 });
 
-test('where anybody may register, an account with a password is only linked by a person who knows it', async (t) => {
+test('while registration is open, an account with a password is linked only by its signed-in owner', async (t) => {
   const server = await withOidc(t, { alice: ALICE });
   const id = await makePerson(server, 'alice@example.org');
   const browser = new Browser();
@@ -88,7 +88,7 @@ test('where anybody may register, an account with a password is only linked by a
   assert.equal(signedIn(await later.ask(await throughOidc(server, later, 'alice'))).user.id, id);
 });
 
-test('an address that the provider vouches for in one place does not vouch for another one elsewhere', async (t) => {
+test('an address is not verified by a flag from another source of the provider', async (t) => {
   const accounts = { mallory: { email: 'mallory@example.org', email_verified: true } };
   const server = await withOidc(t, accounts, { LADING_REGISTRATION: 'closed' });
   const boss = await fetch(`${server.origin}/v1/user`, {
@@ -107,7 +107,7 @@ test('an address that the provider vouches for in one place does not vouch for a
   refused(await browser.ask(await throughOidc(server, browser, 'mallory')), 409, 'already_exists');
 });
 
-test('Yandex: by GET and by POST, and the same person each time', async (t) => {
+test('Yandex signs the same person in by GET and by POST', async (t) => {
   const profiles = { anna: { id: '1000034426', default_email: 'anna@yandex.ru', first_name: 'Анна', last_name: 'К.' } };
   const server = await withYandex(t, profiles);
   const browser = new Browser();
@@ -144,7 +144,7 @@ test('Yandex: by GET and by POST, and the same person each time', async (t) => {
   refused(foreign, 403, 'forbidden');
 });
 
-test('Yandex: who says no, or is not known there, is not signed in', async (t) => {
+test('Yandex signs nobody in after a cancellation or for an unknown account', async (t) => {
   const server = await withYandex(t, {});
   for (const login of ['', 'nobody']) {
     const browser = new Browser();
@@ -153,7 +153,7 @@ test('Yandex: who says no, or is not known there, is not signed in', async (t) =
   }
 });
 
-test('a provider that cannot be reached: 503 with a time to come again; one that is not set up: 404', async (t) => {
+test('an unreachable provider is refused with 503 and Retry-After, an unconfigured one with 404', async (t) => {
   const server = await startServer(t, {
     LADING_OIDC_ISSUER: 'http://127.0.0.1:1',
     LADING_OIDC_CLIENT_ID: CLIENT.id,
@@ -170,7 +170,7 @@ test('a provider that cannot be reached: 503 with a time to come again; one that
   assert.deepEqual(JSON.parse(listed.body), { providers: [{ name: 'oidc', login_url: '/v1/auth/oidc/login' }] });
 });
 
-test('what the provider gave is not written down', async (t) => {
+test('codes and tokens of the provider are not logged', async (t) => {
   const lines: string[] = [];
   const { createLog } = await import('../../../src/http/observe/log.ts');
   const log = createLog('debug', { write: (line) => void lines.push(line) });
@@ -198,7 +198,7 @@ test('what the provider gave is not written down', async (t) => {
 });
 
 for (const endpoint of ['token_endpoint', 'userinfo_endpoint']) {
-  test(`a provider does not send the server into its own network: ${endpoint}`, async (t) => {
+  test(`a provider cannot direct the server into its private network: ${endpoint}`, async (t) => {
     const lines: string[] = [];
     const { createLog } = await import('../../../src/http/observe/log.ts');
     const log = createLog('warn', { write: (line) => void lines.push(line) });

@@ -16,7 +16,7 @@ import {
   withYandex,
 } from './federation-setup.ts';
 
-test('OpenID Connect: somebody new gets an account, and the same one the next time', async (t) => {
+test('OpenID Connect gives a new person an account and signs in to it the next time', async (t) => {
   const server = await withOidc(t, { alice: ALICE });
   const browser = new Browser();
   const first = signedIn(await browser.ask(await throughOidc(server, browser, 'alice')));
@@ -33,7 +33,7 @@ test('OpenID Connect: somebody new gets an account, and the same one the next ti
   assert.equal(second.user.id, first.user.id);
 });
 
-test('OpenID Connect: return_to leads back to a page, and nowhere else', async (t) => {
+test('OpenID Connect redirects to return_to only within this server', async (t) => {
   const server = await withOidc(t, { alice: ALICE });
   const browser = new Browser();
   const back = await browser.ask(await throughOidc(server, browser, 'alice', '?return_to=/docs%3Fa=b%23c'));
@@ -53,7 +53,7 @@ test('OpenID Connect: return_to leads back to a page, and nowhere else', async (
   }
 });
 
-test('the callback counts once, in the browser where it began, with the state that it began with', async (t) => {
+test('a callback works once, in the browser that began the sign-in, with its state', async (t) => {
   const server = await withOidc(t, { alice: ALICE });
   const browser = new Browser();
   const callback = await throughOidc(server, browser, 'alice');
@@ -66,7 +66,7 @@ test('the callback counts once, in the browser where it began, with the state th
   refused(await browser.ask(callback), 400, 'invalid_request');
 });
 
-test('sign-ins that are begun in two tabs go on by themselves; one that fails touches no other', async (t) => {
+test('concurrent sign-ins in several tabs are independent', async (t) => {
   const profiles = { anna: { id: '7', default_email: 'anna@yandex.ru', first_name: 'Anna', last_name: 'K' } };
   const server = await withYandex(t, profiles);
   const browser = new Browser();
@@ -86,7 +86,7 @@ test('sign-ins that are begun in two tabs go on by themselves; one that fails to
   assert.deepEqual(more, [], 'two tabs make one account');
 });
 
-test('who says no at the provider, or is not let in, comes back to the page with the reason', async (t) => {
+test('a cancelled or refused sign-in redirects to the page with the reason', async (t) => {
   const profiles = { anna: { id: '7', default_email: 'anna@yandex.ru', first_name: 'Anna', last_name: 'K' } };
   const server = await withYandex(t, profiles, { LADING_REGISTRATION: 'closed' });
   const browser = new Browser();
@@ -106,7 +106,7 @@ test('who says no at the provider, or is not let in, comes back to the page with
   assert.ok(entries.length > 0 && entries.every(({ outcome }) => outcome === 'refused'), JSON.stringify(entries));
 });
 
-test('a browser keeps so many sign-ins that have begun, and no more', async (t) => {
+test('a browser keeps at most four pending sign-ins', async (t) => {
   const server = await withYandex(t, {});
   const browser = new Browser();
   const tabs: string[] = [];
@@ -143,7 +143,7 @@ test('a callback after ten minutes is refused: with a problem document, or in a 
   refused(await browser.ask(callback), 400, 'invalid_request');
 });
 
-test('OpenID Connect: an ID token that has expired by the clock of its provider lets nobody in', async (t) => {
+test('OpenID Connect refuses an ID token that has expired by the clock of its provider', async (t) => {
   const server = await withOidc(t, { alice: ALICE }, {}, -60);
   const browser = new Browser();
   refused(await browser.ask(await throughOidc(server, browser, 'alice')), 403, 'forbidden');

@@ -47,7 +47,7 @@ function forged(header: Header, claims: object, key: KeyObject): string {
 }
 
 for (const algorithm of ['EdDSA', 'RS256'] as const) {
-  test(`${algorithm}: the published keys verify a token, and only such tokens are accepted`, async (t) => {
+  test(`${algorithm}: the published keys verify tokens, and other tokens are refused`, async (t) => {
     const server = await startServer(t, { LADING_JWT_ALGORITHM: algorithm });
     const { origin, client } = server;
     const { access_token: token } = await granted(await grant(origin, client, CREDENTIALS));
@@ -94,7 +94,7 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
   });
 }
 
-test('keys last over a restart and rotate; tokens signed before are good as long as they say', async (t) => {
+test('keys survive a restart and rotate, and earlier tokens stay valid until they expire', async (t) => {
   let now = Date.now();
   const clock = clockOf(() => now);
   const settings = {
@@ -134,7 +134,7 @@ test('keys last over a restart and rotate; tokens signed before are good as long
   assert.deepEqual(await published(third), [keys[1]]);
 });
 
-test('after the algorithm was changed old access tokens are refused, and refresh tokens give new ones', async (t) => {
+test('after a change of algorithm, old access tokens are refused and refresh tokens still work', async (t) => {
   const first = await startServer(t, { LADING_JWT_ALGORITHM: 'EdDSA' });
   const { client, dataDir } = first;
   const { access_token, refresh_token } = await granted(await grant(first.origin, client, CREDENTIALS));
@@ -145,11 +145,11 @@ test('after the algorithm was changed old access tokens are refused, and refresh
   assert.equal(await works(origin, next.access_token), true);
 });
 
-test('with a secret nothing is published', async (t) => {
+test('with HS256 the key set is empty', async (t) => {
   assert.deepEqual(await published(await startServer(t)), []);
 });
 
-test('where the OAuth routes are, under the address that the request was sent to, or the configured one', async (t) => {
+test('the metadata has the URLs of the OAuth routes under the configured or requested address', async (t) => {
   const { origin, port } = await startServer(t);
   const read = async (from: string, name: string) => {
     const reply = await fetch(`${from}/.well-known/${name}`);
@@ -188,7 +188,7 @@ test('where the OAuth routes are, under the address that the request was sent to
   assert.equal(token_endpoint, 'https://files.example.org/api/oauth/token');
 });
 
-test('below a path the metadata is where RFC 8414 and RFC 9728 look for it, and nowhere else', async (t) => {
+test('below a path, the metadata is only where RFC 8414 and RFC 9728 expect it', async (t) => {
   const { origin } = await startServer(t, { LADING_PUBLIC_URL: 'https://files.example/drive' });
   for (const name of ['oauth-authorization-server', 'oauth-protected-resource']) {
     const at = `${origin}/.well-known/${name}`;

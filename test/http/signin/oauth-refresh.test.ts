@@ -8,7 +8,7 @@ import { grant, granted, refused, works } from '../../support/product/oauth.ts';
 import { startServer } from '../../support/product/server.ts';
 import { CREDENTIALS } from './oauth-setup.ts';
 
-test('a refresh token works once; used twice it ends the sign-in with its access tokens, for good', async (t) => {
+test('a refresh token works once, and its reuse ends the session with its access tokens', async (t) => {
   const first = await startServer(t);
   const { client, dataDir } = first;
   const refresh = (origin: string, { refresh_token }: GrantReply): Promise<Response> =>
@@ -31,7 +31,7 @@ test('a refresh token works once; used twice it ends the sign-in with its access
   assert.equal((await refresh(second.origin, other)).status, 200);
 });
 
-test('a refresh token that is used twice is told to administrators', async (t) => {
+test('the reuse of a refresh token is reported to administrators', async (t) => {
   const clock = handClock(Date.now());
   const { origin, client, admin } = await startServer(t, {}, { clock });
   const { refresh_token } = await granted(await grant(origin, client, CREDENTIALS));
@@ -50,7 +50,7 @@ test('a refresh token that is used twice is told to administrators', async (t) =
   }, 'the entry of the audit log');
 });
 
-test('one refresh token sent by two at one time gives both the same successor, and both go on', async (t) => {
+test('concurrent uses of a refresh token return the same successor', async (t) => {
   const { origin, client } = await startServer(t);
   const first = await granted(await grant(origin, client, CREDENTIALS));
   const fields = { grant_type: 'refresh_token', refresh_token: first.refresh_token };
@@ -63,7 +63,7 @@ test('one refresh token sent by two at one time gives both the same successor, a
   assert.equal(next.status, 200);
 });
 
-test("another client's refresh token is as good as none, and its owner does not lose it", async (t) => {
+test('the refresh token of another client is refused and stays valid for its owner', async (t) => {
   const { origin, client, enrol } = await startServer(t);
   const thief = await enrol();
   const { refresh_token } = await granted(await grant(origin, client, CREDENTIALS));
@@ -82,7 +82,7 @@ test("another client's refresh token is as good as none, and its owner does not 
   assert.equal((await grant(origin, client, fields)).status, 200);
 });
 
-test('tokens run out by the clock of the server, and a refresh gives new time', async (t) => {
+test('tokens expire by the clock of the server, and a refresh extends the session', async (t) => {
   let now = Date.now();
   const settings = { LADING_TOKEN_MINUTES: '1', LADING_REFRESH_DAYS: '1' };
   const { origin, client } = await startServer(t, settings, { clock: clockOf(() => now) });
@@ -101,7 +101,7 @@ test('tokens run out by the clock of the server, and a refresh gives new time', 
   await refused(await refresh(third), 400, 'invalid_grant');
 });
 
-test('guessing secrets is slowed down, with the time to wait, and the right secret waits too', async (t) => {
+test('guesses of a secret are throttled with the time to wait, and so is the correct secret', async (t) => {
   let now = Date.now();
   const { origin, client, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const guess = (): Promise<Response> => grant(origin, { ...client, secret: 'wrong' }, CREDENTIALS);

@@ -10,7 +10,7 @@ import { startServer } from '../../support/product/server.ts';
 
 const DAY = 86_400_000;
 
-test('sign-ins, API tokens and revocations that lapsed are swept; what is good stays', async (t) => {
+test('expired sessions, API tokens and revocations are swept, and valid ones stay', async (t) => {
   let now = Date.now();
   const clock = clockOf(() => now);
   const settings = { LADING_REFRESH_DAYS: '2' };

@@ -47,7 +47,7 @@ async function inactive(server: TestServer, client: Credentials, token: string):
   assert.deepEqual(await introspect(server, client, token), { active: false });
 }
 
-test('a revoked access token is refused at once and after a restart; its sign-in goes on', async (t) => {
+test('a revoked access token is refused at once and after a restart, and its session continues', async (t) => {
   const server = await startServer(t);
   const { client, dataDir } = server;
   const one = await signedIn(server, client);
@@ -63,7 +63,7 @@ test('a revoked access token is refused at once and after a restart; its sign-in
   assert.equal(await works(origin, two.access_token), true);
 });
 
-test('a revoked refresh token ends its sign-in with every access token of it, after a restart too', async (t) => {
+test('a revoked refresh token ends its session with all access tokens, also after a restart', async (t) => {
   const server = await startServer(t);
   const { client, dataDir } = server;
   const one = await signedIn(server, client);
@@ -85,7 +85,7 @@ test('a revoked refresh token ends its sign-in with every access token of it, af
   await ended((await startServer(t, {}, {}, dataDir)).origin);
 });
 
-test("of another client's and of unknown tokens nothing is said, and nothing happens to them", async (t) => {
+test('revoking an unknown token or that of another client succeeds without effect', async (t) => {
   const server = await startServer(t);
   const { origin, client, enrol, admin } = server;
   const stranger = await enrol();
@@ -99,14 +99,14 @@ test("of another client's and of unknown tokens nothing is said, and nothing hap
   assert.equal((await grant(origin, client, { grant_type: 'refresh_token', refresh_token })).status, 200);
 });
 
-test('an API token of the client itself is revoked like any other', async (t) => {
+test('a client revokes its own API token', async (t) => {
   const server = await startServer(t);
   const { token } = await apiToken(server, server.client);
   await revoke(server, server.client, token);
   assert.equal(await works(server.origin, token), false);
 });
 
-test('revocation and introspection want a client and a token, once', async (t) => {
+test('revocation and introspection require a client and exactly one token', async (t) => {
   const { origin, client } = await startServer(t);
   for (const path of ['/api/oauth/revoke', '/api/oauth/introspect']) {
     await refused(await form(origin, path, { token: 'x' }), 401, 'invalid_client');
@@ -136,7 +136,7 @@ test('revocation and introspection want a client and a token, once', async (t) =
   }
 });
 
-test('introspection tells a client of its own tokens what they are worth', async (t) => {
+test('introspection describes the tokens of the client', async (t) => {
   const now = Math.floor(Date.now() / 1000);
   const server = await startServer(t, { LADING_REFRESH_DAYS: '1' }, { clock: clockOf(() => now * 1000 + 5) });
   const { client } = server;
@@ -167,7 +167,7 @@ test('introspection tells a client of its own tokens what they are worth', async
   );
 });
 
-test('what is unknown, over, revoked or not yours is inactive, and that is all there is to say', async (t) => {
+test('unknown, expired, revoked and foreign tokens are only inactive', async (t) => {
   let now = Date.now();
   const server = await startServer(t, { LADING_TOKEN_MINUTES: '1' }, { clock: clockOf(() => now) });
   const { origin, client, enrol } = server;
@@ -202,7 +202,7 @@ async function tenantsFolder(t: TestContext): Promise<{ dataDir: string; secret:
   return { dataDir, secret, person: seeded };
 }
 
-test('an administrator may introspect what belongs to the tenant, root anything, others only their own', async (t) => {
+test('administrators introspect tokens of the tenant, root all tokens, others only their own', async (t) => {
   const { dataDir, secret, person } = await tenantsFolder(t);
   const server = await startServer(t, {}, {}, dataDir);
   const { client, admin } = server;
@@ -231,7 +231,7 @@ test('an administrator may introspect what belongs to the tenant, root anything,
   );
 });
 
-test('verify says whose token it is, and 401 to any that is not good', async (t) => {
+test('verify returns the principal of a token and refuses an invalid token with 401', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const verify = (token: string): Promise<Response> =>
@@ -262,7 +262,7 @@ test('verify says whose token it is, and 401 to any that is not good', async (t)
   for (const bad of [access_token, refresh_token, 'x']) await assertProblemReply(await verify(bad), 'unauthorized');
 });
 
-test('a token that is revoked on the way is refused on the connection that used it', async (t) => {
+test('a revoked token is refused on the connection that used it', async (t) => {
   const server = await startServer(t);
   const { port, client } = server;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -14,7 +14,7 @@ function inForm({ id, secret }: Account): Fields {
   return { client_id: id, client_secret: secret };
 }
 
-test('client credentials, by HTTP Basic or in the form, give tokens that work', async (t) => {
+test('client credentials by HTTP Basic or in the form give valid tokens', async (t) => {
   const second = Math.floor(Date.now() / 1000) * 1000;
   const now = second + 678;
   const clock = clockOf(() => now);
@@ -55,7 +55,7 @@ test('id and secret are form-urlencoded before they are joined for Basic', async
   await refused(await answer('boss:%zz'), 401, 'invalid_client');
 });
 
-test('a client that is not known, or says it in no way that there is', async (t) => {
+test('an unknown client and invalid authentication are refused', async (t) => {
   const { origin, client } = await startServer(t);
   const ask = (fields: Fields, headers: Record<string, string> = {}): Promise<Response> =>
     form(origin, '/api/oauth/token', { ...CREDENTIALS, ...fields }, headers);
@@ -85,7 +85,7 @@ test('a client that is not known, or says it in no way that there is', async (t)
   await refused(await ask({ client_id: 'another' }, basic(client)), 400, 'invalid_request');
 });
 
-test('a client whose tenant is gone is not known any more', async (t) => {
+test('a client of a deleted tenant is unknown', async (t) => {
   const secret = 'a-secret-for-a-test-of-tenants';
   const { dataDir } = await seededFolder(t, async ({ tenants, clients }) => {
     await tenants.create('other', 'Other');
@@ -100,7 +100,7 @@ test('a client whose tenant is gone is not known any more', async (t) => {
   await refused(await grant(origin, { id: 'far', secret }, CREDENTIALS), 401, 'invalid_client');
 });
 
-test('invalid requests', async (t) => {
+test('invalid token requests are refused', async (t) => {
   const { origin, port, client } = await startServer(t);
   const post = (body: string, type = FORM): Promise<Response> =>
     fetch(`${origin}/api/oauth/token`, {
@@ -131,7 +131,7 @@ test('invalid requests', async (t) => {
   assert.equal(got.headers.get('allow'), 'OPTIONS, POST');
 });
 
-test('scopes: only narrower than what the client may, and the token has no more', async (t) => {
+test('requested scopes must be within those of the client and limit the token', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const scoped = (scope: string, account = client): Promise<Response> =>
@@ -167,7 +167,7 @@ test('scopes: only narrower than what the client may, and the token has no more'
   assert.equal(swept.status, 403, 'a token limited to reading has not the role of its client');
 });
 
-test('a refresh may narrow further, for its access token alone, and never widens', async (t) => {
+test('a refresh may reduce the scopes of its access token and never extends them', async (t) => {
   const { origin, client } = await startServer(t);
   const first = await granted(await grant(origin, client, { ...CREDENTIALS, scope: 'read write' }));
   const refresh = (refresh_token: string, scope?: string): Promise<Response> =>
@@ -183,7 +183,7 @@ test('a refresh may narrow further, for its access token alone, and never widens
   assert.equal(again.scope, 'files:read', 'a refused request did not use the token');
 });
 
-test('what a sign-in was limited to is remembered over a restart', async (t) => {
+test('the scopes of a session survive a restart', async (t) => {
   const first = await startServer(t);
   const { client, dataDir } = first;
   const narrow = await granted(await grant(first.origin, client, { ...CREDENTIALS, scope: 'read' }));

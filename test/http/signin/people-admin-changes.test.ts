@@ -8,7 +8,7 @@ import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../suppor
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { personOf, ROLES, remove, staffed, update } from './people-admin-setup.ts';
 
-test('a new password or role ends all sign-ins of the person; a new name does not', async (t) => {
+test('a new password or role ends all sessions of the person, and a new name does not', async (t) => {
   const { origin, as } = await staffed(t, { LADING_REGISTRATION: 'open' });
   const member = await register(origin);
   const change = (body: object) => as('default admin', update(member.person.id), { method: 'PUT', body });
@@ -56,7 +56,7 @@ test('a new password or role ends all sign-ins of the person; a new name does no
   }
 });
 
-test('a new password by an administrator revokes the API tokens of the person; a new role and one’s own password do not', async (t) => {
+test('a new password by an administrator revokes the API tokens of the person, unlike a new role or an own password change', async (t) => {
   const server = await staffed(t, { LADING_REGISTRATION: 'open' });
   const { origin, as } = server;
   const member = await register(origin);
@@ -73,7 +73,7 @@ test('a new password by an administrator revokes the API tokens of the person; a
   assert.equal(await reads(server, device.token), 200, 'those of others stay');
 });
 
-test('an administrator makes people, also while registration is closed', async (t) => {
+test('an administrator creates people, also while registration is closed', async (t) => {
   const { origin, as } = await staffed(t);
   const create = (body: object, query = '') => as('default admin', `/v1/user${query}`, { body });
   const reply = await create({ ...anna, role: 'ops' });
@@ -156,7 +156,7 @@ test('people of two tenants cannot see each other', async (t) => {
   await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: { refresh_token } }), 'unauthorized');
 });
 
-test('the list comes in pages, oldest first, and goes on where somebody was deleted', async (t) => {
+test('the list has pages, oldest first, and continues after a deleted person', async (t) => {
   const { as, id } = await staffed(t);
   const page = async (query: string) => (await (await as('default admin', `/v1/user?${query}`)).json()) as PeopleList;
   const whole = await page('');

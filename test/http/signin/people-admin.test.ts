@@ -54,7 +54,7 @@ test('an administrator finds people by id, by address and by name', async (t) =>
   }
 });
 
-test('only administrators, and programs of theirs with the scope, manage people', async (t) => {
+test('only administrators and their programs with the scope manage people', async (t) => {
   const { as, id, origin } = await staffed(t);
   const target = id('default client');
   const requests: [string, Ask][] = [
@@ -95,14 +95,14 @@ test('only administrators, and programs of theirs with the scope, manage people'
   }
 });
 
-test('a device of the role admin manages people as well', async (t) => {
+test('a device with the role admin manages people', async (t) => {
   const { origin, admin, id } = await staffed(t);
   const change = { method: 'PUT', headers: admin.headers, body: { surname: 'King' } };
   assert.equal((await personOf(await ask(origin, update(id('default admin')), change))).surname, 'King');
   await assertProblemReply(await ask(origin, update(id('default root')), change), 'insufficient_scope');
 });
 
-test('nobody makes, changes or deletes somebody above them', async (t) => {
+test('an administrator cannot create, change or delete people of a higher role', async (t) => {
   const { as, id } = await staffed(t);
   const above = id('default root');
   for (const body of [{ name: 'Eve' }, { role: 'client' }, { password: NEW_PASSWORD }, { email: 'eve@x.example' }]) {
@@ -118,7 +118,7 @@ test('nobody makes, changes or deletes somebody above them', async (t) => {
   assert.deepEqual([unchanged.name, unchanged.role, unchanged.email], ['Ada', 'root', 'root@default.example']);
 });
 
-test('nobody deletes themselves or changes their own role; their own name they may', async (t) => {
+test('an administrator can change their own name, but not delete themselves or change their own role', async (t) => {
   const { as, id } = await staffed(t);
   for (const who of ['default admin', 'default root']) {
     await assertProblemReply(await as(who, remove(id(who)), { method: 'DELETE' }), 'invalid_request');

@@ -42,7 +42,7 @@ const SENDERS: [what: string, headers: (origin: string) => Record<string, string
   ['a site that no browser knows', () => ({ 'sec-fetch-site': 'SAME-ORIGIN' }), false, true],
 ];
 
-test('a request with a cookie that changes something comes from a page of ours or from a program', async (t) => {
+test('a change by cookie is accepted only from a page of this server or from a program', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const { cookie, headers: bearer } = await register(origin);
   const upload = (name: string, headers: Record<string, string>) =>
@@ -72,7 +72,7 @@ test('a request with a cookie that changes something comes from a page of ours o
   }
 });
 
-test('another site can neither sign its visitors in, nor renew or end their sign-ins', async (t) => {
+test('another site can neither begin, renew nor end a session of its visitors', async (t) => {
   const { origin } = await startServer(t, OPEN);
   let member: Member = await register(origin);
   for (const [i, [what, sender, own, foreign]] of SENDERS.entries()) {
@@ -118,7 +118,7 @@ test('another site can neither sign its visitors in, nor renew or end their sign
   }
 });
 
-test('behind a trusted proxy the origin is the one that the proxy tells, else that of the setting', async (t) => {
+test('the origin is that of the trusted proxy, or else that of the setting', async (t) => {
   const outer = 'https://files.example.org';
   const proxied = await startServer(t, { ...OPEN, LADING_TRUST_PROXY: 'loopback' });
   const named = await startServer(t, { ...OPEN, LADING_PUBLIC_URL: `${outer}:443/` });
@@ -136,7 +136,7 @@ test('behind a trusted proxy the origin is the one that the proxy tells, else th
   assert.equal(await login(named.origin, { ...forwarded, 'x-forwarded-host': 'evil.example', origin: EVIL }), 403);
 });
 
-test('a browser renews by its cookie; tabs that do so at one time all go on, and no refusal takes a cookie', async (t) => {
+test('concurrent tabs renew by cookie, and no refusal clears a cookie', async (t) => {
   const clock = handClock(Date.now());
   const { origin } = await startServer(t, OPEN, { clock });
   const { cookie } = await register(origin);
@@ -162,7 +162,7 @@ test('a browser renews by its cookie; tabs that do so at one time all go on, and
   await assertProblemReply(await refresh({}), 'unauthorized');
 });
 
-test('HTTP/2: a cookie for each, as browsers send them, and a page of its own origin', async (t) => {
+test('HTTP/2 accepts separate cookie fields and pages of the same origin', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-tls-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const { origin } = await startServer(t, { ...OPEN, ...(await tlsSettings(folder)) });
@@ -191,7 +191,7 @@ test('HTTP/2: a cookie for each, as browsers send them, and a page of its own or
   assert.equal((await send2('/v1/auth/refresh', { cookie, origin })).status, 200);
 });
 
-test('HTTPS with HTTP/1.1 and a page of its own origin', async (t) => {
+test('HTTPS with HTTP/1.1 accepts pages of the same origin', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-tls-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const { origin } = await startServer(t, { ...OPEN, ...(await tlsSettings(folder)) });

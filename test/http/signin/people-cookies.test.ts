@@ -19,7 +19,7 @@ function attributes(cookies: readonly string[]): Record<string, string> {
   );
 }
 
-test('the cookies: HttpOnly, SameSite, each with its path and the life of its token', async (t) => {
+test('the cookies are HttpOnly and SameSite, with the path and the lifetime of their token', async (t) => {
   const { origin } = await startServer(t, { ...OPEN, LADING_TOKEN_MINUTES: '5', LADING_REFRESH_DAYS: '2' });
   const reply = await ask(origin, '/v1/auth/registration', { body: anna });
   const { access_token: access, refresh_token: refresh } = (await reply.json()) as SignedIn;
@@ -34,7 +34,7 @@ test('the cookies: HttpOnly, SameSite, each with its path and the life of its to
   ]);
 });
 
-test('the cookies are Secure but for plain HTTP to the machine itself', async (t) => {
+test('the cookies are Secure, except for plain HTTP from this machine', async (t) => {
   const { origin, port } = await startServer(t, OPEN);
   await register(origin);
   const secure = async (headers: Record<string, string>, at = origin) => {
@@ -64,7 +64,7 @@ test('the cookies are Secure but for plain HTTP to the machine itself', async (t
   assert.deepEqual(await secure({ 'x-forwarded-proto': 'https' }), [false, false]);
 });
 
-test('the cookies are Secure over TLS, behind a trusted proxy with TLS, and where people come by TLS', async (t) => {
+test('the cookies are Secure over TLS, behind a trusted proxy with TLS, and with a public https URL', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-tls-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const tls = await startServer(t, { ...OPEN, ...(await tlsSettings(folder)) });
@@ -84,7 +84,7 @@ test('the cookies are Secure over TLS, behind a trusted proxy with TLS, and wher
   assert.deepEqual(await lines(named.origin), SECURE);
 });
 
-test('a page of another site whose origin is allowed gets cookies that come back from there', async (t) => {
+test('a page of an allowed origin gets cookies that it can send back', async (t) => {
   const app = 'http://localhost:3000';
   const server = await startServer(t, { ...OPEN, LADING_ALLOWED_ORIGINS: app });
   const { port, origin } = server;
@@ -115,7 +115,7 @@ test('a page of another site whose origin is allowed gets cookies that come back
   assert.deepEqual([status, cookies], [403, []]);
 });
 
-test('every signed-in route takes the cookie where there is no Authorization', async (t) => {
+test('every route with a sign-in accepts the cookie if Authorization is absent', async (t) => {
   const { origin, client } = await startServer(t, OPEN);
   const { cookie, person } = await register(origin);
   const seen = async (headers: Record<string, string>) => {

@@ -18,7 +18,7 @@ async function folder(t: TestContext): Promise<string> {
   return path;
 }
 
-test('a restart keeps people, sign-ins, and what was ended', async (t) => {
+test('people, sessions and their ends survive a restart', async (t) => {
   const dataDir = await folder(t);
   const before = await startServer(t, OPEN, {}, dataDir);
   const kept = await register(before.origin);
@@ -66,7 +66,7 @@ async function* filesOf(path: string): AsyncGenerator<[name: string, bytes: Buff
   }
 }
 
-test('the data directory holds no password and no token, in no file', async (t) => {
+test('no file of the data directory contains a password or a token', async (t) => {
   const dataDir = await folder(t);
   const configured = {
     LADING_JWT_SECRET: 'the key of all tokens, 7 kettles long',

@@ -9,7 +9,7 @@ import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { OPEN } from './people-setup.ts';
 
-test('a refresh gives new tokens; the old one ends the sign-in when it comes again after the grace', async (t) => {
+test('a refresh gives new tokens, and reuse of the old one after the grace period ends the session', async (t) => {
   const clock = handClock(Date.now());
   const { origin } = await startServer(t, OPEN, { clock });
   const first = await register(origin);
@@ -37,7 +37,7 @@ test('a refresh gives new tokens; the old one ends the sign-in when it comes aga
   assert.equal((await ask(origin, '/v1/auth/me', { headers: other.headers })).status, 200);
 });
 
-test('what is no refresh token of a person is refused', async (t) => {
+test('invalid refresh tokens are refused', async (t) => {
   const { origin, client } = await startServer(t, OPEN);
   const { signedIn } = await register(origin);
   const grant = await fetch(`${origin}/api/oauth/token`, {
@@ -69,7 +69,7 @@ test('what is no refresh token of a person is refused', async (t) => {
   assert.equal(renewed.status, 200);
 });
 
-test('signing out ends the sign-in at once by any of its tokens, and no other one', async (t) => {
+test('signing out with any token ends its session at once, and no other', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const kept = await register(origin);
   const ways = [
@@ -93,7 +93,7 @@ test('signing out ends the sign-in at once by any of its tokens, and no other on
   await assertProblemReply(await ask(origin, '/v1/auth/logout', { method: 'POST' }), 'unauthorized');
 });
 
-test('only a person is somebody at /v1/auth/me', async (t) => {
+test('only people may use /v1/auth/me', async (t) => {
   const { origin, client } = await startServer(t, OPEN);
   await assertProblemReply(await ask(origin, '/v1/auth/me'), 'unauthorized');
   await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: client.headers }), 'forbidden');
@@ -106,7 +106,7 @@ test('only a person is somebody at /v1/auth/me', async (t) => {
   await assertProblemReply(change, 'forbidden');
 });
 
-test('a person changes their name, and with the old one their password, which ends all sign-ins', async (t) => {
+test('a person changes their name and, with the old password, their password, which ends all sessions', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const first = await register(origin);
   const second = await login(origin);
@@ -156,7 +156,7 @@ test('the holder of a token cannot guess the old password', async (t) => {
   await assertProblemReply(await change(), 'rate_limited');
 });
 
-test('the audit log has who made an account, signed in and out, and whose password was guessed', async (t) => {
+test('the audit log has the creation of accounts, sign-ins, sign-outs and guesses', async (t) => {
   const { origin, admin } = await startServer(t, OPEN);
   const member = await register(origin);
   const { id } = member.person;

@@ -7,7 +7,7 @@ import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { OPEN } from './people-setup.ts';
 
-test('registration makes a person of the role client and signs them in; no reply holds a hash', async (t) => {
+test('registration creates a person with the role client and signs them in, without a hash in the reply', async (t) => {
   let now = Date.UTC(2026, 10, 22, 12);
   const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   const body = { ...anna, email: ' Anna@X.example', name: ' Anna ' };
@@ -53,7 +53,7 @@ test('registration makes a person of the role client and signs them in; no reply
   await assertProblemReply(await ask(origin, '/api/clients', { headers }), 'insufficient_scope');
 });
 
-test('a surname is nobody’s duty', async (t) => {
+test('a surname is optional', async (t) => {
   const { origin } = await startServer(t, OPEN);
   for (const [i, surname] of [undefined, null, ''].entries()) {
     const body = { ...anna, email: `p${i}@x.example`, surname };
@@ -71,7 +71,7 @@ test('registration is closed unless the operator opens it', async (t) => {
   await assertProblemReply(await ask(origin, '/v1/auth/login', { body: anna }), 'unauthorized');
 });
 
-test('every refusal of a registration', async (t) => {
+test('invalid registrations are refused', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const refuse = async (changes: object, code: Parameters<typeof assertProblemReply>[1], detail = /./) => {
     const reply = await ask(origin, '/v1/auth/registration', { body: { ...anna, ...changes } });
@@ -115,7 +115,7 @@ test('every refusal of a registration', async (t) => {
   await assertProblemReply(await send({ 'content-type': 'application/json' }, ' '.repeat(70_000)), 'chunk_too_large');
 });
 
-test('of parallel registrations of one address one makes a person', async (t) => {
+test('one of several concurrent registrations of an address succeeds', async (t) => {
   const { origin, admin } = await startServer(t, OPEN);
   const replies = await Promise.all(
     Array.from({ length: 6 }, () => ask(origin, '/v1/auth/registration', { body: anna })),
@@ -125,7 +125,7 @@ test('of parallel registrations of one address one makes a person', async (t) =>
   assert.equal(list.users.length, 1);
 });
 
-test('sign-in by JSON and by a form; an unknown address and a wrong password look the same', async (t) => {
+test('people sign in by JSON or a form, and an unknown address is refused like a wrong password', async (t) => {
   const { origin, client } = await startServer(t, OPEN);
   const { person } = await register(origin);
   assert.equal((await login(origin, 'ANNA@x.example')).person.id, person.id);
@@ -160,7 +160,7 @@ test('sign-in by JSON and by a form; an unknown address and a wrong password loo
   await assertProblemReply(text, 'unsupported_media_type');
 });
 
-test('guessing is slowed, for known and unknown addresses alike, and the right password waits too', async (t) => {
+test('guesses are throttled for known and unknown addresses, and so is the correct password', async (t) => {
   let now = Date.now();
   const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   await register(origin);
@@ -175,7 +175,7 @@ test('guessing is slowed, for known and unknown addresses alike, and the right p
   await login(origin);
 });
 
-test('the accounts that one address may make at one time are bounded', async (t) => {
+test('sign-ups from one address are limited', async (t) => {
   let now = Date.now();
   const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   await register(origin);

@@ -64,7 +64,7 @@ test('sessions are listed, and ended one by one', async (t) => {
   assert.match(page, /"action":"session_ended"/);
 });
 
-test('people and devices have theirs; who signed in for less ends their own alone', async (t) => {
+test('people and devices have sessions, and a token with reduced scopes ends only its own', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin, client } = server;
   const anna = await register(origin);
@@ -100,7 +100,7 @@ test('people and devices have theirs; who signed in for less ends their own alon
   await assertProblemReply(await ask(origin, '/api/files', { headers: whole }), 'unauthorized');
 });
 
-test('all sessions end together; those of others go on', async (t) => {
+test('all sessions of a person end together, and those of others continue', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin, client } = server;
   const [first, second] = [await account(server), await account(server)];
@@ -116,7 +116,7 @@ test('all sessions end together; those of others go on', async (t) => {
   await assertProblemReply(await ask(origin, '/api/files', { headers: device }), 'unauthorized');
 });
 
-test('a new password ends the sessions of an account, and signs it in', async (t) => {
+test('a new password ends the sessions of an account and allows a new sign-in', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin } = server;
   const [first, second] = [await account(server), await account(server)];
@@ -144,7 +144,7 @@ test('API tokens have no sessions', async (t) => {
   assert.equal((await ask(origin, '/api/files', { headers })).status, 200);
 });
 
-test('logging out ends the session at once, on connections that are open', async (t) => {
+test('logging out ends the session at once, also on open connections', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin, port } = server;
   const headers = await account(server);
@@ -166,7 +166,7 @@ test('logging out ends the session at once, on connections that are open', async
   await assertProblemReply(await ask(origin, '/api/files', { headers: bearer }), 'unauthorized');
 });
 
-test('a download in its middle is cut when its session ends', async (t) => {
+test('a running download ends with its session', async (t) => {
   const server = await startServer(t);
   const size = 64 * 1024 * 1024;
   await put(server, 'large', 0, Buffer.alloc(size, 7), { total_size: String(size) });
@@ -185,7 +185,7 @@ test('a download in its middle is cut when its session ends', async (t) => {
   assert.ok(got < size);
 });
 
-test('a page of another site signs nobody out; one of this server does, and takes the cookies', async (t) => {
+test('a page of another site cannot sign a person out, and a page of this server can', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const { cookie, headers } = await register(origin);
   const foreign = { cookie, 'sec-fetch-site': 'cross-site' };
@@ -197,7 +197,7 @@ test('a page of another site signs nobody out; one of this server does, and take
   await assertProblemReply(await ask(origin, '/v1/auth/me', { headers }), 'unauthorized');
 });
 
-test('a restart keeps accounts and sessions, and what was ended; a session is not older than it may be', async (t) => {
+test('accounts, sessions and their ends survive a restart, and a session has a maximum age', async (t) => {
   const dataDir = await folder(t);
   let now = Date.now();
   const clock = clockOf(() => now);

@@ -13,7 +13,7 @@ function post(origin: string, form: string): Promise<Response> {
   });
 }
 
-test('id and secret give a token that works', async (t) => {
+test('an id and a secret give a valid token', async (t) => {
   const { origin, client } = await startServer(t, { LADING_TOKEN_MINUTES: '5' });
   const reply = await post(origin, `grant_type=password&username=${client.id}&password=${client.secret}&scope=`);
   assert.equal(reply.status, 200);
@@ -26,7 +26,7 @@ test('id and secret give a token that works', async (t) => {
   assert.equal(used.status, 200);
 });
 
-test('an unknown id and a wrong secret get the same answer', async (t) => {
+test('an unknown id and a wrong secret are refused alike', async (t) => {
   const { origin, client } = await startServer(t);
   const answers: unknown[] = [];
   for (const form of [`username=${client.id}&password=wrong`, 'username=nobody&password=wrong']) {
@@ -36,7 +36,7 @@ test('an unknown id and a wrong secret get the same answer', async (t) => {
   assert.deepEqual(answers[0], answers[1]);
 });
 
-test('forms of other programs', async (t) => {
+test('invalid forms are refused, and unknown fields are ignored', async (t) => {
   const { origin, client } = await startServer(t);
   const both = `username=${client.id}&password=${client.secret}`;
   await assertProblemReply(await post(origin, `${both}&grant_type=client_credentials`), 'invalid_request');
@@ -48,7 +48,7 @@ test('forms of other programs', async (t) => {
   assert.equal((await post(origin, `${both}&grant_type=&unknown=1`)).status, 200);
 });
 
-test('guessing is slowed down, with the time to wait, and the right secret has to wait too', async (t) => {
+test('guesses are throttled with the time to wait, and so is the correct secret', async (t) => {
   let now = Date.now();
   const { origin, client, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const guess = (): Promise<Response> => post(origin, `username=${client.id}&password=wrong`);
@@ -63,7 +63,7 @@ test('guessing is slowed down, with the time to wait, and the right secret has t
   assert.ok((await signIn(origin, client.id, client.secret)).access_token);
 });
 
-test('turned off it is not there, and everything else is', async (t) => {
+test('with the password grant turned off, the route does not exist and the others do', async (t) => {
   const { origin, client } = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
   const form = `username=${client.id}&password=${client.secret}`;
   await assertProblemReply(await post(origin, form), 'not_found');

@@ -28,7 +28,7 @@ function accessOf(identity: Identity): Access {
   return new Access(identity, new Tokens({ ...deps, clock: clockOf(never) }, identity.revoked));
 }
 
-test('a date that is set back begins no new day, and the next one does', async (t) => {
+test('a date that was set back does not begin a new day, and the next day does', async (t) => {
   const { tokens, clock } = await bench(t);
   const { document, token } = await tokens.create(READ);
   const today = (): number | undefined => usesByDay(tokens.get(document.id)?.days, dayOf(clock.now())).at(-1);
@@ -41,7 +41,7 @@ test('a date that is set back begins no new day, and the next one does', async (
   assert.equal(today(), 1);
 });
 
-test('uses are counted by the day, the last thirty of them, and kept over a restart', async (t) => {
+test('uses are counted by day for thirty days and survive a restart', async (t) => {
   const { tokens, store, clock } = await bench(t);
   const owner = { id: 'a', kind: 'device', tenant: 'default' } as const;
   const { token, document } = await tokens.create({ owner, name: null, scopes: ['files:read'], lifeMs: null });
@@ -67,7 +67,7 @@ test('uses are counted by the day, the last thirty of them, and kept over a rest
   await again.close();
 });
 
-test('a token may never more than its owner may now', async (t) => {
+test('a token never has more rights than its owner has now', async (t) => {
   const { dataDir } = await seededFolder(t, async () => undefined);
   await withIdentity(dataDir, async (identity) => {
     const id = await addPerson(identity, 'ada@example.org', 'admin');
@@ -93,7 +93,7 @@ test('a token may never more than its owner may now', async (t) => {
   });
 });
 
-test('whose tokens one may look after', () => {
+test('a principal manages the API tokens that its role and scopes allow', () => {
   const who = (
     id: string,
     role: TokenOwner['role'],

@@ -23,7 +23,7 @@ interface Model {
   uses: number;
 }
 
-test('the use of a token is counted in memory and written once a minute, and by a clean stop', async (t) => {
+test('uses of a token are counted in memory and stored once a minute and at a clean stop', async (t) => {
   const { tokens, store, written, clock } = await bench(t);
   const { document, token } = await tokens.create(READ);
   written.length = 0;
@@ -39,7 +39,7 @@ test('the use of a token is counted in memory and written once a minute, and by 
   assert.deepEqual([uses, lastUsed], [1000, clock.now() - 100]);
 });
 
-test('when all of an owner are revoked, so is one that is being made', async (t) => {
+test('revoking all tokens of an owner includes one that is being created', async (t) => {
   const { tokens } = await bench(t);
   const other = { ...READ, owner: { ...OWNER, id: 'device-2' } };
   const making = [tokens.create(READ), tokens.create(other)];
@@ -54,7 +54,7 @@ test('when all of an owner are revoked, so is one that is being made', async (t)
   assert.equal(tokens.list('default', 'device-2').length, 1);
 });
 
-test('what does not fit exactly is nobody’s token', async (t) => {
+test('a text that is not exactly a token is refused', async (t) => {
   const { tokens } = await bench(t);
   const { token, document } = await tokens.create(READ);
   const other = await tokens.create(READ);
@@ -76,7 +76,7 @@ test('what does not fit exactly is nobody’s token', async (t) => {
   assert.ok(!JSON.stringify([...tokens.list('default', null)]).includes(mine), 'nothing stored gives it away');
 });
 
-test('whatever order they are made, rotated and revoked in, only the tokens work that should', async (t) => {
+test('only live tokens are valid after any order of creations, rotations and revocations', async (t) => {
   const { tokens: first, store, clock } = await bench(t);
   let tokens = first;
   const take = async ({ kind, which, life }: Step, models: Model[]): Promise<void> => {
@@ -127,7 +127,7 @@ test('whatever order they are made, rotated and revoked in, only the tokens work
   );
 });
 
-test('a hundred live tokens an owner: other owners, and a person of the same id, have their own', async (t) => {
+test('the limit of a hundred tokens applies to each owner, also to a person and a device of one id', async (t) => {
   const { tokens, clock } = await bench(t);
   const short = await tokens.create({ ...READ, lifeMs: 1000 });
   const many = await Promise.allSettled(Array.from({ length: 120 }, () => tokens.create(READ)));

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
 import { generateSecret, hashGenerated, Secrets } from '../../../src/identity/credentials/secrets.ts';
 
-test('a generated secret has 256 bits and is never the same', () => {
+test('a generated secret has 256 bits and is unique', () => {
   const made = new Set(Array.from({ length: 100 }, generateSecret));
   assert.equal(made.size, 100);
   for (const secret of made) assert.equal(Buffer.from(secret, 'base64url').length, 32);
 });
 
-test('a hash names its parameters, is salted, and knows its secret alone', async () => {
+test('a hash has its parameters and a salt, and matches only its secret', async () => {
   const secrets = new Secrets();
   const [one, two] = await Promise.all([secrets.hash('hush'), secrets.hash('hush')]);
   assert.match(one, /^scrypt\$ln=14,r=8,p=1\$[\w-]{22}\$[\w-]{43}$/);
@@ -22,7 +22,7 @@ test('a hash names its parameters, is salted, and knows its secret alone', async
   assert.equal(await secrets.verify('hush', null), false);
 });
 
-test('hashes with other parameters still count; unknown formats are an error, not a match', async () => {
+test('hashes with other parameters match, and unknown formats throw', async () => {
   const secrets = new Secrets();
   const salt = Buffer.from('salt').toString('base64url');
   // scrypt('hush', 'salt', N=2^4, r=1, p=2, 32 bytes)
@@ -32,14 +32,14 @@ test('hashes with other parameters still count; unknown formats are an error, no
   await assert.rejects(secrets.verify('hush', 'plain$hush'), /format/);
 });
 
-test('a composed and a decomposed letter are the same secret; an endless one is wrong without being hashed', async () => {
+test('composed and decomposed letters are the same secret, and an overlong secret is wrong without hashing', async () => {
   const secrets = new Secrets();
   const hash = await secrets.hash('caf\u00e9');
   assert.equal(await secrets.verify('cafe\u0301', hash), true);
   assert.equal(await secrets.verify('x'.repeat(1_000_000), hash), false);
 });
 
-test('a generated secret is known by a hash that waits for no turn', async () => {
+test('a generated secret is verified without waiting in the queue', async () => {
   const secrets = new Secrets();
   const secret = generateSecret();
   const hash = hashGenerated(secret);
@@ -54,7 +54,7 @@ test('a generated secret is known by a hash that waits for no turn', async () =>
   await Promise.all(slow);
 });
 
-test('a chosen secret that was right is right at once the next time', async () => {
+test('a chosen secret that was verified is accepted without waiting the next time', async () => {
   const secrets = new Secrets();
   const hash = await secrets.hash('configured');
   assert.equal(await secrets.verifyCached('configured', hash), true);
@@ -68,7 +68,7 @@ test('a chosen secret that was right is right at once the next time', async () =
   await Promise.all(slow);
 });
 
-test('of one network so many may wait, the rest is sent away; those who wait are served', async () => {
+test('waiting hashes of one network are limited, and those that wait are served', async () => {
   const secrets = new Secrets();
   const results = await Promise.allSettled(Array.from({ length: 300 }, () => secrets.verify('x', null)));
   const refused = results.filter((result) => result.status === 'rejected');

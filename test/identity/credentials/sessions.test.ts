@@ -19,7 +19,7 @@ async function bench(t: TestContext) {
 
 const REFUSED = { code: 'unauthorized', message: /sign in again/ };
 
-test('a refresh token is good once, and each gives the next', async (t) => {
+test('a refresh token works once and returns the next one', async (t) => {
   const { signIns, store, clock } = await bench(t);
   const first = await signIns.begin(anna);
   assert.match(first.refreshToken, /^lrt_[0-9a-f]{32}_[\w-]{43}$/);
@@ -38,7 +38,7 @@ test('a refresh token is good once, and each gives the next', async (t) => {
   for (const { refreshToken } of [first, last]) assert.ok(!kept.includes(refreshToken.slice(-43)));
 });
 
-test('a token that comes again after the grace ends the sign-in, and no other', async (t) => {
+test('reuse of a token after the grace period ends its session, and no other', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
   const other = await signIns.begin(anna);
   const stolen = await signIns.begin(anna);
@@ -52,7 +52,7 @@ test('a token that comes again after the grace ends the sign-in, and no other', 
   }
 });
 
-test('a token used before a restart ends the sign-in after it', async (t) => {
+test('reuse of a token from before a restart ends the session', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
   const first = await signIns.begin(anna);
   const second = await signIns.refresh(first.refreshToken);
@@ -63,7 +63,7 @@ test('a token used before a restart ends the sign-in after it', async (t) => {
   assert.equal(again.isAlive(first.session.id), false);
 });
 
-test('the token that was just used gives the same successor for thirty seconds, after a restart too', async (t) => {
+test('the last used token returns the same successor for thirty seconds, also after a restart', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
   const { session: signIn, refreshToken } = await signIns.begin(anna);
   const all = await Promise.all(Array.from({ length: 4 }, () => signIns.refresh(refreshToken)));
@@ -85,7 +85,7 @@ test('the token that was just used gives the same successor for thirty seconds, 
   assert.equal(signIns.isAlive(signIn.id), false);
 });
 
-test('the date has no say in the grace', async (t) => {
+test('the grace period does not depend on the date', async (t) => {
   const { store } = await failingStore(t, 'sign-ins', checkSession);
   const dates = handClock();
   const passes = handClock();
@@ -104,7 +104,7 @@ test('the date has no say in the grace', async (t) => {
   await assert.rejects(signIns.refresh(refreshToken), REFUSED);
 });
 
-test('a token older than the one before ends the sign-in at once', async (t) => {
+test('a token older than the previous one ends the session at once', async (t) => {
   const { signIns } = await bench(t);
   const first = await signIns.begin(anna);
   const second = await signIns.refresh(first.refreshToken);
@@ -113,7 +113,7 @@ test('a token older than the one before ends the sign-in at once', async (t) => 
   assert.equal(signIns.isAlive(first.session.id), false);
 });
 
-test('what is no token of ours is refused and ends nothing', async (t) => {
+test('an invalid token is refused and ends no session', async (t) => {
   const { signIns } = await bench(t);
   const { session: signIn, refreshToken } = await signIns.begin(anna);
   const secret = refreshToken.slice(-43);
@@ -135,7 +135,7 @@ test('what is no token of ours is refused and ends nothing', async (t) => {
   assert.equal(signIns.isAlive(signIn.id), false);
 });
 
-test('a sign-in that nobody renews lapses and is swept', async (t) => {
+test('a session that is not renewed expires and is swept', async (t) => {
   const { signIns, store, clock } = await bench(t);
   const old = await signIns.begin(anna);
   clock.pass(LIFE * 1000 - 1);
@@ -156,7 +156,7 @@ test('a sign-in that nobody renews lapses and is swept', async (t) => {
   assert.ok((await signIns.refresh(young.refreshToken)).session.expiresAt > clock.now());
 });
 
-test('of one subject the youngest sixteen live, after a restart too; others have their own', async (t) => {
+test('the sixteen latest sessions of a subject stay, also after a restart, and each subject has its own limit', async (t) => {
   const { signIns, store, clock, reopen } = await bench(t);
   const device = await signIns.begin({ kind: 'device', id: anna.id });
   const begun: IssuedSession[] = [];
@@ -174,7 +174,7 @@ test('of one subject the youngest sixteen live, after a restart too; others have
   assert.equal((await store.list()).length, 17);
 });
 
-test('while access tokens may be in use no sign-in ends for another; who was used longest ago ends first', async (t) => {
+test('a session with valid access tokens does not end for a new one, and the least recently used ends first', async (t) => {
   const { store, clock } = await bench(t);
   const signIns = await Sessions.open(store, clock, LIFE, 60);
   const begun: IssuedSession[] = [];
@@ -192,13 +192,13 @@ test('while access tokens may be in use no sign-in ends for another; who was use
   assert.deepEqual(alive(), [true, false, false, ...Array(17).fill(true)]);
 });
 
-test('many that begin at one time are not more than the most either', async (t) => {
+test('concurrent sessions do not exceed the limit', async (t) => {
   const { signIns, store } = await bench(t);
   await Promise.all(Array.from({ length: 40 }, () => signIns.begin(anna)));
   assert.equal((await store.list()).length, 16);
 });
 
-test('all sign-ins of a subject end together', async (t) => {
+test('all sessions of a subject end together', async (t) => {
   const { signIns, store, reopen } = await bench(t);
   const theirs = [await signIns.begin(anna), await signIns.begin(anna)];
   const device = await signIns.begin({ kind: 'device', id: anna.id });
@@ -211,7 +211,7 @@ test('all sign-ins of a subject end together', async (t) => {
   assert.equal((await store.list()).length, 1);
 });
 
-test('an end in the middle of a refresh ends that too', async (t) => {
+test('ending a session during a refresh fails the refresh', async (t) => {
   const { signIns, store } = await bench(t);
   const { refreshToken } = await signIns.begin(anna);
   const refreshing = signIns.refresh(refreshToken);
@@ -221,7 +221,7 @@ test('an end in the middle of a refresh ends that too', async (t) => {
   assert.deepEqual(await store.list(), []);
 });
 
-test('what could not be written did not happen', async (t) => {
+test('a failed write leaves the session unchanged', async (t) => {
   const { signIns, store, fail } = await bench(t);
   const full = { code: 'insufficient_storage' };
   fail(true);
@@ -252,7 +252,7 @@ test('what could not be written did not happen', async (t) => {
 });
 
 /** What may happen to the tokens of one sign-in: the youngest is used, or one of the older ones by its number. */
-test('any order of uses after the grace: only the youngest token works, and any older one ends it all', async (t) => {
+test('after the grace period only the newest token works in any order of uses, and an older one ends the session', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat({ max: 5 }), { maxLength: 8 }), async (picks) => {

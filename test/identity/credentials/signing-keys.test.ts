@@ -34,7 +34,7 @@ function belongTogether({ algorithm, privateKey, publicKey, jwk }: SigningKey): 
 }
 
 for (const algorithm of ['EdDSA', 'RS256'] as const) {
-  test(`${algorithm}: a key is made once and kept; what is published is its public half alone`, async (t) => {
+  test(`${algorithm}: a key is created once and stored, and only its public part is published`, async (t) => {
     const { open, box } = await bench(t);
     const ring = await open(algorithm);
     assert.ok(belongTogether(ring.current));
@@ -50,7 +50,7 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
   });
 }
 
-test('the id of a key is its thumbprint: the example of RFC 8037', async (t) => {
+test('the id of a key is its thumbprint, as in the example of RFC 8037', async (t) => {
   const { open, box, clock } = await bench(t);
   const privateKey = createPrivateKey({
     format: 'jwk',
@@ -67,14 +67,14 @@ test('the id of a key is its thumbprint: the example of RFC 8037', async (t) => 
   assert.equal((await open()).current.kid, 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k');
 });
 
-test('the keys are readable by the owner alone', async (t) => {
+test('only the owner can read the file of keys', async (t) => {
   const { open, file } = await bench(t);
   await open();
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.match(await readFile(file, 'utf8'), /BEGIN PRIVATE KEY/);
 });
 
-test('a key signs for its days; then another does, and it verifies until its last token has expired', async (t) => {
+test('a key signs for its days and then verifies until its last token has expired', async (t) => {
   const { open, clock } = await bench(t);
   const ring = await open();
   const first = ring.current;
@@ -107,7 +107,7 @@ test('a key signs for its days; then another does, and it verifies until its las
   );
 });
 
-test('a start rotates a key that became too old while the server stood', async (t) => {
+test('a start rotates a key that became too old while the server was stopped', async (t) => {
   const { open, clock } = await bench(t);
   const before = (await open()).current;
   clock.time += 91 * DAY;
@@ -116,7 +116,7 @@ test('a start rotates a key that became too old while the server stood', async (
   assert.ok(ring.find(before.kid), 'tokens of before the start are still good');
 });
 
-test('sweeps at one time make one key', async (t) => {
+test('concurrent sweeps create one key', async (t) => {
   const { open, clock } = await bench(t);
   const ring = await open();
   clock.time += 91 * DAY;
@@ -124,7 +124,7 @@ test('sweeps at one time make one key', async (t) => {
   assert.equal(ring.jwks().length, 2);
 });
 
-test('a key outlives the longest token that it ever signed, whatever the setting is now', async (t) => {
+test('a key verifies until its longest token has expired, also after the lifetime was shortened', async (t) => {
   const { open, clock } = await bench(t);
   const { kid } = (await open('EdDSA', { tokenSeconds: 10 * 86_400 })).current;
   const ring = await open('EdDSA', { tokenSeconds: 60 });
@@ -136,7 +136,7 @@ test('a key outlives the longest token that it ever signed, whatever the setting
   assert.equal(ring.find(kid), null);
 });
 
-test('with another algorithm all keys before it are forgotten', async (t) => {
+test('a change of algorithm drops all earlier keys', async (t) => {
   const { open } = await bench(t);
   const { kid } = (await open('EdDSA')).current;
   const ring = await open('RS256');
@@ -147,7 +147,7 @@ test('with another algorithm all keys before it are forgotten', async (t) => {
   );
 });
 
-test('keys that cannot be read stop the start, and nothing of them is told', async (t) => {
+test('unreadable keys stop the start, and the error contains no part of a key', async (t) => {
   const { open, file } = await bench(t);
   await open();
   const whole = await readFile(file, 'utf8');
@@ -170,7 +170,7 @@ test('keys that cannot be read stop the start, and nothing of them is told', asy
   }
 });
 
-test('when a new key cannot be written the old one goes on, and the next sweep tries again', async (t) => {
+test('while a new key cannot be stored, the old one signs and the next sweep tries again', async (t) => {
   const { open, box, clock } = await bench(t);
   let full = false;
   const filling: SecretBox = {
@@ -191,7 +191,7 @@ test('when a new key cannot be written the old one goes on, and the next sweep t
   await assert.rejects(open('RS256', { box: filling }), /no room/, 'without any key there is no start');
 });
 
-test('when the date was set back, another key signs, and the one before is withdrawn when its last token has lapsed', async (t) => {
+test('after the date was set back, a new key signs and the old one is withdrawn after its last token', async (t) => {
   const { box } = await bench(t);
   const on = machine();
   const settings = { box, algorithm: 'EdDSA', rotateDays: 90, tokenSeconds: TOKEN_SECONDS } as const;

@@ -12,7 +12,7 @@ const DEPARTURE: PendingLogin = {
   linkTo: null,
 };
 
-test('a departure comes back as it was, for ten minutes', () => {
+test('a pending login can be opened for ten minutes', () => {
   let now = 1_700_000_000_000;
   const departures = new PendingLogins(clockOf(() => now));
   const sealed = departures.seal(DEPARTURE);
@@ -25,7 +25,7 @@ test('a departure comes back as it was, for ten minutes', () => {
   assert.equal(departures.open(sealed), null);
 });
 
-test('text that was changed, cut, invented or sealed by another process is invalid', () => {
+test('a text that was changed, truncated, invented or sealed by another process is invalid', () => {
   const departures = new PendingLogins(clockOf(() => 0));
   const sealed = Buffer.from(departures.seal(DEPARTURE), 'base64url');
   for (let at = 0; at < sealed.length; at += 1) {

@@ -14,7 +14,7 @@ async function heard(clock: ConstructorParameters<typeof ProviderClock>[0], date
   return there;
 }
 
-test('a token is valid by the clock of its provider, whatever the date here', async () => {
+test('the validity of a token depends on the clock of its provider, not on that of the server', async () => {
   for (const off of [0, -365 * 24 * HOUR, 365 * 24 * HOUR]) {
     const clock = handClock();
     const start = clock.time + off;
@@ -31,7 +31,7 @@ test('a token is valid by the clock of its provider, whatever the date here', as
   }
 });
 
-test('where no reply tells a date, that of the server counts', async () => {
+test('without a date from the provider, the clock of the server is used', async () => {
   const here = machine();
   for (const date of [null, 'yesterday']) {
     const there = await heard(here.clock, date);

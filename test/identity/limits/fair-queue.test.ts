@@ -36,7 +36,7 @@ function desk(limits = { concurrency: 1, waiting: 256, waitingPerNetwork: 128 })
 
 const known = (from: string): Requester => ({ from, known: true });
 
-test('networks take turns, however many each of them sends', async () => {
+test('networks take turns, however many jobs each of them has', async () => {
   const { ask, drain } = desk();
   for (let n = 0; n < 4; n += 1) ask(`a${n}`, unknownRequester('192.0.2.1'));
   ask('b0', unknownRequester('198.51.100.1'));
@@ -45,7 +45,7 @@ test('networks take turns, however many each of them sends', async () => {
   assert.deepEqual(await drain(), ['a0', 'a1', 'b0', 'c0', 'a2', 'b1', 'a3']);
 });
 
-test('the many addresses of one site are one network, and take turns among themselves', async () => {
+test('the addresses of one wide network share its turns', async () => {
   for (const many of [(n: number) => `2001:db8:0:a${n}::1`, (n: number) => `192.0.2.${n}`]) {
     const { ask, drain } = desk();
     for (let n = 0; n < 6; n += 1) ask(`a${n}`, unknownRequester(many(n)));
@@ -56,7 +56,7 @@ test('the many addresses of one site are one network, and take turns among thems
   }
 });
 
-test('a network that comes again and again gets no further than one that waits', async () => {
+test('a network that keeps adding jobs gets no more turns than one that waits', async () => {
   const { ask, drain } = desk();
   ask('running', unknownRequester('203.0.113.1'));
   for (let n = 0; n < 3; n += 1) ask(`waits ${n}`, unknownRequester('192.0.2.1'));
@@ -64,7 +64,7 @@ test('a network that comes again and again gets no further than one that waits',
   assert.deepEqual(await drain(), ['running', 'waits 0', 'comes', 'waits 1', 'waits 2']);
 });
 
-test('who is known goes first, and the others are served all the same', async () => {
+test('known networks go first, and the others are still served', async () => {
   const { ask, drain } = desk();
   ask('running', unknownRequester('203.0.113.1'));
   for (let n = 0; n < 3; n += 1) ask(`stranger ${n}`, unknownRequester('192.0.2.1'));
@@ -75,7 +75,7 @@ test('who is known goes first, and the others are served all the same', async ()
   assert.ok(order.indexOf('known 5') < order.indexOf('stranger 2'), order.join(', '));
 });
 
-test('when all places are taken, the network that takes most makes room', async () => {
+test('when the queue is full, the busiest network loses a job', async () => {
   const { ask, drain, refused } = desk({ concurrency: 1, waiting: 10, waitingPerNetwork: 8 });
   ask('running', unknownRequester('203.0.113.1'));
   for (let n = 0; n < 9; n += 1) ask(`a${n}`, unknownRequester('192.0.2.1'));
@@ -86,7 +86,7 @@ test('when all places are taken, the network that takes most makes room', async 
   assert.ok(order.includes('b4') && order.includes('known'));
 });
 
-test('a job that fails hands its place on', async () => {
+test('a failed job passes its slot on', async () => {
   const turns = new FairQueue({ concurrency: 1, waiting: 4, waitingPerNetwork: 4 });
   const failing = turns.run(() => Promise.reject(new Error('broken')), unknownRequester('192.0.2.1'));
   const next = turns.run(async () => 'done', unknownRequester('192.0.2.1'));

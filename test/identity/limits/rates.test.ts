@@ -22,7 +22,7 @@ function ratesOf<C extends Clock>(limit: number, clock: C) {
   return { rates, clock, ask };
 }
 
-test("a minute's worth at once, then at the rate; waiting as told is enough", () => {
+test('a full bucket allows the requests of a minute, then the rate, and the stated wait is sufficient', () => {
   const { ask, clock } = ratesOf(6, handClock());
   for (let n = 0; n < 6; n += 1) assert.equal(ask(), null);
   assert.equal(ask(), 10);
@@ -36,14 +36,14 @@ test("a minute's worth at once, then at the rate; waiting as told is enough", ()
   for (let n = 0; n < 6; n += 1) assert.equal(ask(), null);
 });
 
-test('keys do not share', () => {
+test('keys have separate buckets', () => {
   const { ask } = ratesOf(1, handClock());
   assert.equal(ask('a'), null);
   assert.equal(ask('b'), null);
   assert.equal(ask('a'), 60);
 });
 
-test('the standing counts down and recovers', () => {
+test('the state of a bucket counts down and recovers', () => {
   const { rates, clock } = ratesOf(60, handClock());
   let bucket = rates.take('a');
   for (let n = 0; n < 9; n += 1) bucket = rates.take('a');
@@ -54,7 +54,7 @@ test('the standing counts down and recovers', () => {
   assert.deepEqual(rates.stateOf(bucket), { remaining: 60, seconds: 0 });
 });
 
-test('never more than the bucket and what leaked in, whatever the rhythm', () => {
+test('no rhythm of requests exceeds the bucket and its refill', () => {
   const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 30_000 }), fc.integer({ min: 1, max: 80 })), {
     maxLength: 40,
   });
@@ -72,7 +72,7 @@ test('never more than the bucket and what leaked in, whatever the rhythm', () =>
   );
 });
 
-test('a date that is set lets nobody in and keeps nobody out', () => {
+test('a change of the date does not affect the limit', () => {
   for (const by of STEPS) {
     const { clock, step, pass } = machine();
     const { ask } = ratesOf(2, clock);
@@ -87,7 +87,7 @@ test('a date that is set lets nobody in and keeps nobody out', () => {
   }
 });
 
-test('keys beyond the bound are forgotten, the busy ones last', () => {
+test('keys beyond the maximum are dropped, the least recently used first', () => {
   const { ask } = ratesOf(1, handClock());
   assert.equal(ask('busy'), null);
   for (let n = 0; n < 50_000; n += 1) {

@@ -31,7 +31,7 @@ function clocked(): {
   };
 }
 
-test('ten failures of a client from one network are free, then one every ten seconds; the owner elsewhere need not wait', () => {
+test('after ten failures from one network, attempts are allowed every ten seconds, and other networks need not wait', () => {
   const { throttle, pass, wait } = clocked();
   for (let i = 0; i < 10; i += 1) {
     assert.equal(wait('a', '10.0.0.1'), 0);
@@ -51,7 +51,7 @@ test('ten failures of a client from one network are free, then one every ten sec
   assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
 });
 
-test('guesses from everywhere never hold up the owner of a generated secret, nor whose password was right from there', async () => {
+test('guesses from elsewhere never delay the owner of a generated secret or a network that signed in before', async () => {
   const { throttle, pass } = clocked();
   const guess = (id: string, n: number, tried: SecretTraits) =>
     throttle.attempt(id, `10.0.${n % 15}.1`, async () => null, tried).catch(() => null);
@@ -68,7 +68,7 @@ test('guesses from everywhere never hold up the owner of a generated secret, nor
   assert.equal(await owner('person', '10.9.9.8', { chosen: true, known: () => true }), 'in', 'as it is kept');
 });
 
-test('a password is guessed from everywhere a hundred times, then with waits that grow to a minute', async () => {
+test('after a hundred guesses of a password from everywhere, waits grow to a minute', async () => {
   const { throttle, pass, wait } = clocked();
   const guess = (n: number) => throttle.attempt('a', `10.${n >> 8}.${n & 255}.1`, async () => null, CHOSEN);
   for (let n = 0; n < 100; n += 1) await guess(n);
@@ -94,7 +94,7 @@ test('a password is guessed from everywhere a hundred times, then with waits tha
   assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'everything was forgotten meanwhile');
 });
 
-test('networks that guess at the same moment get no further than one after the other', async () => {
+test('concurrent guesses from many networks are no faster than sequential ones', async () => {
   const { throttle } = clocked();
   let checked = 0;
   const guess = (n: number) =>
@@ -112,7 +112,7 @@ test('networks that guess at the same moment get no further than one after the o
   assert.ok(checked <= 101, `${checked} guesses were checked`);
 });
 
-test('one broken device behind an address does not lock out those who signed in there before', async () => {
+test('a failing device does not lock out others that signed in from its address before', async () => {
   const { throttle, wait } = clocked();
   assert.equal(await throttle.attempt('b', '10.0.0.1', async () => 'in'), 'in');
   for (let n = 0; n < 60; n += 1) await throttle.attempt(`broken-${n}`, '10.0.0.1', async () => null).catch(() => null);
@@ -120,7 +120,7 @@ test('one broken device behind an address does not lock out those who signed in 
   assert.equal(wait('b', '10.0.0.1'), 0);
 });
 
-test('a success clears the client there but not the address', () => {
+test('a success clears the failures of the client, but not those of the address', () => {
   const { throttle, wait } = clocked();
   for (let i = 0; i < 50; i += 1) throttle.recordFailure(`guess-${i}`, '10.0.0.1');
   throttle.recordSuccess('guess-1', '10.0.0.1');
@@ -132,7 +132,7 @@ test('a success clears the client there but not the address', () => {
   assert.equal(wait('a', '10.0.1.1'), 0);
 });
 
-test('guesses at the same time get no further than one after the other', async () => {
+test('concurrent guesses from one network are no faster than sequential ones', async () => {
   const { throttle } = clocked();
   let checked = 0;
   const guess = (): Promise<string> =>
@@ -153,7 +153,7 @@ test('guesses at the same time get no further than one after the other', async (
   assert.ok(outcomes.includes('overloaded'), 'and not everybody may wait');
 });
 
-test('many good sign-ins of one client at the same time all get through, a few at one time', async () => {
+test('many concurrent correct sign-ins of one client all succeed, a few at a time', async () => {
   const { throttle } = clocked();
   let running = 0;
   let most = 0;
@@ -175,7 +175,7 @@ test('many good sign-ins of one client at the same time all get through, a few a
   assert.equal(await signIn(), 'a', 'a failure of ours gives the place back');
 });
 
-test('an IPv6 host is its /64', () => {
+test('an IPv6 host counts as its /64', () => {
   const { throttle, wait } = clocked();
   for (let i = 0; i < 50; i += 1) throttle.recordFailure(`g${i}`, `2001:db8::${(i + 1).toString(16)}`);
   assert.notEqual(wait('x', '2001:db8:0:0:ffff::1'), 0);
@@ -184,14 +184,14 @@ test('an IPv6 host is its /64', () => {
   assert.equal(wait('x', '::ffff:10.0.0.2'), 0);
 });
 
-test('a flood of made-up ids costs bounded memory and does not free an address', () => {
+test('many invented ids take bounded memory and do not clear the failures of an address', () => {
   const { throttle, wait } = clocked();
   for (let i = 0; i < 30_000; i += 1) throttle.recordFailure(`id-${i}`, '10.0.0.1');
   assert.notEqual(wait('x', '10.0.0.1'), 0);
   assert.notEqual(wait(`id-29999`, '10.0.0.1'), 0);
 });
 
-test('a date that is set lets nobody try sooner and nobody wait longer', () => {
+test('a change of the date neither shortens nor extends a wait', () => {
   for (const by of STEPS) {
     const { clock, step, pass } = machine();
     const throttle = new Throttle(clock);

@@ -59,7 +59,7 @@ const useOf = (shares: Shares, id: string) => {
   return { downloads, held, promised, lost };
 };
 
-test('probes take no download, and the holder of a link gets the whole file', async (t) => {
+test('probes do not count as downloads, and a download gets the whole file', async (t) => {
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   for (let n = 0; n < 5; n += 1) assert.equal(await got(shares, document.id, [0, 1]), 'part');
@@ -72,7 +72,7 @@ test('probes take no download, and the holder of a link gets the whole file', as
   }
 });
 
-test('parts that make the whole file are one download, of whichever order and over a restart', async (t) => {
+test('parts that make up the file are one download, in any order and across a restart', async (t) => {
   const { shares, reopen } = await bench(t);
   const { document } = await shares.create(wanted(2));
   for (const range of [
@@ -90,7 +90,7 @@ test('parts that make the whole file are one download, of whichever order and ov
   assert.equal(await got(again, document.id), 'nothing');
 });
 
-test('of two who take parts at one time each gets the whole file while there are downloads', async (t) => {
+test('parts that two networks read at the same time count as two downloads', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(2));
   for (let at = 0; at < 100; at += 10) {
@@ -101,7 +101,7 @@ test('of two who take parts at one time each gets the whole file while there are
   assert.equal(useOf(shares, document.id).downloads, 2);
 });
 
-test('what an answer holds is nobody else’s meanwhile; one that goes on where it broke off is let through', async (t) => {
+test('a running reply holds its download, and a resumed download is allowed', async (t) => {
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   const all = [{ start: 0, end: 99 }];
@@ -117,7 +117,7 @@ test('what an answer holds is nobody else’s meanwhile; one that goes on where 
   assert.equal(await got(shares, document.id), 'nothing');
 });
 
-test('what is forgiven is bounded: then a part is answered with the whole file, and so each is a download', async (t) => {
+test('beyond the allowance, a part is answered with the whole file and counts as a download', async (t) => {
   const { shares } = await bench(t);
   for (const most of [1, 3]) {
     const { document } = await shares.create(wanted(most));
@@ -136,7 +136,7 @@ test('what is forgiven is bounded: then a part is answered with the whole file, 
   }
 });
 
-test('of a large file not much more than twice as much is sent', async (t) => {
+test('a link sends little more than twice the bytes of a large file', async (t) => {
   const { shares } = await bench(t);
   const size = 1024 ** 3;
   const { document } = await shares.create(wanted(1, size));
@@ -152,7 +152,7 @@ test('of a large file not much more than twice as much is sent', async (t) => {
   assert.ok(sent <= 2 * size + 8 * 1024 ** 2, String(sent));
 });
 
-test('a server that was killed takes what was being sent for broken off', async (t) => {
+test('after a crash, running replies count as interrupted', async (t) => {
   const { shares, reopen } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   assert.ok(await shares.reserve(document.id, [{ start: 0, end: 99 }], false, '10.0.0.1'));
@@ -166,7 +166,7 @@ test('a server that was killed takes what was being sent for broken off', async 
   assert.equal((await reopen()).findByToken(token), null);
 });
 
-test('without a limit everything is let through, and counted', async (t) => {
+test('a link without a limit counts its downloads', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(null));
   const downloads = (): number => useOf(shares, document.id).downloads;
@@ -182,7 +182,7 @@ test('without a limit everything is let through, and counted', async (t) => {
   assert.equal(downloads(), 3);
 });
 
-test('there are so many links to the files of one owner, and no more; those of others are not counted', async (t) => {
+test('the links to the files of one owner are limited, separately from those of others', async (t) => {
   const { shares } = await bench(t);
   const made = await Promise.allSettled(Array.from({ length: 1005 }, () => shares.create(wanted(1))));
   assert.equal(made.filter(({ status }) => status === 'fulfilled').length, 1000);
@@ -192,7 +192,7 @@ test('there are so many links to the files of one owner, and no more; those of o
   await shares.create(wanted(1));
 });
 
-test('a password is right or wrong, also the second time', async (t) => {
+test('a password is verified correctly, also the second time', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create({ ...wanted(1), password: 'violet kettle' });
   for (let n = 0; n < 2; n += 1) {
@@ -201,7 +201,7 @@ test('a password is right or wrong, also the second time', async (t) => {
   }
 });
 
-test('a link of a document that counted bytes has as many downloads left as it had, over a restart too', async (t) => {
+test('a link of an earlier version keeps its remaining downloads, also after a restart', async (t) => {
   const { documents } = await openTestStore(t);
   const files = documents('shares');
   const id = '0123456789abcdef';

@@ -51,7 +51,7 @@ async function bench(t: TestContext): Promise<Bench> {
   return { credentials: await Clients.open(store, clock), revocations, store, written, clock };
 }
 
-test('a client made is known to the next run, by its secret alone', async (t) => {
+test('a created client survives a restart and is authenticated only by its secret', async (t) => {
   const { credentials, store, clock } = await bench(t);
   const { clientId, secret } = await credentials.create({ role: 'client', name: 'device' });
   for (const known of [credentials, await Clients.open(store, clock)]) {
@@ -66,7 +66,7 @@ test('a client made is known to the next run, by its secret alone', async (t) =>
   assert.ok(!JSON.stringify(document).includes(secret));
 });
 
-test('last use is written down once a minute at most, and at the end', async (t) => {
+test('the last use is stored at most once a minute, and at the stop', async (t) => {
   const { credentials, store, written, clock } = await bench(t);
   const { clientId } = await credentials.create({ role: 'client', name: null });
   written.length = 0;
@@ -94,7 +94,7 @@ test('last use is written down once a minute at most, and at the end', async (t)
   assert.equal(written.length, 2, 'nothing new, nothing written');
 });
 
-test('a deleted client is gone at once and is not written back by its last use', async (t) => {
+test('a deleted client does not exist at once and is not restored by a write of its last use', async (t) => {
   const { credentials, store } = await bench(t);
   const { clientId, secret } = await credentials.create({ role: 'client', name: null });
   const checking = credentials.authenticate(clientId, secret);
@@ -108,7 +108,7 @@ test('a deleted client is gone at once and is not written back by its last use',
   assert.equal(await store.find(clientId), null);
 });
 
-test('an administrator is made once; a configured one has the configured secret from then on', async (t) => {
+test('an administrator is created once, and a configured one gets the configured secret', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   await withIdentity(dataDir, async (identity) => {
     const { clients } = identity;
@@ -141,7 +141,7 @@ test('an administrator is made once; a configured one has the configured secret 
   });
 });
 
-test('a configured secret that changed keeps what the administrator is, and nothing that it was given', async (t) => {
+test('a changed configured secret keeps the role, tenant and quota of the administrator and ends its credentials', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   await withIdentity(dataDir, async (identity) => {
     const { clients, tenants, apiTokens, sessions: signIns } = identity;
@@ -175,7 +175,7 @@ test('a configured secret that changed keeps what the administrator is, and noth
   });
 });
 
-test('an access token of before the secret changed is refused, one of the same second after it is not', async (t) => {
+test('a change of the secret invalidates earlier access tokens, but none issued later in the same second', async (t) => {
   const { credentials, revocations, clock } = await bench(t);
   const { clientId } = await credentials.create({ role: 'client', name: null });
   const deps: TokenDeps = {
@@ -199,7 +199,7 @@ test('an access token of before the secret changed is refused, one of the same s
   tokens.verify(tokens.issue(device(clientId, 'client')).access_token);
 });
 
-test('signing keys are long and new', () => {
+test('signing keys are long and unique', () => {
   assert.ok(makeSigningKey().length >= 64);
   assert.notDeepEqual(makeSigningKey(), makeSigningKey());
 });
@@ -208,7 +208,7 @@ function device(id: string, role: Role, tenant = 'default'): Principal {
   return principalOf({ id, tenant, kind: 'device', role });
 }
 
-test('who may do what', () => {
+test('roles and scopes allow what the policy says', () => {
   const client = device('c', 'client');
   const ops = device('o', 'ops');
   const admin = device('a', 'admin');
@@ -227,7 +227,7 @@ test('who may do what', () => {
   assert.throws(() => requireScope(client, 'clients:admin'), { code: 'insufficient_scope' });
 });
 
-test('tenants: the files of one are never those of another, whatever is asked for', () => {
+test('an owner key cannot name a principal of another tenant, except for root', () => {
   const here = device('c', 'admin', 'acme');
   assert.equal(ownerOf(here), 'acme/c');
   assert.equal(ownerOf(here, 'd'), 'acme/d');
@@ -242,7 +242,7 @@ test('tenants: the files of one are never those of another, whatever is asked fo
   assert.equal(tenantOf(root, 'acme'), 'acme');
 });
 
-test('an API token has the scopes it was made with, its owner has now, and no role', () => {
+test('an API token has the scopes it was created with that its owner still has, and no role', () => {
   const owner = device('a', 'admin');
   const token = principalOf({ ...owner, kind: 'token' }, ['files:read', 'clients:admin']);
   requireScope(token, 'clients:admin');
@@ -254,7 +254,7 @@ test('an API token has the scopes it was made with, its owner has now, and no ro
   checkGrant(token, ['files:read']);
 });
 
-test('a token is looked at again when it runs out and when its client goes, however often it was good', async (t) => {
+test('a cached token is refused once it expires or its client is deleted', async (t) => {
   const { credentials, revocations, clock } = await bench(t);
   const { clientId } = await credentials.create({ role: 'client', name: null });
   let verified = 0;

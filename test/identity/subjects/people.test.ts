@@ -24,7 +24,7 @@ async function bench(t: TestContext) {
   return { people: await People.open(store, clock), store, fail, clock, reopen: () => People.open(store, clock) };
 }
 
-test('a person is known by address and password, to the next run too', async (t) => {
+test('a person is authenticated by address and password, also after a restart', async (t) => {
   const { people, store, reopen } = await bench(t);
   const made = await people.create({ ...anna, email: ' Anna@X.Example' });
   assert.equal(made.email, 'anna@x.example');
@@ -38,7 +38,7 @@ test('a person is known by address and password, to the next run too', async (t)
   assert.ok(!JSON.stringify(await store.list()).includes(PASSWORD));
 });
 
-test('of many sign-ups for one address at one time one wins', async (t) => {
+test('one of several concurrent sign-ups for an address succeeds', async (t) => {
   const { people, store, reopen } = await bench(t);
   const spellings = ['anna@x.example', 'ANNA@x.example', ' anna@X.example', 'Anna@x.example'];
   const tries = [...spellings, ...spellings].map((email, i) => people.create({ ...anna, email, name: `Anna ${i}` }));
@@ -52,7 +52,7 @@ test('of many sign-ups for one address at one time one wins', async (t) => {
   assert.equal((await reopen()).list('default').length, 1);
 });
 
-test('composed and decomposed letters are one address; tenants have their own', async (t) => {
+test('composed and decomposed letters are the same address, and tenants have separate addresses', async (t) => {
   const { people } = await bench(t);
   await people.create({ ...ben, email: 'jos\u00e9@x.example' });
   await assert.rejects(people.create({ ...ben, email: 'jose\u0301@x.example' }), { code: 'already_exists' });
@@ -66,7 +66,7 @@ test('composed and decomposed letters are one address; tenants have their own', 
   assert.equal(people.list(null).length, 3);
 });
 
-test('an account that could not be written leaves its address free', async (t) => {
+test('a failed creation leaves the address free', async (t) => {
   const { people, fail, reopen } = await bench(t);
   const outside = [{ issuer: 'https://id.example', subject: '7' }];
   fail(true);
@@ -79,7 +79,7 @@ test('an account that could not be written leaves its address free', async (t) =
   assert.equal((await reopen()).list(null).length, 1);
 });
 
-test('a sign-up waits for nobody whose write fails', async (t) => {
+test('a sign-up during a failing one is refused, and succeeds after it', async (t) => {
   const { people, fail } = await bench(t);
   fail(true);
   const first = people.create(ben);
@@ -89,7 +89,7 @@ test('a sign-up waits for nobody whose write fails', async (t) => {
   await people.create(ben);
 });
 
-test('a change is seen at once and by the next run; the old address is free, the new one taken', async (t) => {
+test('a change is visible at once and after a restart, and frees the old address', async (t) => {
   const { people, reopen } = await bench(t);
   const { id } = await people.create(anna);
   const principal = people.principal(id);
@@ -109,7 +109,7 @@ test('a change is seen at once and by the next run; the old address is free, the
   assert.equal(await people.update('nobody', { name: 'X' }), null);
 });
 
-test('a change that could not be written did not happen, whatever came in between', async (t) => {
+test('a failed change is reverted, also with uses in between', async (t) => {
   const { people, fail, clock } = await bench(t);
   const { id } = await people.create(anna);
   fail(true);
@@ -126,7 +126,7 @@ test('a change that could not be written did not happen, whatever came in betwee
   await people.create({ ...ben, email: 'new@x.example' });
 });
 
-test('changes of one person at one time leave the last address taken and the others free', async (t) => {
+test('after concurrent changes of a person, only the last address is taken', async (t) => {
   const { people, reopen } = await bench(t);
   const { id } = await people.create(ben);
   const addresses = ['a@x.example', 'b@x.example', 'c@x.example', 'd@x.example'];
@@ -141,7 +141,7 @@ test('changes of one person at one time leave the last address taken and the oth
   await assert.rejects(people.create({ ...ben, email: 'd@x.example' }), { code: 'already_exists' });
 });
 
-test('two who want one address by a change: one gets it', async (t) => {
+test('one of two concurrent changes to an address succeeds', async (t) => {
   const { people } = await bench(t);
   const one = await people.create(ben);
   const two = await people.create({ ...ben, email: 'two@x.example' });
@@ -157,7 +157,7 @@ test('two who want one address by a change: one gets it', async (t) => {
   assert.equal(people.byEmail('default', 'two@x.example')?.id, two.id);
 });
 
-test('a deleted person is gone at once, also in the middle of a sign-in or a change', async (t) => {
+test('a deleted person does not exist at once, also during a sign-in or a change', async (t) => {
   const { people, store, reopen } = await bench(t);
   const { id } = await people.create(anna);
   const checking = people.authenticate('default', anna.email, PASSWORD);
@@ -174,7 +174,7 @@ test('a deleted person is gone at once, also in the middle of a sign-in or a cha
   for (const email of [anna.email, 'new@x.example']) await people.create({ ...ben, email });
 });
 
-test('a deletion that could not be written leaves the person', async (t) => {
+test('a failed deletion leaves the person', async (t) => {
   const { people, fail } = await bench(t);
   const { id } = await people.create(ben);
   fail(true);
@@ -187,7 +187,7 @@ test('a deletion that could not be written leaves the person', async (t) => {
   await people.create(ben);
 });
 
-test('an outside account is one person’s of a tenant', async (t) => {
+test('a provider account belongs to one person of a tenant', async (t) => {
   const { people } = await bench(t);
   const account = { issuer: 'https://id.example', subject: 'a b' };
   const made = await people.create({ ...ben, outside: [account] });
@@ -202,7 +202,7 @@ test('an outside account is one person’s of a tenant', async (t) => {
   assert.equal(await people.authenticate('default', ben.email, ''), null, 'no password is no empty password');
 });
 
-test('what was used last is written down at the end', async (t) => {
+test('the last use is stored at the stop', async (t) => {
   const { people, clock, reopen } = await bench(t);
   const { id } = await people.create(ben);
   clock.pass(5);

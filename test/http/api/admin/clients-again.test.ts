@@ -11,7 +11,7 @@ import { ADMIN, signIn, startServer } from '../../../support/product/server.ts';
 import { put } from '../../../support/wire/downloads.ts';
 
 for (const days of [0, -2, 365]) {
-  test(`the configured administrator, deleted and made again at the next start, with the date set by ${days} days`, async (t) => {
+  test(`tokens of a deleted administrator stay invalid when the next start creates it again, with the date moved by ${days} days`, async (t) => {
     const on = machine(Date.now());
     const server = await startServer(t, {}, { clock: on.clock });
     const { origin, admin } = server;

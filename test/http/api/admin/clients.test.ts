@@ -4,7 +4,7 @@ import type { ClientCreated, ClientList } from '../../../../src/protocol/schemas
 import { signIn, startServer } from '../../../support/product/server.ts';
 import { assertProblemReply } from '../../../support/wire/wire.ts';
 
-test('a client is enrolled, shown, used and deleted', async (t) => {
+test('a client is created, listed, used and deleted', async (t) => {
   const { origin, admin } = await startServer(t);
   const json = { ...admin.headers, 'content-type': 'application/json' };
   const made = await fetch(`${origin}/api/clients`, {
@@ -44,7 +44,7 @@ test('a client is enrolled, shown, used and deleted', async (t) => {
   );
 });
 
-test('clients and their last use outlive the server', async (t) => {
+test('clients and their last use survive a restart', async (t) => {
   const first = await startServer(t);
   const { client } = first;
   await signIn(first.origin, client.id, client.secret);
@@ -57,7 +57,7 @@ test('clients and their last use outlive the server', async (t) => {
   assert.equal(reply.status, 200, 'a token of the first run is good in the second: the key was kept');
 });
 
-test('a credential with clients:admin alone enrols and deletes clients, and nobody who may more', async (t) => {
+test('a token with only clients:admin creates and deletes clients, but none with a higher role', async (t) => {
   const { origin, admin, enrol } = await startServer(t);
   const json = { 'content-type': 'application/json' };
   const made = await fetch(`${origin}/api/tokens`, {

@@ -6,7 +6,7 @@ import { startServer } from '../../../support/product/server.ts';
 import { repoRoot } from '../../../support/root.ts';
 import { assertProblemReply } from '../../../support/wire/wire.ts';
 
-test('every principal sees the settings that matter to clients, with secrets masked', async (t) => {
+test('every principal sees the settings for clients, with secrets masked', async (t) => {
   const secret = 'a-secret-that-signs-and-is-never-shown';
   const settings = {
     LADING_JWT_SECRET: secret,
@@ -62,7 +62,7 @@ test('every principal sees the settings that matter to clients, with secrets mas
   }
 });
 
-test('a secret that is not set is no secret, and nobody else sees anything', async (t) => {
+test('an unset secret is null, and a request without a sign-in is refused', async (t) => {
   const { origin, client } = await startServer(t);
   const reply = await fetch(`${origin}/api/config`, { headers: client.headers });
   const { signing } = (await reply.json()) as { signing: Record<string, unknown> };

@@ -31,7 +31,7 @@ async function quotaOf({ origin }: TestServer, who: Account, path = 'me'): Promi
   return (await reply.json()) as QuotaReport;
 }
 
-test('over the quota: 413 with what is allowed and what it would be; what was stored stays', async (t) => {
+test('an upload over the quota is refused with 413, the limit and the usage, and stored files stay', async (t) => {
   const server = await startServer(t, { LADING_QUOTA_BYTES: '100' });
   const { client, origin, admin } = server;
   assert.equal((await send(server, client, 'a', 60, 60)).status, 200);
@@ -52,7 +52,7 @@ test('over the quota: 413 with what is allowed and what it would be; what was st
   assert.equal((await send(server, client, 'b', 41, 41)).status, 200);
 });
 
-test('a refusal comes before the body', async (t) => {
+test('an upload over the quota is refused before its body is read', async (t) => {
   const server = await startServer(t, { LADING_QUOTA_BYTES: '100' });
   const reply = await new Promise<string>((resolve, reject) => {
     const socket = connect({ port: server.port, host: '127.0.0.1' });
@@ -71,7 +71,7 @@ test('a refusal comes before the body', async (t) => {
   assert.match(reply, /^HTTP\/1\.1 413 /);
 });
 
-test('administrators set quotas of clients; the change counts at once, after a restart too, and is audited', async (t) => {
+test('an administrator sets the quota of a client: it applies at once, survives a restart and is audited', async (t) => {
   const server = await startServer(t);
   const { client, admin, origin } = server;
   const set = await put(server, admin, `client/${client.id}`, { open_uploads: 1, day_bytes: 0 });
@@ -89,7 +89,7 @@ test('administrators set quotas of clients; the change counts at once, after a r
   );
 });
 
-test('who may not set or see a quota', async (t) => {
+test('principals without the rights neither set nor read a quota', async (t) => {
   const server = await startServer(t);
   const { client, admin, origin } = server;
   await assertProblemReply(await put(server, client, `client/${client.id}`, {}), 'insufficient_scope');
@@ -105,7 +105,7 @@ test('who may not set or see a quota', async (t) => {
   await assertProblemReply(await put(server, admin, `planet/${client.id}`, {}), 'not_found');
 });
 
-test('nobody says what somebody above them may use, nor somebody of another tenant', async (t) => {
+test('an administrator cannot set the quota of a higher role or of another tenant', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('acme', 'Acme');
     await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });

@@ -63,7 +63,7 @@ async function put({ origin }: TestServer, { headers }: Somebody, data: string):
   assert.equal(reply.status, 200, await reply.text());
 }
 
-test('two tenants: files of the same name, each sees its own and no route shows those of the other, in any role', async (t) => {
+test('no route shows the files of another tenant, for any role and also for equal names', async (t) => {
   const { server, root, who } = await world(t);
   const { origin } = server;
   const get = (path: string, { headers }: Somebody, method = 'GET'): Promise<Response> =>
