@@ -1,4 +1,4 @@
-/** Resumable uploads: interruption, appending, bytes past the length, the end. */
+/** Resumable uploads: interruptions, appends, bytes past the length, and the end. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';

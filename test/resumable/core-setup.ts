@@ -1,4 +1,4 @@
-/** What the tests of core share. */
+/** Shared functions of the core tests. */
 import { createHash } from 'node:crypto';
 import { eventually } from '../support/eventually.ts';
 import type { TestServer } from '../support/product/server.ts';

@@ -47,7 +47,7 @@ test('I2 I4 I10 a client that names a version gets a 104 with the address, and l
   assert.match(heard(), /\r\nlocation: \/api\/uploads\/[0-9a-f]{32}\.[\w-]{32}\r\n/);
   assert.match(heard(), /\r\nupload-limit: max-size=\d+, min-size=0, max-age=2678400\r\n/);
   const [creation = ''] = heard().split('\r\n\r\n');
-  // Committed at least every two seconds, however little came.
+  // Bytes are committed at least every two seconds, even if few arrived.
   const drip = setInterval(() => socket.write('x'), 200);
   await eventually(() => heard().split('HTTP/1.1 104').length > 2, 'progress is told');
   clearInterval(drip);
@@ -114,7 +114,7 @@ test('I8 I9 I19 I20 ?1 completes the file, and the answer is its status, also fo
   assert.equal(done.headers['upload-complete'], '?1');
   assert.equal((JSON.parse(done.body) as { etag: string }).etag, done.headers.etag);
   assert.equal((await content(server, 'two')).toString(), 'abc');
-  // A file that is refused once it is there is an answer of the file, too.
+  // The refusal of a completely received file is also an answer of the file.
   const wrong = await begin(server, 'abc', { ...disposition('three'), 'repr-digest': digest('abd') });
   const refused = await append(server, wrong, 3, '', '?1');
   assert.equal(refused.status, 400);

@@ -1,4 +1,4 @@
-/** Resumable uploads over HTTP/2: the 104 is a header block of its own, and streams that break keep what arrived. */
+/** Resumable uploads over HTTP/2: the 104 is a separate header block, and the bytes of broken streams count. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -39,7 +39,7 @@ test('I2 I4 I15 I16 over HTTP/2 an upload gets a 104, breaks, reports its offset
     stream.resume();
     return reply;
   };
-  // The one that asks takes over from the one that still seems to send.
+  // The request for the offset ends the request that still seems to send.
   const head = await ask({ ':method': 'HEAD' });
   assert.equal(head[':status'], 204);
   const offset = Number(head['upload-offset']);

@@ -1,4 +1,4 @@
-/** The versions of the draft that clients in the field speak, told apart by Upload-Draft-Interop-Version. */
+/** The versions of the draft that existing clients use, distinguished by Upload-Draft-Interop-Version. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { ask, content, type Fields, offsetOf, PARTIAL } from '../support/wire/re
 interface Spoken {
   version: number;
   complete: (yes: boolean) => Fields;
-  /** The field of answers, and how it says that it is complete. */
+  /** The field of answers, and its value for a complete upload. */
   answer: [name: string, yes: string, no: string];
   type: string | null;
 }

@@ -91,7 +91,7 @@ test('T30 no byte of a broken request with a checksum is kept', async (t) => {
   alive.destroy();
 });
 
-/** A body in chunks, with a field behind it. */
+/** A chunked body with a trailer field. */
 async function withTrailer(server: TestServer, url: string, bytes: Uint8Array, trailer: string): Promise<string> {
   const socket = connect(server.port, '127.0.0.1');
   let answer = '';

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { sign, startServer, type TestServer } from '../support/product/server.ts';
 import { ask, begin, download, metadata, offsetOf, send } from '../support/wire/tus.ts';
 
-/** A partial upload with these bytes; null: without any yet. */
+/** A partial upload with these bytes; null for none yet. */
 async function partOf(server: TestServer, size: number, bytes: Uint8Array | null): Promise<string> {
   const url = await begin(server, { 'upload-length': String(size), 'upload-concat': 'partial' });
   if (bytes && bytes.length > 0) assert.equal((await send(server, url, 0, bytes)).status, 204);
@@ -33,7 +33,7 @@ test('T35 T36 T37 T38 T40 partial uploads form one file in their order, and HEAD
   assert.equal(head.headers.get('upload-concat'), 'partial');
   assert.equal(head.headers.get('upload-offset'), '1999999');
   assert.deepEqual(await names(server), [], 'a part is no file');
-  // Relative and absolute ones.
+  // Relative and absolute URLs.
   const said = final(...urls.map((url, index) => (index % 2 === 0 ? new URL(url).pathname : url)));
   const whole = await begin(server, { 'upload-concat': said, 'upload-metadata': metadata({ filename: 'whole' }) });
   assert.ok((await download(server, 'whole')).equals(bytes));

@@ -1,4 +1,4 @@
-/** tus 1.0.0 over real sockets. Every test carries the number of its line in the list of what the protocol demands. */
+/** tus 1.0.0 over real sockets. The title of every test begins with the numbers of the requirements that it checks. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -183,7 +183,7 @@ test('T12 T21 no byte past the length is stored', async (t) => {
   assert.equal(await offsetOf(server, url), 0);
   const fields = { 'upload-length': '3', 'content-type': TYPE };
   assert.equal((await ask(server, `${server.origin}/files/`, 'POST', fields, Buffer.from('abcd'))).status, 413);
-  // Unknown length: only the bytes themselves show that they are too many.
+  // Without a length, only the bytes themselves show that there are too many.
   const stream = new ReadableStream({
     start(controller) {
       controller.enqueue(Buffer.from('abcd'));

@@ -1,4 +1,4 @@
-/** tus: creation, lengths that follow, expiry, termination and media types. */
+/** tus: creation, deferred lengths, expiry, termination and media types. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';

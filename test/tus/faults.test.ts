@@ -1,4 +1,4 @@
-/** What becomes of an upload when the network or the server fails in the middle of a request: through a proxy that breaks connections. */
+/** Uploads when the network or the server fails during a request, through a proxy that breaks connections. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -66,7 +66,7 @@ async function ready(t: Parameters<typeof startServer>[0], settings: Record<stri
 
 const quiet = ({ app }: TestServer) => eventually(() => app.engine.gauges().receiving === 0, 'the request is over');
 
-/** The rest, and then the whole file compared. */
+/** Sends the rest and compares the whole file. */
 async function finish(server: TestServer, url: string, bytes: Buffer): Promise<void> {
   const offset = await offsetOf(server, url);
   const { status, headers } = await send(server, url, offset, bytes.subarray(offset));
@@ -75,7 +75,7 @@ async function finish(server: TestServer, url: string, bytes: Buffer): Promise<v
   assert.ok((await download(server, 'f')).equals(bytes));
 }
 
-/** Nothing that somebody sent to this port waits for the system of the other side to take it (Linux). */
+/** True if the system of the receiver has taken all bytes that were sent to this port (Linux). */
 async function isDelivered(port: number): Promise<boolean> {
   const [, ...lines] = (await readFile('/proc/net/tcp', 'utf8')).trim().split('\n');
   return lines.every((line) => {
@@ -170,7 +170,7 @@ test('stopped by the server: a request whose authorization ends gets an answer',
   socket.destroy();
 });
 
-/** Ends a server that is a process of its own; both forms of an end leave its uploads in the same way. */
+/** Ends a server process. Both ways to end it leave its uploads in the same state. */
 async function interrupted(t: Parameters<typeof startServer>[0], signal: 'SIGTERM' | 'SIGKILL') {
   const folder = join(await temporaryFolder(t), 'data');
   const first = await startServerProcess(t, folder, 0, { LADING_SHUTDOWN_SECONDS: '2' });
@@ -184,7 +184,7 @@ async function interrupted(t: Parameters<typeof startServer>[0], signal: 'SIGTER
   const fields = { 'upload-length': String(bytes.length), 'upload-metadata': metadata({ filename: 'f' }) };
   const url = await begin(server, fields);
   const sent = patch(server, url, authorization, 0, bytes.subarray(0, 30_000_000), bytes.length);
-  // The status is of what counts already.
+  // The status includes only counted bytes.
   const status = async (): Promise<number> => {
     const reply = await fetch(`${origin}/api/files/status/f`, { headers: client.headers });
     return ((await reply.json()) as { bytes_received: number }).bytes_received;

@@ -1,4 +1,4 @@
-/** The address of an upload can be all the right that it takes: it is written down nowhere. */
+/** The address of an upload may permit continuing it, so no log contains it. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';

@@ -64,7 +64,7 @@ function outcomeOf(status: number): Outcome {
   return status === 403 ? 'refused 403' : 'let through';
 }
 
-/** A server with everybody on it. No limit on how often one may ask. */
+/** A server with principals of every kind and without rate limits. */
 async function everybody(t: Parameters<typeof startServer>[0]) {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     for (const role of ['client', 'ops', 'root'] as const) {
@@ -166,7 +166,7 @@ test('administrators use the files of others, ops read them, and clients do neit
     for (const who of all) {
       const { role, scope } = who;
       const may = ADMINISTRATORS.includes(role ?? '') || (role === 'ops' && reads);
-      // An API token works on the files of its owner alone.
+      // An API token accesses only the files of its owner.
       const allowed = may && scope === undefined;
       const wanted: Outcome = role === undefined ? 'refused 401' : allowed ? 'let through' : 'refused 403';
       for (const owner of [client.id, 'nobody-of-this-name']) {

@@ -117,7 +117,7 @@ test('a token expires although it was valid a moment ago', async (t) => {
   const { origin, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const ask = (): Promise<Response> => fetch(`${origin}/api/files`, { headers: admin.headers });
   assert.equal((await ask()).status, 200);
-  // The real clock, by which the test issued it, however long the server took to start.
+  // The test issued the token by the real clock, however long the server took to start.
   now = Date.now() + 3601_000;
   await assertProblemReply(await ask(), 'unauthorized');
 });
@@ -132,7 +132,7 @@ test('every documented route except the open ones requires a token', async (t) =
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const method of Object.keys(methods)) {
       const url = `${origin}${path.replaceAll(/\{[^}]*\}/g, 'x')}`;
-      // What else is wrong with a tus request is told before anybody is asked who they are.
+      // Other errors of a tus request are reported before authentication.
       const reply = await fetch(url, { method: method.toUpperCase(), headers: { 'tus-resumable': '1.0.0' } });
       if (reply.status !== 401) open.add(path);
       await reply.arrayBuffer();

@@ -35,7 +35,7 @@ interface Scene {
   voice: VoiceProvider;
 }
 
-/** Whether a right that was given is valid now. */
+/** True if a credential is valid now. */
 type IsGood = (server: TestServer) => Promise<boolean>;
 
 async function status(reply: Promise<Response>): Promise<number> {
@@ -51,7 +51,7 @@ function headersOf({ app }: TestServer, id: string): { authorization: string } {
   return { authorization: `Bearer ${token}` };
 }
 
-/** Who can do everything at any time. */
+/** An administrator that never expires. */
 function lasting(server: TestServer): TestServer {
   const [admin, client] = [server.admin, server.client].map((who) => ({ ...who, headers: headersOf(server, who.id) }));
   return { ...server, admin: admin ?? server.admin, client: client ?? server.client };
@@ -105,7 +105,7 @@ const RIGHTS: Record<string, (scene: Scene) => Promise<IsGood>> = {
   },
 };
 
-/** Good for less than the date must hold. */
+/** Credentials that expire before the date counts as kept. */
 const SHORT: typeof RIGHTS = {
   'one-time code': async ({ server }) => {
     const phone = `+1415555${String(Math.floor(Math.random() * 9000) + 1000)}`;
@@ -128,7 +128,7 @@ const SHORT: typeof RIGHTS = {
   },
 };
 
-/** An API token without an end that a call was verified with. */
+/** An API token without expiry for which a call was verified. */
 async function verified(server: TestServer, voice: VoiceProvider): Promise<Record<string, string>> {
   const { token } = await make(server, server.client, { scopes: ['files:read', 'files:write'] });
   const placed = voice.placed.length;

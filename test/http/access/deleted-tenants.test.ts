@@ -12,7 +12,7 @@ import { assertProblemReply } from '../../support/wire/wire.ts';
 
 const SECRET = 'the-secret-of-the-administrator-of-acme';
 
-/** A tenant with an administrator, a person and an API token of each, and root outside of it. */
+/** A tenant with an administrator, a person and an API token of each, and a root in another tenant. */
 async function populate(identity: Identity) {
   await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });
   await identity.tenants.create('acme', 'Acme');
@@ -99,7 +99,7 @@ test('an interrupted deletion can be repeated, and its leftovers never enter a n
     assert.deepEqual(remains(identity), [0, 0, 0]);
   });
   const { dataDir: other } = await seededFolder(t, populate);
-  // As earlier versions left it: the tenant gone, its people still there.
+  // The state that earlier versions left: the tenant is deleted, its people are not.
   await rm(join(other, 'v1', 'tenants', 'acme.json'));
   await withIdentity(other, async (identity) => {
     assert.deepEqual(remains(identity), [1, 1, 2]);

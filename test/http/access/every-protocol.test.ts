@@ -15,7 +15,7 @@ const LATER = 'Sun, 07 Nov 2094 08:49:37 GMT';
 
 const OPEN = { LADING_REGISTRATION: 'open' };
 
-/** Operations that are not safe and change no file. */
+/** Operations that are not safe, but change no file. */
 const NO_DOORS = new Set([
   'POST /auth/token',
   'POST /api/oauth/token',
@@ -70,7 +70,7 @@ const NO_DOORS = new Set([
 
 const label = ({ operation, how }: Door): string => (how === undefined ? operation : `${operation}, ${how}`);
 
-/** Names that no other row uses; with the extension that one of the doors wants. */
+/** Unique names, with the extension that one of the routes requires. */
 let names = 0;
 function freshName(): string {
   names += 1;
@@ -90,7 +90,7 @@ async function refusedUnchanged(
   const shown = `${label(door)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
   assert.ok(statuses.includes(heard.status), shown);
   assert.equal(await seen(server, door, name), before, shown);
-  // What was begun for it is still there, and goes on.
+  // The upload still exists and continues.
   if (door.kind === 'goes on') {
     const done = await knock(server, door, prepared);
     assert.ok(door.done.includes(done.status), `${shown}, then ${done.status} ${done.body}`);
@@ -124,7 +124,7 @@ test('every operation that is not safe has a row, or changes no file', async (t)
 test('every protocol answers a failed precondition with 412 and changes nothing', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
-    // What only creates would be 409 for the name alone.
+    // An operation that only creates would be 409 because the name exists.
     const creates = door.kind === 'creates';
     for (const make of [
       (etag: string): Fields => ({ 'if-match': creates ? etag || '*' : '"stale"' }),
@@ -203,7 +203,7 @@ test('a refused request does not affect a running replacement, and the old file 
       { headers: { 'content-type': 'application/octet-stream' }, body: encodeChunk(0, half) },
     );
     assert.equal(begun.status, 200, begun.body);
-    // A chunk of the same replacement is past its beginning.
+    // A further chunk of the same replacement ignores the precondition.
     const stale = [400, 409, 412];
     const isChunk = door.operation === 'POST /api/files/upload';
     const before = await seen(server, door, name);
@@ -230,7 +230,7 @@ test('every protocol refuses encoded and partial content and changes nothing', a
       [range, 400],
       [{ 'transfer-encoding': 'gzip, chunked' }, 501],
     ] as [Fields, number][]) {
-      // A chunk whose Content-Range is not that of its header is 400, too; an empty file has no chunk.
+      // A chunk whose Content-Range differs from its header is also 400; an empty file has no chunk.
       const statuses = fields === range && door.ranged ? [400, 409] : [status];
       const again = door.kind === 'goes on' ? freshName() : name;
       if (again !== name) await putOld(server, door, again);
@@ -242,7 +242,7 @@ test('every protocol refuses encoded and partial content and changes nothing', a
 test('no protocol stores an empty file for a request without content', async (t) => {
   const server = await startServer(t, OPEN);
   for (const door of DOORS) {
-    // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.
+    // total_size=0 declares an empty file without content. For PATCH the offset decides, and for tus the declared size.
     if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
     const name = freshName();
     await putOld(server, door, name);

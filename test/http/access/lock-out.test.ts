@@ -1,4 +1,4 @@
-/** Guessing slows guesses down, and locks nobody out. */
+/** Failed guesses slow down further guesses, and lock nobody out. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ test('guesses from fifteen addresses never block the owner of a client', async (
     (secret, headers) => fetch(`${origin}/metrics`, { headers: { ...headers, authorization: basic(secret) } }),
   ];
   for (const door of doors) {
-    // The first has taken all that is free.
+    // The first address uses all free places.
     if (door === doors[0]) await Promise.all(Array.from({ length: 105 }, (_, n) => door(`wrong ${n}`, guesser(n))));
     for (let n = 0; n < 4; n += 1) {
       await door(`wrong still ${n}`, guesser(n));
@@ -122,7 +122,7 @@ test('the right password or secret works while a hundred networks guess as fast 
     return status;
   };
   const guesses = Array.from({ length: 500 }, (_, n) => guess(n));
-  // The first are refused: all places are taken.
+  // The first attempts are refused, because all places are in use.
   await Promise.race(guesses);
   const signIn = (headers: Record<string, string>) =>
     ask(origin, '/v1/auth/login', { body: { email: anna.email, password: PASSWORD }, headers });

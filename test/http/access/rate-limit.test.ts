@@ -70,7 +70,7 @@ test('a token above its limit does not affect other tokens of its client, whatev
 
 test('an address above its limit is refused before authentication, except for health checks', async (t) => {
   const { origin, client } = await startServer(t, { LADING_RATE_ADDRESS: '4' });
-  // The start of the test's server asked for something itself.
+  // The start of the test server also sent requests.
   const statuses: number[] = [];
   while (statuses.at(-1) !== 429 && statuses.length < 6) statuses.push((await fetch(`${origin}/api/files`)).status);
   assert.ok(statuses.length > 1 && statuses.slice(0, -1).every((status) => status === 401), String(statuses));
@@ -126,7 +126,7 @@ test('0 turns the limits off', async (t) => {
 
 const RATES = ['RateLimit', 'RateLimit-Policy'];
 
-/** What is looked at of the OpenAPI document. */
+/** The parts of the OpenAPI document that the test reads. */
 interface Document {
   paths: Record<string, { get?: { responses: Record<string, { $ref?: string; headers?: object }> } }>;
   components: {

@@ -1,4 +1,4 @@
-/** Answers that are still going on when the token that they were asked for with is revoked. */
+/** Requests that are still running when their token is revoked. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, get as request, request as send } from 'node:http';
@@ -70,7 +70,7 @@ test('a followed download is cut off and sends no bytes that arrived later', asy
 const FORM = 'multipart/form-data; boundary=b';
 const part = (name: string) => `--b\r\nContent-Disposition: form-data; name="${name}"; filename="f.wav"\r\n\r\n`;
 const chunk = encodeChunk(0, ALPHABET);
-/** Ways in for bytes: the path, the media type, and the body in two halves. */
+/** Routes that receive bytes: the path, the media type, and the body in two halves. */
 const UPLOADS: [path: string, type: string, first: Uint8Array, second: Uint8Array][] = [
   ['/api/files/upload?filename=f&total_size=26', 'application/octet-stream', chunk.subarray(0, 30), chunk.subarray(30)],
   [
@@ -98,7 +98,7 @@ for (const [path, type, first, second] of UPLOADS) {
       asked.on('error', () => {});
       const answered = once(asked, 'response');
       asked.flushHeaders();
-      // It was let in.
+      // The request was accepted.
       await once(asked, 'continue');
       asked.write(first);
       await revoke(server, id);

@@ -107,7 +107,7 @@ test('bytes after a request without framing fields are not parsed as a request',
   assert.equal((await fetch(kept, { method: 'PUT', headers: admin.headers, body: 'kept' })).status, 201);
   const content = `DELETE /api/files/kept HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization}\r\n\r\n`;
   for (const operation of await operations(origin)) {
-    // Who signed out could delete nothing any more.
+    // Sign out last: the other requests need the session.
     if (operation.method === 'DELETE' || operation.path.endsWith('/logout')) continue;
     const wire = await Wire.open(port);
     const lines = [`${operation.method} ${operation.path} HTTP/1.1`, 'Host: localhost', 'Tus-Resumable: 1.0.0'];

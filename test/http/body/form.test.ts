@@ -74,7 +74,7 @@ test('a large chunk is stored unchanged', async (t) => {
   const server = await startServer(t);
   const data = Buffer.alloc(5_000_000);
   for (let i = 0; i < data.length; i += 1) data[i] = (i * 7) & 0xff;
-  // What looks like a boundary inside the data is data.
+  // Data that resembles a boundary is data.
   data.write(`\r\n--${BOUNDARY.slice(0, -1)}`, 1_000_000);
   const response = await post(server, form({ name: 'file', body: encodeChunk(0, data) }));
   assert.equal(response.status, 200, response.body);
@@ -173,7 +173,7 @@ test('a form that trickles outside its part is ended by the minimum rate, not by
   });
   while (!answered) {
     await new Promise<void>((sent) => wire.socket.write('x', () => sent()));
-    // Five seconds a look: slower than the rate, never silent for the idle time.
+    // One write every five seconds: below the minimum rate, but never silent for the idle time.
     now += 5_000;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

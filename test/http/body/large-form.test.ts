@@ -18,21 +18,21 @@ import { signIn } from '../../support/product/server.ts';
 import { type ServerProcess, startServerProcess, temporaryFolder } from '../../support/servers/processes.ts';
 
 const BYTES = Number(process.env.LARGE_FORM_BYTES ?? 300_000_000);
-/** Less than the file by far. */
+/** Much less than the size of the file. */
 const MAX_GROWTH = 200_000_000;
 const PIECE = 1_000_000;
 const BOUNDARY = 'xxBOUNDARYxx';
 const HEAD = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="large.wav"\r\n\r\n`;
 const TAIL = `\r\n--${BOUNDARY}--\r\n`;
 
-/** A million samples that differ from those before. */
+/** A million samples that differ from the previous ones. */
 function piece(number: number): Buffer {
   const bytes = Buffer.alloc(PIECE);
   for (let at = 0; at + 8 <= PIECE; at += 8) bytes.writeUInt32LE((number * PIECE + at) >>> 0, at);
   return bytes;
 }
 
-/** The most resident memory that the process ever had, in bytes. */
+/** The peak resident memory of the process, in bytes. */
 function peakOf({ process: { pid } }: ServerProcess): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
@@ -78,7 +78,7 @@ test(`${BYTES} bytes as a form, with flat memory`, {
   skip: linux ? false : 'there is no /proc here',
 }, async (t: TestContext) => {
   const server = await startServerProcess(t, await temporaryFolder(t));
-  // What is loaded once and for all is not memory that grows with a file.
+  // Memory that is allocated once does not depend on the size of a file.
   await send(server, 1_000_000);
   await removeIt(server);
   const before = peakOf(server);

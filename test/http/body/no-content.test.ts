@@ -1,4 +1,4 @@
-/** HTTP/2 has no framing fields: a request that ends with its head says nothing of content, as one of HTTP/1.1 without them. */
+/** HTTP/2 has no framing fields: a request that ends with its header section corresponds to an HTTP/1.1 request without them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
@@ -9,7 +9,7 @@ import { DOORS, putOld, seen } from '../../support/tables/doors.ts';
 import { ask, type Fields } from '../../support/wire/resumable.ts';
 import { tlsSettings } from '../../support/wire/tls.ts';
 
-/** @param ends with the head, and not with an empty frame behind it */
+/** @param ends true if the stream ends with the header section, not with an empty DATA frame */
 async function statusOf(session: ClientHttp2Session, headers: Fields, ends: boolean): Promise<number> {
   const stream = session.request(headers, { endStream: ends });
   if (!ends) stream.end();
@@ -26,7 +26,7 @@ test('over HTTP/2 no protocol stores an empty file for a request without content
   t.after(() => session.destroy());
   await once(session, 'connect');
   for (const [number, door] of DOORS.entries()) {
-    // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.
+    // total_size=0 declares an empty file without content. For PATCH the offset decides, and for tus the declared size.
     if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
     const name = `nothing${number}.wav`;
     await putOld(server, door, name);

@@ -1,4 +1,4 @@
-/** Connections that are lost at any moment of a request that brings bytes, over both protocols: nothing holds the name afterwards. */
+/** Connections that are lost at any moment of an upload, over both protocols: the name can be used afterwards. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -17,7 +17,7 @@ import { tlsSettings } from '../../support/wire/tls.ts';
 import { frame, rawSession } from '../../support/wire/unread.ts';
 
 type Protocol = 'HTTP/1.1' | 'HTTP/1.1 in chunks' | 'HTTP/2' | 'HTTP/2 without a length';
-/** `late`: the reader of the body begins after the loss is known. */
+/** `late`: reading the body begins after the server knows the loss. */
 type Moment = 'after the head' | 'after a part of the body' | 'late' | 'late, after the whole body';
 
 const PROTOCOLS: Protocol[] = ['HTTP/1.1', 'HTTP/1.1 in chunks', 'HTTP/2', 'HTTP/2 without a length'];
@@ -26,7 +26,7 @@ const BRINGS_BYTES = DOORS.filter(
   ({ kind, how = '' }) => kind !== 'removes' && kind !== 'seals' && !how.includes('empty'),
 );
 
-/** A silence that no test outlasts, so that only the loss of the connection ends a request. */
+/** An idle time longer than any test, so that only the loss of the connection ends a request. */
 async function patientServer(t: TestContext): Promise<TestServer> {
   const tls = await tlsSettings(await temporaryFolder(t));
   return await startServer(t, { LADING_REGISTRATION: 'open', LADING_IDLE_SECONDS: '3600', ...tls });
@@ -73,13 +73,13 @@ async function send(
 async function lossOf(message: IncomingMessage): Promise<void> {
   const stream = 'stream' in message ? (message.stream as ServerHttp2Stream) : null;
   const carrier = stream ?? message.socket;
-  // Not `once`, which rejects when the loss is an error.
+  // `once` would reject if the loss is an error.
   if (!carrier.destroyed) await new Promise((resolve) => carrier.once('close', resolve));
-  // What the loss sets off in this turn of the event loop has happened, too.
+  // Wait until the effects of the loss in this turn of the event loop have happened.
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Lets no door into the engine before `until` is there. */
+/** Blocks all requests to the engine until `until` resolves. */
 function holdDoors({ app: { engine } }: TestServer, until: () => Promise<void>): () => void {
   const { receiveChunk: receive, receiveFile: receiveWhole, append } = engine;
   engine.receiveChunk = async (...given) => await until().then(() => receive.apply(engine, given));
@@ -116,7 +116,7 @@ for (const protocol of PROTOCOLS) {
         const name = `${number}.wav`;
         const shown = `${door.operation}, ${door.how ?? ''}, ${moment}`;
         await drop(server, door, protocol, moment, name);
-        // A part is never a whole file. What had arrived whole may be one.
+        // A partial body is never a complete file. A body that arrived completely may be one.
         if (!moment.includes('whole')) assert.doesNotMatch(await seen(server, door, name), /"complete"/, shown);
         const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
         let last = '';
@@ -228,7 +228,7 @@ test('connections that are reset during the handshake leave no state', async (t)
       const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: [protocol] });
       for (const each of [raw, socket]) each.on('error', () => {});
       await once(socket, 'secureConnect');
-      // All of it arrives at once with the last word of the handshake.
+      // All bytes arrive together with the last message of the handshake.
       socket.write(Buffer.concat(bytes), () => raw.resetAndDestroy());
       await once(raw, 'close');
     }

@@ -1,4 +1,4 @@
-/** Clients that close their side when the request is sent, and what comes behind `Upgrade`. */
+/** Clients that close their side after the request, and bytes after `Upgrade`. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { startServer, type TestServer, type TestSettings } from '../../support/p
 import { temporaryFolder } from '../../support/servers/processes.ts';
 import { tlsSettings } from '../../support/wire/tls.ts';
 
-/** The certificate is for tests alone. */
+/** Accepts the certificate of the tests. */
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 type Carrier = 'TCP' | 'TLS';
@@ -23,7 +23,7 @@ async function startOver(t: TestContext, carrier: Carrier, settings: TestSetting
 }
 
 function opened({ port, origin }: TestServer): Socket {
-  // Half of it stays open when the server ends its side.
+  // The connection stays half-open when the server closes its side.
   const options = { port, host: '127.0.0.1', allowHalfOpen: true };
   const socket = origin.startsWith('https:')
     ? connectTls({ ...options, ALPNProtocols: ['http/1.1'] })
@@ -36,7 +36,7 @@ function head(line: string, ...fields: string[]): string {
   return `${line} HTTP/1.1\r\nHost: localhost\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`;
 }
 
-/** Everything that came, once the server has ended its side. */
+/** All received bytes, when the server has closed its side. */
 async function allOf(socket: Socket): Promise<Buffer> {
   const pieces: Buffer[] = [];
   socket.on('data', (piece: Buffer) => pieces.push(piece));

@@ -1,4 +1,4 @@
-/** A TLS handshake that takes too long is given up, whatever comes of it later. */
+/** A TLS handshake that takes too long is aborted, even if it is completed later. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ test('a handshake that ends after its timeout closes only its connection', async
     LADING_IDLE_SECONDS: '1',
     ...(await tlsSettings(await temporaryFolder(t))),
   });
-  // Passes the ClientHello on and holds what comes after it back.
+  // Forwards the ClientHello and holds back everything after it.
   const held: Buffer[] = [];
   const relay = createServer((down) => {
     const up = connectTcp(server.port, '127.0.0.1');

@@ -1,4 +1,4 @@
-/** Every field of a request that the server reads, with 31 KB that are made to be slow to read: no value costs 50 ms of the processor. */
+/** Sends 31 KB that are designed to be slow to parse in every field that the server reads. No value costs 50 ms of processor time. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
@@ -11,10 +11,10 @@ import { repoRoot } from '../../support/root.ts';
 
 const BYTES = 31_000;
 const MAX_MS = 50;
-/** What a machine with much to do adds is not the same each time: the least of so many tries counts. */
+/** Number of measurements. The minimum counts, because other processes add varying amounts. */
 const TRIES = 5;
 
-/** Repeated, each after a beginning that leads a parser further in. */
+/** Texts to repeat, each after a prefix that leads a parser deeper. */
 const PIECES = [
   ',',
   ';',
@@ -65,7 +65,7 @@ const BEGINNINGS_OF: Readonly<Record<string, readonly string[]>> = {
   'upload-complete': ['?1;'],
 };
 
-/** Request lines that reach the readers of most fields; the others come on top. */
+/** Request lines that reach the parsers of most fields. */
 const LINES = ['GET /api/files/download/a', 'PUT /api/files/content/b'];
 const LINES_OF: Readonly<Record<string, readonly string[]>> = {
   'upload-': ['POST /files/'],
@@ -80,7 +80,7 @@ const LINES_OF: Readonly<Record<string, readonly string[]>> = {
   host: ['GET /.well-known/oauth-authorization-server'],
 };
 
-/** The names that the source asks a request for. */
+/** The field names that the source code reads. */
 async function fieldsOf(): Promise<string[]> {
   const folder = join(repoRoot(), 'src/http');
   const names = new Set([
@@ -97,12 +97,12 @@ async function fieldsOf(): Promise<string[]> {
     for (const [, quoted, dotted] of text.matchAll(/headers(?:\??\.)?\['([a-z-]+)'\]|headers\??\.([a-z]+)\b(?!\()/g)) {
       names.add(quoted ?? dotted ?? '');
     }
-    // Taken apart: `const { range, 'if-range': ifRange } = request.headers`.
+    // Destructured: `const { range, 'if-range': ifRange } = request.headers`.
     for (const [, list = ''] of text.matchAll(/\{([^{}]*)\} = (?:\w+\.)*headers;/g)) {
       for (const [, name = ''] of list.matchAll(/(?:^|,)\s*'?([a-z-]+)'?/g)) names.add(name);
     }
   }
-  // Node's own: they are read before any request is there.
+  // Fields that node reads before it creates the request.
   for (const name of ['', 'content-length', 'transfer-encoding', 'get', 'set', 'entries']) names.delete(name);
   return [...names].sort();
 }
@@ -146,7 +146,7 @@ test('no value of a field costs more than 50 ms of processor time', async (t) =>
       for (const [turn, piece] of PIECES.entries()) {
         const count = Math.floor((BYTES - beginning.length) / Buffer.byteLength(piece, 'latin1'));
         const value = beginning + piece.repeat(count);
-        // Own readers of the field get every piece, the others take turns.
+        // Parsers of this field get every text, the others take turns.
         for (const line of more.length > 0 ? more : LINES.slice(turn % 2).slice(0, 1)) {
           let least = Number.POSITIVE_INFINITY;
           for (let tries = 0; tries < TRIES && least >= MAX_MS; tries += 1) {

@@ -51,7 +51,7 @@ test('a stopping server finishes running requests and refuses new ones', async (
   );
   assert.equal((await busy.response()).status, 100);
   busy.send(chunk.subarray(0, 20));
-  // In the middle of a request too, so that it is not closed as idle.
+  // Another connection has a partial request, so that it is not closed as idle.
   const late = await Wire.open(port);
   late.send('GET /ready HTTP/1.1\r\n');
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -82,7 +82,7 @@ test('a connection without a complete header section is closed after the idle ti
   await Promise.all([silent.closed(), half.closed()]);
 });
 
-/** A folder as a power cut leaves it: a chunk that was recorded with durability `seal`, and whose bytes are not what was recorded. */
+/** A data directory after a power failure: a chunk was recorded with durability `seal`, but its bytes differ from the record. */
 async function afterPowerCut(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-cut-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -105,7 +105,7 @@ async function afterPowerCut(t: TestContext): Promise<string> {
 
 const SEAL = { LADING_DURABILITY: 'seal' };
 
-/** The uploads of all owners must hold nothing: the chunk failed its check. */
+/** Checks that no upload has stored bytes, because the chunk failed its check. */
 async function assertForgotten(t: TestContext, folder: string): Promise<void> {
   const { app, close } = await startServer(t, SEAL, {}, folder);
   const metrics = app.engine.gauges();

@@ -1,4 +1,4 @@
-/** More on its way than there are buffers for: who waits too long is told when to come back, and may. */
+/** More uploads than buffers: a request that waits too long is refused with Retry-After and succeeds later. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
@@ -8,12 +8,12 @@ import { content, turnsUntil } from '../../support/product/device.ts';
 import { startServer } from '../../support/product/server.ts';
 import { assertProblem, Wire } from '../../support/wire/wire.ts';
 
-/** The least that the setting allows, and the buffers for small chunks that it makes. */
+/** The minimum of the setting, and its number of buffers for small chunks. */
 const BUFFER_BYTES = 8 * 1024 ** 2;
 const SMALL_BUFFERS = 32;
 const CHUNK = 1000;
 
-/** Threads that begin no write until they are let go: a disk that hangs. */
+/** Worker threads that begin no write until they are released, like a hanging disk. */
 function hangingThreads(): { threads: Threads; release(): void; close(): Promise<void> } {
   const real = startThreads({ workers: 1 });
   let release = (): void => {};
@@ -35,7 +35,7 @@ test('a chunk that gets no buffer is refused with 503 and Retry-After, and succe
   timeout: 60_000,
 }, async (t) => {
   const disk = hangingThreads();
-  // A test that fails must not leave its server waiting.
+  // A failed test must not leave its server blocked.
   t.after(() => disk.release());
   const settings = { LADING_BUFFER_BYTES: String(BUFFER_BYTES), LADING_IDLE_SECONDS: '1' };
   const { port, client, origin, app } = await startServer(t, settings, { threads: disk.threads });
@@ -67,7 +67,7 @@ test('a chunk that gets no buffer is refused with 503 and Retry-After, and succe
   const { retry_after: seconds } = assertProblem(refused, 'overloaded');
   assert.ok(seconds !== undefined && seconds > 0);
   assert.equal(refused.headers['retry-after'], String(seconds));
-  // What needs no buffer goes on.
+  // Requests that need no buffer still work.
   const reply = await fetch(`${origin}/api/files/status/late`, { headers: client.headers });
   assert.equal(((await reply.json()) as FileStatus).status, 'pending');
 

@@ -1,4 +1,4 @@
-/** Requests sent before the answer to the one before them (RFC 9112 §9.3.2): done and answered in turn, and never hoarded. */
+/** Pipelined requests (RFC 9112 §9.3.2) are handled and answered in their order, and few of them are buffered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,7 +20,7 @@ async function statusOf({ origin, client }: TestServer, name: string): Promise<F
   return ((await reply.json()) as FileStatus).status;
 }
 
-/** A connection whose first answer goes on until `end` is called. */
+/** A connection whose first answer continues until `end` is called. */
 async function busyConnection(server: TestServer): Promise<{ wire: Wire; end(): Promise<void> }> {
   await put(server, 'filename=slow&total_size=6', 0, 'one');
   const wire = await Wire.open(server.port);

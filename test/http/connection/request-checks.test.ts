@@ -1,4 +1,4 @@
-/** Requests that no two readers understand alike: refused as nginx refuses them or harder, and the connection is closed. */
+/** Ambiguous requests are refused as strictly as by nginx, or more, and the connection is closed. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders } from 'node:http2';
@@ -160,7 +160,7 @@ test('over HTTP/2 a request with two different hosts is refused', async (t) => {
   const { port } = app.server.server.address() as AddressInfo;
   const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
   t.after(() => session.close());
-  /** The status, or how node's own parser ended the stream. */
+  /** The status, or the error with which node's parser ended the stream. */
   const ask = async (headers: Record<string, string>): Promise<number | string> => {
     const stream = session.request({ ':path': '/health', ...headers });
     stream.resume().end();

@@ -17,7 +17,7 @@ import { tlsSettings } from '../../support/wire/tls.ts';
 
 const MIB = 1024 ** 2;
 const ADMIN = { username: 'admin', password: 'secret-of-the-administrator' };
-/** More than sockets hold on their way, so that a client that does not read keeps the server sending. */
+/** More than socket buffers hold, so that the server keeps sending to a client that does not read. */
 const LARGE = 64 * MIB;
 
 interface Ask {
@@ -26,11 +26,11 @@ interface Ask {
   headers?: Record<string, string>;
 }
 
-/** One request under way. */
+/** One running request. */
 interface Exchange {
-  /** Where its body goes. */
+  /** The stream of its body. */
   body: Writable;
-  /** Its answer, of which nothing is read yet. */
+  /** Its answer, unread. */
   answer: Promise<{ status: number; content: Readable }>;
 }
 
@@ -84,7 +84,7 @@ const TRANSPORTS: readonly Transport[] = [
     tls: true,
     ask: async (t, origin, { method = 'GET', path, headers }) => {
       const session = connect(origin, { rejectUnauthorized: false });
-      // Told by its streams.
+      // The streams report the error.
       session.on('error', () => {});
       t.after(() => session.destroy());
       await once(session, 'connect');
@@ -97,7 +97,7 @@ const TRANSPORTS: readonly Transport[] = [
 interface Served {
   origin: string;
   headers: { authorization: string };
-  /** Sends SIGTERM, and resolves when the server says that it stops. */
+  /** Sends SIGTERM and resolves when the server logs that it stops. */
   stop(): Promise<void>;
   finished: Promise<Finished>;
 }
@@ -146,16 +146,16 @@ function isStream(stream: Readable): stream is ClientHttp2Stream {
 
 interface Taken {
   bytes: number;
-  /** The message ended as a whole one does. */
+  /** True if the message ended completely. */
   complete: boolean;
 }
 
-/** What a client takes a response for that it begins to read later. */
+/** How a client that begins to read later sees the response. */
 function slowReader(stream: Readable): { readOn(): Promise<Taken> } {
   const taken: Taken = { bytes: 0, complete: false };
   let broken = false;
   stream.on('end', () => {
-    // Node ends a broken HTTP/2 stream too, and says so besides.
+    // Node also ends a broken HTTP/2 stream, in addition to the error.
     taken.complete = !isStream(stream) || (stream.rstCode === constants.NGHTTP2_NO_ERROR && !stream.aborted);
   });
   stream.on('error', () => {
@@ -172,7 +172,7 @@ function slowReader(stream: Readable): { readOn(): Promise<Taken> } {
   };
 }
 
-/** A chunk's request, of which the header and a part of the data are sent. */
+/** A request of which the chunk header and a part of the data are sent. */
 async function beginChunk(
   t: TestContext,
   transport: Transport,
@@ -222,7 +222,7 @@ for (const transport of TRANSPORTS) {
       const { status, content: stream } = await answer;
       return { status, reader: slowReader(stream) };
     };
-    // One that knows its length, one that does not (the file is not whole yet, and is waited for), one in parts.
+    // A download with a length, one without (a followed unfinished file), and one with several parts.
     const downloads = await Promise.all([
       begin('f'),
       begin('open?follow=true'),
@@ -249,7 +249,7 @@ for (const transport of TRANSPORTS) {
     const bytes = content(0, size);
     const chunk = encodeChunk(0, bytes);
     const served = await serve(t, folder, secure, 3600);
-    // What was sent before this one, and is answered after it, is running by the time that this one is answered.
+    // When this request is answered, the earlier requests are running.
     const running = await beginChunk(t, transport, served, query, chunk, MIB);
     await send(t, transport, served, query, encodeChunk(size, content(size, 10)));
     await served.stop();

@@ -1,4 +1,4 @@
-/** Senders that fall silent or trickle (PROTOCOL §6): told so in an answer that they can read, with nothing of theirs stored. */
+/** Clients that stall or trickle (PROTOCOL §6) get an answer that they can read, and none of their bytes are stored. */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -16,12 +16,12 @@ const END = Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
 type Kind = 'raw' | 'form';
 const KINDS: readonly Kind[] = ['raw', 'form'];
 
-/** The body that carries a chunk. */
+/** The body with a chunk. */
 function bodyOf(kind: Kind, chunk: Uint8Array): Buffer {
   return kind === 'raw' ? Buffer.from(chunk) : Buffer.concat([PART, chunk, END]);
 }
 
-/** The head of an upload, and nothing of its body yet. */
+/** The header section of an upload without its body. */
 async function begin({ port, client }: TestServer, kind: Kind, query: string, length: number): Promise<Wire> {
   const wire = await Wire.open(port);
   return wire.head(
@@ -54,7 +54,7 @@ async function downloaded({ origin, client }: TestServer, name: string): Promise
   return Buffer.from(await reply.arrayBuffer());
 }
 
-/** What of a chunk of `size` bytes at 10 is sent before the silence, and how much its sender announced. */
+/** The part of a chunk of `size` bytes at 10 that is sent before the stall, and the declared length. */
 const SILENCES = [
   { what: 'before its first byte', size: 1000, sent: 0 },
   { what: 'in its header', size: 1000, sent: 9 },
@@ -76,7 +76,7 @@ test('a chunk that stalls is answered with 408, and the upload can continue', as
     const silent = await begin(server, kind, query, body.length);
     silent.send(body.subarray(0, (kind === 'raw' ? 0 : PART.length) + sent));
     assertProblem(await silent.response(), 'request_timeout');
-    // Its range is free at once, not when the connection is.
+    // Its range can be sent again at once, before the connection closes.
     assert.deepEqual((await statusOf(server, name)).missing, [[10, total - 1]], what);
     const again = await upload(server, kind, query, chunk);
     assert.equal(again.status, 200, `${what}: ${again.body}`);
@@ -87,11 +87,11 @@ test('a chunk that stalls is answered with 408, and the upload can continue', as
   await Promise.all(all.map(({ kind, one }, seed) => silence(kind, one, seed)));
 });
 
-/** A server on a clock that the test moves, and that knows what has reached it. */
+/** A server whose clock the test sets, with a count of the bytes that reached it. */
 interface Timed extends TestServer {
-  /** Passes so many seconds, one after the other: in each, every sender sends its bytes, and then the server looks at all of them. */
+  /** Advances the clock second by second. In each, every client sends its bytes, and then the server checks all of them. */
   pass(seconds: number, ...senders: Sender[]): Promise<void>;
-  /** Passes seconds until the first of them has its answer. */
+  /** Advances the clock until the first client has its answer. */
   answered(first: Sender, ...others: Sender[]): Promise<WireResponse>;
 }
 
@@ -100,7 +100,7 @@ const PATIENCE_SECONDS = 400;
 
 interface Sender {
   wire: Wire;
-  /** What it still has to say. */
+  /** The bytes that it has not sent. */
   rest: Buffer;
   perSecond: number;
 }
@@ -111,7 +111,7 @@ async function startTimed(t: TestContext, settings: TestSettings): Promise<Timed
   const server = await startServer(t, settings, { clock: clockOf(() => now) });
   const sockets = new Map<number | undefined, Socket>();
   server.app.server.server.on('connection', (socket: Socket) => sockets.set(socket.remotePort, socket));
-  /** Resolves when the server has read all that was sent. */
+  /** Resolves when the server has read all bytes that were sent. */
   const arrived = async ({ socket }: Wire): Promise<void> => {
     const { localPort } = socket;
     await turnsUntil(() => sockets.get(localPort)?.bytesRead === socket.bytesWritten, 'the bytes');
@@ -135,7 +135,7 @@ async function startTimed(t: TestContext, settings: TestSettings): Promise<Timed
     const answer = first.wire.response().finally(() => {
       over = true;
     });
-    // Looked at in the end.
+    // The test reads it at the end.
     answer.catch(() => {});
     for (let seconds = 0; !over; seconds += 1) {
       assert.ok(seconds < PATIENCE_SECONDS, 'no answer');
@@ -175,7 +175,7 @@ for (const kind of KINDS) {
   });
 }
 
-/** Where a form can be slow without being so in the chunk. */
+/** The places outside the chunk where a form can be slow. */
 const AROUND = [
   { where: 'before', head: Buffer.alloc(0), slow: Buffer.concat([Buffer.alloc(10_000, '\r\n'), PART]) },
   {

@@ -10,7 +10,7 @@ import { startServer } from '../../support/product/server.ts';
 import { hasNginx, startNginx } from '../../support/servers/plain-nginx.ts';
 
 const HOST = 'Host: a\r\n';
-/** What an attacker hides; an answer of its own shows that it was taken for a request. */
+/** The hidden request of an attacker. A separate answer shows that it was parsed as a request. */
 const HIDDEN = `GET /health HTTP/1.1\r\n${HOST}\r\n`;
 const CHUNKED = `${Buffer.byteLength(HIDDEN).toString(16)}\r\n${HIDDEN}\r\n0\r\n\r\n`;
 
@@ -18,7 +18,7 @@ function post(fields: string, body: string, host = HOST): string {
   return `POST /target HTTP/1.1\r\n${host}${fields}\r\n\r\n${body}`;
 }
 
-/** TE.TE: spellings that one side may take for chunked and the other not, with a length besides. */
+/** TE.TE: spellings that one side may parse as chunked and the other not, with a Content-Length. */
 const SPELLINGS = [
   'Transfer-Encoding: xchunked',
   'Transfer-Encoding : chunked',
@@ -216,12 +216,12 @@ async function answersOf(port: number, shape: string, afterAnswer = false): Prom
     .filter((status) => status >= 200);
 }
 
-/** What is wrong with the message itself, and not with what it asks for. */
+/** Statuses that refuse the message itself rather than its target. */
 function isRefusal(status: number | undefined): boolean {
   return status === undefined || [400, 408, 411, 413, 414, 417, 431, 501, 505].includes(status);
 }
 
-/** Where nginx refuses what HTTP allows, and why Lading does not. */
+/** Cases that nginx refuses although HTTP allows them, and why Lading accepts them. */
 const ALLOWED: Record<string, string> = {
   'TE "Transfer-Encoding:\\tchunked"': 'a tab is white space (RFC 9110 §5.6.3)',
 };
@@ -232,7 +232,7 @@ function compare(name: string, theirs: readonly number[], ours: readonly number[
   assert.ok(hidden(ours) <= hidden(theirs), `the hidden request was answered: ${shown}`);
   assert.ok(ours.length <= Math.max(theirs.length, 2), `more requests were seen: ${shown}`);
   if (isRefusal(ours[0])) assert.ok(ours.length <= 1, `a refused message is followed by others: ${shown}`);
-  // One answer and the end of the connection is as strict as can be, whatever the answer is.
+  // One answer and a closed connection are the strictest outcome, whatever the answer is.
   if (isRefusal(theirs[0]) && ALLOWED[name] === undefined) assert.ok(ours.length <= 1, `nginx is stricter: ${shown}`);
 }
 

@@ -1,4 +1,4 @@
-/** A client that does not read is cut, on every route and over both protocols, and others are served meanwhile. */
+/** A client that does not read is cut off, on every route and over both protocols, and others are served. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -30,14 +30,14 @@ async function secureServer(t: TestContext, settings: TestSettings = {}): Promis
   return startServer(t, { ...IDLE, ...(await tlsSettings(await temporaryFolder(t))), ...settings });
 }
 
-/** The same of every server; asked for over plain HTTP. */
+/** Reads the metric of a server over plain HTTP. */
 async function routes(t: TestContext): Promise<Ask[]> {
   const found = await openRoutes((await startServer(t)).origin);
   assert.ok(found.length > 30, `${found.length} open routes`);
   return found;
 }
 
-/** What answers a token with much, or without end. */
+/** Routes with large or endless answers. */
 async function signedInRoutes({ app, client, admin }: TestServer): Promise<Ask[]> {
   for (let index = 0; index < 60; index += 1) {
     const reply = await app.server.inject({
@@ -65,7 +65,7 @@ async function connectionsOf({ app }: TestServer): Promise<number> {
   return promisify(app.server.server.getConnections.bind(app.server.server))();
 }
 
-/** Somebody else, who reads. */
+/** Another client, which reads. */
 async function isServed({ port }: TestServer): Promise<void> {
   const socket = await secureSocket(port);
   socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
@@ -82,7 +82,7 @@ test('HTTP/1.1: pipelined requests with unread answers are ended, on any route',
     const dial = async () => {
       return secure ? secureSocket(server.port) : connect(server.port, '127.0.0.1');
     };
-    // What cannot even be routed meets no hook of a route.
+    // A request that cannot be routed runs no hooks of a route.
     const lists = [all, all.slice(-1), [{ method: 'GET', path: '/%ff' }]];
     await Promise.all(lists.map(async (asks) => pipelineUnread(await dial(), asks)));
     await eventually(async () => (await connectionsOf(server)) === 0, 'every connection ends');
@@ -115,7 +115,7 @@ test('HTTP/2: only the stream whose window stays closed ends while others of its
   const read = client.request(events);
   read.resume();
   await once(read, 'response');
-  // More than its window, and nobody takes any of it.
+  // More bytes than the window, and the client reads none.
   await once(unread, 'close');
   assert.equal(unread.rstCode, constants.NGHTTP2_CANCEL);
   assert.equal(client.destroyed, false);
@@ -134,7 +134,7 @@ test('HTTP/2: stalled connections with open windows are ended, and their memory 
   }
   await isServed(server);
   await eventually(async () => (await connectionsOf(server)) === 0, 'every connection ends');
-  // Clients and server are one process here; 4,800 documents of 800 KB would be 4 GB.
+  // Clients and server share this process; 4,800 documents of 800 KB would need 4 GB.
   const grown = process.memoryUsage().rss - before;
   assert.ok(grown < 600 * 1024 ** 2, `${grown} bytes`);
 });

@@ -1,4 +1,4 @@
-/** GET /api/events: what happens, to those who may hear of it, with nothing missed over a broken connection. */
+/** GET /api/events: sends events to the principals that may see them, without losses over a broken connection. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { parseEvents } from '../../../src/client/transport/sse.ts';
@@ -40,7 +40,7 @@ async function listen(
         if (event.type !== 'lost') heard.events.push(event);
       }
     } catch {
-      // The test left, or the server did.
+      // The test or the server closed the stream.
     }
     heard.ended = true;
   })();
@@ -108,7 +108,7 @@ test('clients receive events of their own files, ops of all files in the tenant,
   await eventually(() => opsHeard.names.includes('file.completed'), 'word for ops');
   assert.deepEqual(opsHeard.names, ['file.created', 'chunk.received', 'file.completed']);
   assert.deepEqual(adminHeard.names, ['auth.refused', 'file.created', 'chunk.received', 'file.completed']);
-  // What comes after shows that nothing was on its way.
+  // A later event shows that no other event was pending.
   await put({ ...server, client: other }, 'own.txt', 0, ALPHABET, { total_size: '26' });
   await eventually(() => others.names.includes('file.completed'), 'word of its own file');
   assert.deepEqual(new Set(others.events.map(({ filename }) => filename)), new Set(['own.txt']));

@@ -15,11 +15,11 @@ import { assertProblem, Wire, type WireResponse } from '../../support/wire/wire.
 interface Sending {
   start: number;
   length: number;
-  /** Which of two contents; they differ in one byte of `EVERY`. */
+  /** One of two contents, which differ in one byte of `EVERY`. */
   variant: 0 | 1;
-  /** How much of the message is sent before the connection breaks; 1: all of it, and the answer is lost; null: it does not break. */
+  /** The fraction of the message that is sent before the connection breaks. 1: all of it, and the answer is lost. Null: no break. */
   breaksAfter: number | null;
-  /** A break by reset, else by an orderly end. */
+  /** True for a reset, false for an orderly close. */
   reset: boolean;
 }
 
@@ -30,7 +30,7 @@ interface Plan {
   sendings: Sending[];
 }
 
-/** So that overlaps of the two contents are now equal and now not. */
+/** Overlaps of the two contents are sometimes equal and sometimes not. */
 const EVERY = 20_000;
 
 function contentOf(size: number, seed: number): Buffer {
@@ -105,7 +105,7 @@ class Model {
     return this.#refused.length;
   }
 
-  /** Every refusal had its reason. */
+  /** Checks that every refusal was justified. */
   check(): void {
     for (const { start, data, code } of this.#refused) {
       const conflicts = data.some((byte, i) => (this.cells[start + i] ?? byte) !== byte);
@@ -136,7 +136,7 @@ class Model {
   }
 }
 
-/** One connection of a device, opened anew after every break. */
+/** One connection of a device, which is opened again after every break. */
 class Connection {
   readonly #server: TestServer;
   readonly #query: string;
@@ -207,7 +207,7 @@ class Device {
       const after = Math.floor(breaksAfter * message);
       await connection.breakOff(start, data, after, reset);
       if (after < message) return;
-      // The answer is lost: only a repeat tells what became of it.
+      // The answer is lost, so only a repeated request shows the outcome.
     }
     const reply = await connection.send(start, data);
     if (reply.status !== 200) {
@@ -228,7 +228,7 @@ class Device {
     return (await reply.json()) as FileStatus;
   }
 
-  /** What the server says it has, and serves, is what the model has. */
+  /** Checks that the status and the served bytes match the model. */
   async check(size: number | null): Promise<void> {
     const { model } = this;
     model.check();
@@ -285,7 +285,7 @@ test('chunks in any order, with repeats, conflicts and broken connections, match
       assert.equal(status.crc32, hex32(crc32(Buffer.from(device.model.cells.map(Number)))));
       seen.refusals += device.model.refusals;
     }),
-    // A failure is made smaller for so long, not for ever.
+    // Shrink a failing case for a limited time.
     { numRuns: 60, interruptAfterTimeLimit: 60_000 },
   );
   assert.ok(seen.refusals > 0, 'no chunk contradicted another');

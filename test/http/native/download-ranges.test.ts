@@ -15,7 +15,7 @@ async function startWithAlphabet(t: Parameters<typeof startServer>[0]): Promise<
   return server;
 }
 
-/** Range → what is told. */
+/** Range → expected answer. */
 async function check(server: TestServer, cases: [string, string][], name = NAME): Promise<void> {
   for (const [range, expected] of cases) {
     const got = await get(server, name, { range });
@@ -71,7 +71,7 @@ test('R5 R6 an unsatisfiable range is 416 with the size', async (t) => {
       ['bytes=0-', '416 bytes */0 '],
       ['bytes=0-0', '416 bytes */0 '],
       ['bytes=-0', '416 bytes */0 '],
-      // Satisfiable, whatever the size (RFC 9110 §14.1.2).
+      // Satisfiable with any size (RFC 9110 §14.1.2).
       ['bytes=-5', '200 '],
     ],
     'empty',

@@ -70,11 +70,11 @@ test('a range that was not received, or that needs an undeclared size, is not_co
     await refused('undeclared', { range });
   for (const name of ['declared', 'undeclared']) {
     await refused(name, {});
-    // There is no tag that could hold.
+    // An unfinished file has no entity tag that could match.
     await refused(name, { range: 'bytes=12-14', 'if-range': '"x"' });
   }
   assert.equal((await get(server, 'declared', { range: 'bytes=12-14' }, { method: 'HEAD' })).status, 404);
-  // With a size, ends are known, and clipped.
+  // With a declared size, ranges are clipped to it.
   assert.equal(told(await get(server, 'declared', { range: 'bytes=24-' })), '206 bytes 24-25/26 yz');
   assert.equal(told(await get(server, 'declared', { range: 'bytes=-2' })), '206 bytes 24-25/26 yz');
   assert.equal(told(await get(server, 'declared', { range: 'bytes=24-99' })), '206 bytes 24-25/26 yz');
@@ -106,9 +106,9 @@ test('readers get the old file during a replacement', async (t) => {
 
 interface Following {
   response: IncomingMessage;
-  /** What came so far. */
+  /** The bytes received so far. */
   text(): string;
-  /** How it ended; null while it goes on. */
+  /** How the download ended; null while it is running. */
   end(): 'whole' | 'cut' | null;
   leave(): void;
 }

@@ -1,4 +1,4 @@
-/** Names of files as clients write them into forms and header fields, and codings of the part that is the file. */
+/** File names in forms and header fields, and codings of the part that is the file. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { Wire, type WireResponse } from '../../support/wire/wire.ts';
 const BOUNDARY = 'xxBOUNDARYxx';
 const BYTES = wav({ seconds: 0.1 });
 
-/** A form with one file; its header section byte for byte as given. */
+/** A form with one file and exactly this header section. */
 async function sendForm({ port, client }: TestServer, path: string, ...fields: string[]): Promise<WireResponse> {
   const head = `--${BOUNDARY}\r\n${fields.join('\r\n')}\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head, 'latin1'), BYTES, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);

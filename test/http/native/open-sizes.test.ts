@@ -19,11 +19,11 @@ const path = (name: string): string => encodeURIComponent(name);
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const place = ({ headers }: Heard): string => headers.location ?? '';
 
-/** An upload of this name with no byte, or three, and how it goes on. */
+/** An upload with no bytes or three, and how it continues. */
 interface Opener {
   protocol: 'chunks' | 'tus' | 'resumable';
   open(server: TestServer, name: string, bytes: number): Promise<string>;
-  /** What the server says of its size and offset; null when there is no such upload. */
+  /** The size and the offset that the server reports; null if the upload does not exist. */
   state(server: TestServer, at: string): Promise<string | null>;
   finish(server: TestServer, at: string, offset: number): Promise<Heard>;
 }
@@ -65,7 +65,7 @@ const resumable = (size: Fields): Opener => ({
   finish: (server, at, offset) => append(server, at, offset, MINE.subarray(offset), '?1'),
 });
 
-/** Its first bytes are the last to come, so that it does not read as complete. */
+/** Its first bytes arrive last, so that it does not appear complete. */
 const chunks: Opener = {
   protocol: 'chunks',
   open: async (server, name, bytes) => {
@@ -92,7 +92,7 @@ const OPENERS: Record<string, Opener> = {
   'chunks of undeclared size': chunks,
 };
 
-/** A door for every way in which a chunk speaks of a size, or just brings bytes. */
+/** One row for every way in which a chunk declares a size or only has bytes. */
 function chunkDoor(how: string, query: string, headers: Fields, body: Uint8Array): Door {
   return {
     operation: 'POST /api/files/upload',

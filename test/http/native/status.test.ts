@@ -26,7 +26,7 @@ async function upload(
   return (await reply.json()) as FileStatus;
 }
 
-/** Status objects as they come; `done` when the server ended the stream. */
+/** Reads status objects as they arrive; `done` is true when the server has ended the stream. */
 class Events {
   readonly #iterator: AsyncIterator<Buffer>;
   #text = '';

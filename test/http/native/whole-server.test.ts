@@ -1,4 +1,4 @@
-/** What is of the whole server is for root, or for those of its only tenant. */
+/** Information about the whole server is for root or, with a single tenant, for its administrators. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededFolder } from '../../support/product/identity.ts';

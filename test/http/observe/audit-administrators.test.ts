@@ -10,7 +10,7 @@ test('the audit log records an administrator that a setting creates or gives ano
   const dataDir = join(await temporaryFolder(t), 'data');
   const settings = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' };
   const secretOf = (n: number): string => `the-secret-${n}-of-an-administrator`;
-  /** Runs the server with this administrator; what its start noted, the youngest first. */
+  /** Runs the server with this administrator and returns the entries of its start, newest first. */
   const noted = async (id: string, n: number, then?: (origin: string, token: string) => Promise<void>) => {
     const admin = { LADING_ADMIN_ID: id, LADING_ADMIN_SECRET: secretOf(n) };
     const { port, kill } = await startServerProcess(t, dataDir, 0, { ...settings, ...admin });
@@ -29,7 +29,7 @@ test('the audit log records an administrator that a setting creates or gives ano
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
     const post = (path: string, body: object) =>
       fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-    // Somebody who is told of it, and does not listen.
+    // A webhook that is subscribed to the event and does not answer.
     await post('/api/deliveries/targets', {
       kind: 'webhook',
       name: 'hook',

@@ -1,4 +1,4 @@
-/** What the table of audited changes is made of: a running server with one of everything. */
+/** The fixture of the table of audited changes: a running server with one object of every kind. */
 
 import assert from 'node:assert/strict';
 import { anna, ask, NEW_PASSWORD, PASSWORD } from '../../support/product/people.ts';
@@ -20,9 +20,9 @@ export interface Step {
   form?: Record<string, string>;
   /** By default those of a root administrator. */
   headers?: Headers;
-  /** Null: its id, which the reply tells. */
+  /** Null: the id in the reply. */
   target: string | null;
-  /** Null: it changes nothing that lasts. */
+  /** Null: no stored value changes. */
   detail: string | RegExp | null;
 }
 
@@ -51,12 +51,12 @@ export class World {
     return `name${this.#number}`;
   }
 
-  /** Sends what a step needs to be there before. */
+  /** Creates what a step requires. */
   async made(path: string, body: object, headers: Headers = this.root, method = 'POST'): Promise<Reply> {
     return this.heard(await ask(this.server.origin, path, { method, body, headers }));
   }
 
-  /** The reply, whose secrets must stand nowhere. */
+  /** The reply, whose secrets must not be in the log. */
   async heard(reply: Response): Promise<Reply> {
     const text = await reply.text();
     assert.ok(reply.ok, `${reply.url}: ${reply.status} ${text}`);

@@ -305,7 +305,7 @@ test('the audit log has every change by an administrator or a person, with the o
       ? fetch(`${origin}${path}`, { method, headers, body: new URLSearchParams(form) })
       : ask(origin, path, { method, body, headers });
     const heard = await world.heard(await sent);
-    // It is stored before the answer comes.
+    // The entry is stored before the answer is sent.
     const [entry] = (await entriesOf('?limit=1')).entries;
     const ids = [heard.client_id, heard.token_id, heard.user_id, heard.id, heard.grant_id];
     const id = ids.find((one) => one !== undefined) ?? (heard.user as unknown as Reply | undefined)?.id;

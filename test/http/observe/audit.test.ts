@@ -201,7 +201,7 @@ test('root sees all tenants together, in pages, or one of them', async (t) => {
   const seen = async (who: Account, query = ''): Promise<(string | null)[][]> =>
     (await auditOf(server, who, query)).entries.map(({ tenant, action, target }) => [tenant, action, target]).reverse();
 
-  // The folder had a root before: the administrator of the settings is one more.
+  // The directory already had a root, so the administrator of the settings is a second one.
   const ours = [
     ['default', 'client_created', admin.id],
     ['default', 'client_created', client.id],
@@ -229,7 +229,7 @@ test('root sees all tenants together, in pages, or one of them', async (t) => {
     paged.push(...page.entries.map(({ tenant }) => tenant));
     cursor = page.next_cursor;
   } while (cursor !== null);
-  // Youngest first, with the refusal of the administrator of acme just now.
+  // Newest first, beginning with the refusal of the administrator of acme.
   assert.deepEqual(paged, ['acme', null, 'acme', 'acme', 'default', 'default']);
 });
 

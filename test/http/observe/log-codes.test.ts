@@ -1,4 +1,4 @@
-/** A line of the log says why a request was refused, by the same code as the answer, whatever protocol it spoke. */
+/** The log line of a refused request has the code of the answer, for every protocol. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ interface Case {
   path: string;
   headers?: Record<string, string>;
   body?: string | Uint8Array;
-  /** With nobody's token. */
+  /** Without a token. */
   open?: true;
   status: number;
   code: ErrorCode;
@@ -90,7 +90,7 @@ const CASES: Case[] = [
   // Resumable uploads of HTTP
   { method: 'PATCH', path: `/api/uploads/${'0'.repeat(32)}`, headers: DRAFT, status: 404, code: 'not_found' },
   { method: 'HEAD', path: `/api/uploads/${'0'.repeat(32)}`, status: 404, code: 'not_found' },
-  // OAuth, shared files, pages: errors in words of their own
+  // OAuth, shared files, pages: other forms of errors
   {
     method: 'POST',
     path: '/api/oauth/token',

@@ -1,4 +1,4 @@
-/** Documents with numbers that nothing lets in any more: who they are of still signs in, lists are answered, and the log says what was done. */
+/** Stored documents with numbers that are no longer accepted: their owners can sign in, lists work, and the log reports the corrections. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The log names the file and its owner when an upload is parked, and when it is removed after that. */
+/** The log names the file and its owner when an upload is parked and when it is removed. */
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';

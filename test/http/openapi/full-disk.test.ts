@@ -1,4 +1,4 @@
-/** What changes something may find no room on the disk: the OpenAPI document says so of every such operation, and so does the server. */
+/** Every operation that writes may fail on a full disk: the OpenAPI document says so, and the server does so. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { fillUp, NO_SMALL_DISK, smallDisk } from '../../support/disk/small-disk.
 import { startServer } from '../../support/product/server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 
-/** Their methods could change something, and they write nothing to the disk that they wait for. */
+/** Operations with unsafe methods whose answers do not depend on a write to the disk. */
 const STORE_NOTHING = [
   'delete /api/players/{player_id}',
   'post /api/files/player/{filename}',
@@ -56,7 +56,7 @@ test('on a full disk, changes fail only with documented errors', async (t) => {
     grant_id: string;
   };
   await fillUp(disk.folder);
-  // Each reply is compared with the document where it comes in.
+  // The client of the tests compares each reply with the document.
   const changes: [method: string, path: string, headers: Record<string, string>][] = [
     ['DELETE', `/api/clients/${other.id}`, admin.headers],
     ['DELETE', `/api/tokens/${token}`, client.headers],

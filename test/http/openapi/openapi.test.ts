@@ -1,4 +1,4 @@
-/** The OpenAPI document is valid, names every operation once, and speaks of every route. */
+/** The OpenAPI document is valid, names every operation once, and contains every route. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';

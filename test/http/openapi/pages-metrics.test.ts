@@ -6,7 +6,7 @@ import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { documentOf, RATES } from './pages-setup.ts';
 
-/** Every object in a JSON value, with where it stands. */
+/** Every object in a JSON value, with its path. */
 function* objectsIn(value: unknown, at = '#'): Generator<[at: string, object: Record<string, unknown>]> {
   if (typeof value !== 'object' || value === null) return;
   if (!Array.isArray(value)) yield [at, value as Record<string, unknown>];
@@ -65,7 +65,7 @@ test('the documented header fields are not validated at run time', async (t) => 
     await assertProblemReply(await send({ [field]: 'nonsense' }), 'invalid_request');
   }
   assert.equal((await send({ 'x-chunk-crc32': ' 3610A686 ' })).status, 200);
-  // RFC 9110 §13.1, §14.2: what cannot be read is left out of account.
+  // RFC 9110 §13.1, §14.2: invalid fields are ignored.
   for (const field of ['range', 'if-range', 'if-modified-since', 'if-unmodified-since', 'want-repr-digest']) {
     const headers = { ...client.headers, [field]: 'nonsense' };
     assert.equal((await fetch(`${origin}/api/files/download/h`, { headers })).status, 200, field);

@@ -1,4 +1,4 @@
-/** What the OpenAPI document says of header fields, statuses and codes. */
+/** Header fields, statuses and codes in the OpenAPI document. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CATALOGUE } from '../../../src/errors.ts';
@@ -7,7 +7,7 @@ import { DOORS } from '../../support/tables/doors.ts';
 import { OPEN_QUERIES } from '../../support/tables/open-queries.ts';
 import { documentOf, RATES } from './pages-setup.ts';
 
-/** Fields of requests, statuses, and the fields of the success besides X-Request-Id, as the document has them. */
+/** The documented request fields, statuses, and fields of successful replies besides X-Request-Id. */
 const CONDITIONS = ['If-Match', 'If-Modified-Since', 'If-None-Match', 'If-Unmodified-Since'];
 
 const WANTED = ['Want-Content-Digest', 'Want-Repr-Digest'];
@@ -306,15 +306,15 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['get', '/ready', [], '200 400 408 431 500 503', []],
 ];
 
-/** Who asks whether the server lives can do so as often as they like. */
+/** Health checks have no rate limit. */
 const UNLIMITED = ['/api/health', '/health', '/ready'];
 
 const FILE_CHANGES = new Set(DOORS.map(({ operation }) => operation));
 
-/** What the table above leaves out, because it is so for every operation of a kind. */
+/** What the table above omits because it is the same for all operations of a kind. */
 function withCommon(method: string, path: string, statuses: string): string {
   const all = new Set([...statuses.split(' '), '501']);
-  // Clients of tus take any other status for the end of the upload.
+  // Clients of tus take any other status to mean that the upload has ended.
   const locked = method === 'head' && path === '/files/{address}';
   if (!UNLIMITED.includes(path)) all.add(locked ? '423' : '429');
   if (!['get', 'head'].includes(method)) all.add('415');
@@ -331,7 +331,7 @@ function changesFile(method: string, path: string): boolean {
   return FILE_CHANGES.has(`${method.toUpperCase()} ${path}`);
 }
 
-/** Statuses that a protocol has for a code besides the catalogue's. */
+/** Statuses of a code that a protocol uses in addition to the one in the catalogue. */
 const ELSEWHERE: Record<string, string[]> = {
   request_timeout: ['503'],
   out_of_bounds: ['413'],
@@ -381,12 +381,12 @@ test('every code of the catalogue is listed under its status', async (t) => {
   const listed = new Map<string, Set<string>>();
   for (const operation of Object.values(paths).flatMap((item) => Object.values(item))) {
     for (const [status, codes] of Object.entries(operation['x-error-codes'] ?? {})) {
-      // OAuth and tus HEAD have forms and statuses of their own.
+      // OAuth and the HEAD of tus have other forms and statuses.
       if (!operation.responses[status]?.content?.['application/problem+json']) continue;
       for (const code of codes) listed.set(code, (listed.get(code) ?? new Set()).add(status));
     }
   }
-  // No operation answers with it: it is the answer to an unknown method.
+  // Only an unknown method gets this code, and no operation documents it.
   assert.ok(!listed.has('method_not_allowed'));
   const { MethodNotAllowed } = components.responses;
   assert.ok(MethodNotAllowed);

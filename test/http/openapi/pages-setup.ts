@@ -1,4 +1,4 @@
-/** What the tests of pages share. */
+/** Shared functions of the tests of pages. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { startServer } from '../../support/product/server.ts';
@@ -32,7 +32,7 @@ export interface Document {
   };
 }
 
-/** The document, with the shared replies in their places. */
+/** The document with its shared replies resolved. */
 export async function documentOf(t: TestContext): Promise<Document> {
   const { origin } = await startServer(t);
   const document = (await (await fetch(`${origin}/openapi.json`)).json()) as Document;

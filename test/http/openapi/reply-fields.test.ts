@@ -76,7 +76,7 @@ async function worldOf(t: TestContext, logged: string[]): Promise<World> {
 interface Asker {
   name: string;
   headers: Record<string, string>;
-  /** It may be shown who the others are. */
+  /** True if the principal may see the ids of others. */
   seesOthers: boolean;
 }
 
@@ -105,7 +105,7 @@ async function answerOf(
   let text = '';
   for await (const piece of (reply.body ?? []) as AsyncIterable<Uint8Array>) {
     text += Buffer.from(piece).toString();
-    // All that was kept comes at once; the last of it is this.
+    // The stream sends all stored events at once; this is the last one.
     if (row.until.test(text) && text.endsWith('\n\n')) break;
   }
   cut.abort();
@@ -162,7 +162,7 @@ async function administratorsSee({ server }: World): Promise<void> {
   assert.match(seen, /ftp-host\.invalid|ENOTFOUND|EAI_AGAIN/);
 }
 
-/** Names of targets, and a plain reason. */
+/** Names of targets, and a reason without details. */
 async function ownersSee({ server, mine }: World): Promise<void> {
   const status = await made<{ deliveries: { target: string; state: string; last_error: string }[] }>(
     fetch(`${server.origin}/api/files/status/file`, { headers: mine.headers }),

@@ -40,7 +40,7 @@ function operations({ paths }: Document): [where: string, operation: Operation][
   );
 }
 
-/** The schema with every reference replaced by what it names. */
+/** The schema with all references resolved. */
 function inlined(node: unknown, { components }: Document): unknown {
   if (Array.isArray(node)) return node.map((item) => inlined(item, { components } as Document));
   if (typeof node !== 'object' || node === null) return node;

@@ -1,4 +1,4 @@
-/** No route without its row: the tables of the tests go over the operations of the OpenAPI document, and what they leave out has a reason. */
+/** The tables of the tests cover the operations of the OpenAPI document, and every exception has a reason. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isLeftOut, LEFT_OUT } from '../../fuzz/requests.ts';

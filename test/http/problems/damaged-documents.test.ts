@@ -1,4 +1,4 @@
-/** Documents of every kind with nonsense in every field: what cannot be used is passed over, and every list is answered. */
+/** Documents of every kind with invalid values in every field: unusable ones are skipped, and every list works. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -26,7 +26,7 @@ async function made(reply: Promise<Response>): Promise<Record<string, string>> {
   return JSON.parse((await answer.text()) || '{}') as Record<string, string>;
 }
 
-/** At least one document of each kind. Nothing listens where they are sent on to. */
+/** Creates at least one document of each kind. The delivery targets do not exist. */
 async function fill(server: TestServer): Promise<string[]> {
   const { origin, admin, client, app } = server;
   const root = sign(app, 'root', 'root').headers;
@@ -71,7 +71,7 @@ function firstId(reply: Record<string, string>): string {
   return reply.id ?? reply.tenant_id ?? reply.share_id ?? reply.grant_id ?? reply.token_id ?? assert.fail('no id');
 }
 
-/** The same document with one value of it, however deep, replaced. */
+/** The document with one value replaced, at any depth. */
 function* variants(value: unknown, skip: string): Generator<unknown> {
   if (typeof value !== 'object' || value === null) return;
   for (const [key, inner] of Object.entries(value)) {
@@ -84,7 +84,7 @@ function* variants(value: unknown, skip: string): Generator<unknown> {
   }
 }
 
-/** Writes variants of each document of a kind under names of their own; how many. */
+/** Writes variants of each document of a kind under new names. Returns their number. */
 async function spoil(folder: string, idField: string): Promise<number> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
   let count = 0;

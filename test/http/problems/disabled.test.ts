@@ -1,4 +1,4 @@
-/** Clients and people who are disabled: nothing of theirs works, nothing is forgotten, and enabled again they go on. */
+/** Disabled clients and people: their credentials are refused, their data stays, and everything works again when they are enabled. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';

@@ -17,7 +17,7 @@ test('H1 a client that sends 100 MB receives the error, and the connection is cl
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, `Content-Length: ${100 * MIB}`);
   const piece = Buffer.alloc(MIB);
-  // A sender that looks up only when all of it is written, as simple libraries do.
+  // A client that reads only after it has sent everything, like simple libraries.
   for (let sent = 0; sent < 100; sent += 1) {
     if (!wire.socket.write(piece)) await once(wire.socket, 'drain');
   }
@@ -131,7 +131,7 @@ test('a client that closes the connection after a small body still receives the 
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, 'Connection: close', 'Content-Length: 900000').send(Buffer.alloc(1000));
   assertProblem(await wire.response(), 'unauthorized');
-  // The connection is still there: what comes in is taken, and only then it is closed.
+  // The server still reads from the connection and closes it afterwards.
   wire.send(Buffer.alloc(400_000));
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(wire.socket.destroyed, false);

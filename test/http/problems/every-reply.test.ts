@@ -1,4 +1,4 @@
-/** What every answer has, of every route and page, good or bad: fields for browsers, and the policy for pages of other origins. */
+/** The fields of every answer of every route and page, including errors: security fields and CORS. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
@@ -38,7 +38,7 @@ async function targetsOf({ origin }: TestServer): Promise<Target[]> {
   return [...operations, ...PAGES.map((path) => ({ method: 'GET', path }))];
 }
 
-/** As an administrator where nothing is changed by it, else as nobody. */
+/** Sends the request as an administrator if it changes nothing, otherwise without a token. */
 function ask({ port, admin }: TestServer, { method, path }: Target, ...fields: string[]): Promise<WireResponse> {
   const safe = method === 'GET' || method === 'HEAD';
   const who = safe ? [`Authorization: ${admin.headers.authorization}`] : ['Content-Length: 0'];
@@ -56,7 +56,7 @@ async function withFile(t: TestContext, settings: TestSettings): Promise<TestSer
 
 function assertSecure({ headers }: WireResponse, what: string): void {
   assert.match(headers['content-security-policy'] ?? '', /default-src 'none'/, what);
-  // A file that somebody uploaded may be shown in a frame, in a sandbox.
+  // An uploaded file may be shown in a frame, because it is sandboxed.
   assert.match(headers['content-security-policy'] ?? '', /frame-ancestors 'none'|^sandbox;/, what);
   assert.equal(headers['x-content-type-options'], 'nosniff', what);
   assert.ok(headers['referrer-policy'], what);
@@ -132,7 +132,7 @@ test('* opens every route without cookies, and without the setting only file rou
   const none = await withFile(t, {});
   for (const target of await targetsOf(any)) {
     const what = `${target.method} ${target.path}`;
-    // The same for all, so that caches need not tell origins apart.
+    // The fields are the same for all origins, so that caches need no Vary.
     const open = await ask(any, target, `Origin: ${STRANGER}`);
     assert.equal(open.headers['access-control-allow-origin'], '*', what);
     assert.equal(open.headers['access-control-allow-credentials'], undefined, what);

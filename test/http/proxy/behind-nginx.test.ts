@@ -1,4 +1,4 @@
-/** The main stories through a real nginx with TLS, set up with the files of deploy/: at the root of a host, and below a path of it. */
+/** The main use cases through a real nginx with TLS and the files of deploy/, at the root of a host and below a path. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -15,11 +15,11 @@ import { startNginx } from '../../support/servers/nginx.ts';
 import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 import { without } from '../../support/servers/programs.ts';
 
-// The certificate of the test signs itself, and every client here meets it.
+// The test certificate is self-signed.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 interface Site {
-  /** Where the server is for its clients, without a slash at the end. */
+  /** The URL of the server for its clients, without a slash at the end. */
   base: string;
   origin: string;
   /** `/drive`, or empty. */
@@ -45,7 +45,7 @@ async function chunk(site: Site): Promise<void> {
   assert.ok(BYTES.equals(await download(site, 'chunked')));
 }
 
-/** In pieces, and in parallel parts that are put together by their addresses. */
+/** Uploads in chunks, and in parallel partial uploads that are concatenated. */
 async function tus(site: Site, filename: string, parallelUploads: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const upload: Upload = new Upload(BYTES, {
@@ -117,7 +117,7 @@ async function links({ base, client, admin, prefix }: Site): Promise<void> {
   assert.deepEqual(document.servers, [{ url: prefix === '' ? '/' : prefix }]);
 }
 
-/** As a browser that says nothing but `Origin`. */
+/** Sends requests like a browser that sends only `Origin`. */
 async function cookies({ base, origin, prefix }: Site): Promise<void> {
   const headers = { origin, 'content-type': 'application/json' };
   const person = { ...anna, email: `anna${prefix.slice(1)}@x.example` };
@@ -150,7 +150,7 @@ async function cookies({ base, origin, prefix }: Site): Promise<void> {
   assert.equal((await fetch(`${base}/v1/auth/refresh`, { method: 'POST', headers: foreign, body: '{}' })).status, 403);
 }
 
-/** What clients say of proxies counts for nothing. */
+/** Proxy fields that clients send are ignored. */
 async function forged({ base }: Site): Promise<void> {
   const headers = {
     'x-forwarded-for': '203.0.113.9',
@@ -204,7 +204,7 @@ for (const prefix of ['', '/drive']) {
     const browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
     t.after(() => browser.close());
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
-    // A machine with much to do takes its time.
+    // A busy machine is slow.
     page.setDefaultTimeout(180_000);
     const complaints: string[] = [];
     page.on('console', (message) => {

@@ -1,4 +1,4 @@
-/** Who asks, and for which address of the server, as trusted proxies tell it: one answer for limits, audit, links and cookies. */
+/** The client and the URL of the server as trusted proxies report them, the same for limits, audit, links and cookies. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { createLog } from '../../../src/http/observe/log.ts';
@@ -27,7 +27,7 @@ test('Forwarded is parsed by element, with and without quotes', () => {
   for (const [field, expected] of cases) assert.deepEqual(parseForwarded(field), expected, field);
 });
 
-/** Starts a server and asks it; `heard` is the address that its log has for a request with these fields. */
+/** Starts a server and sends requests to it; `heard` returns the address that its log has for a request with these fields. */
 async function listening(
   t: TestContext,
   trusts: string,
@@ -54,7 +54,7 @@ test('the address is the first one in the chain that is not a trusted proxy', as
     [{ 'x-forwarded-for': '198.51.100.1, 203.0.113.3' }, '203.0.113.3'],
     [{ 'x-forwarded-for': '198.51.100.1, 203.0.113.4:1, 10.0.0.1:2, 10.0.0.2' }, '203.0.113.4'],
     [{ 'x-forwarded-for': '203.0.113.5,[2001:db8:ffff::1]:4' }, '203.0.113.5'],
-    // Whom a proxy hides counts as the proxy.
+    // A client that a proxy hides counts as the proxy.
     [{ 'x-forwarded-for': 'unknown' }, '127.0.0.1'],
     [{ 'x-forwarded-for': '203.0.113.9, _hidden, 10.0.0.1' }, '10.0.0.1'],
     [{ 'x-forwarded-for': 'no address' }, '127.0.0.1'],
@@ -130,7 +130,7 @@ test('scheme, host and path come from the outermost trusted proxy', async (t) =>
     [['X-Forwarded-Proto: HTTPS', 'X-Forwarded-Host: b.example:8443'], 'https://b.example:8443'],
     [['X-Forwarded-Proto: https, http', 'X-Forwarded-Host: b.example, inner'], 'https://b.example'],
     [['X-Forwarded-For: 203.0.113.1, 10.0.0.1', 'X-Forwarded-Proto: https, http'], 'https://a.example'],
-    // The client wrote the first of three.
+    // The client forged the first of three values.
     [
       ['X-Forwarded-For: 6.6.6.6, 203.0.113.1, 10.0.0.1', 'X-Forwarded-Host: evil, b.example, inner'],
       'http://b.example',

@@ -1,4 +1,4 @@
-/** Which media type an Accept field prefers. */
+/** The media type that an Accept field prefers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { prefersHtml, prefersText } from '../../../src/http/request/accept.ts';

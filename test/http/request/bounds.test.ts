@@ -1,15 +1,15 @@
-/** Every number and date that comes in has a bound: whatever is sent, nothing breaks, neither then nor after the next start. */
+/** Every number and date in a request has limits: no value causes a failure, neither at once nor after the next start. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rootFolder } from '../../support/product/identity.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 import { listsOf, numbersOf, type Operation, operationsOf } from '../../support/tables/openapi.ts';
 
-/** As they stand in JSON; 1e309 is read as infinity. */
+/** Numbers as JSON text; 1e309 is parsed as infinity. */
 const HOSTILE = ['1000000000000000000', '-1', '1.5', '1e308', '1e309', '9007199254740993', '"NaN"', '"1e18"', '[]'];
 const HOSTILE_TEXT = [...HOSTILE.map((text) => text.replaceAll('"', '')), 'Infinity', '-Infinity', '0x10', ' 5', '٣'];
 
-/** What else a request needs to come as far as its number. */
+/** Other fields that a request needs so that its number is read. */
 const BODIES: Record<string, (server: TestServer) => Record<string, unknown>> = {
   'POST /api/tokens': () => ({}),
   'POST /api/files/share/{filename}': () => ({}),
@@ -18,7 +18,7 @@ const BODIES: Record<string, (server: TestServer) => Record<string, unknown>> = 
   'POST /api/deliveries/targets': () => ({ kind: 'ftp', host: '127.0.0.1' }),
 };
 
-/** Fields of the request that hold a number or a date, and values that no parser should trip over. */
+/** Request fields that contain a number or a date, and values that every parser must handle. */
 const FIELDS: Record<string, readonly string[]> = {
   'Upload-Length': HOSTILE_TEXT,
   'Upload-Offset': HOSTILE_TEXT,
@@ -52,7 +52,7 @@ function paramsFor({ path }: Operation, { client }: TestServer): string {
 
 async function send(server: TestServer, operation: Operation, init: RequestInit, query = ''): Promise<Response> {
   const headers = { ...server.admin.headers, ...(init.headers as Record<string, string>) };
-  // Streams answer for as long as one listens; the head of the answer is enough.
+  // A stream does not end, so read only its head.
   const cut = new AbortController();
   const url = `${server.origin}${paramsFor(operation, server)}${query}`;
   const reply = await fetch(url, {

@@ -1,4 +1,4 @@
-/** A page of another origin in a browser: with cookies where its origin is allowed, and nothing but files where it is not. */
+/** A page of another origin in a browser: with cookies if its origin is allowed, otherwise only for files. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -8,7 +8,7 @@ import { anna } from '../../support/product/people.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../../support/servers/chromium.ts';
 
-/** An empty page of an origin of its own. */
+/** An empty page of another origin. */
 async function startPage(t: TestContext): Promise<string> {
   const page = createServer((_request, response) =>
     response.setHeader('content-type', 'text/html').end('<p>A page</p>'),
@@ -19,7 +19,7 @@ async function startPage(t: TestContext): Promise<string> {
   return `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
 }
 
-/** What the page does, as a script of it: statuses, or "blocked" where the browser lets it read nothing. */
+/** Runs requests in a script of the page. Returns statuses, or "blocked" if the browser hides the answer. */
 function script({ origin, client }: TestServer): string {
   const chunk = `new Uint8Array([${[...Array(15).fill(0), 2, (97 + 98 + 99) % 256, 97, 98, 99].join()}])`;
   return `(async () => {

@@ -1,4 +1,4 @@
-/** Preconditions (RFC 9110 §13) where something happens between the header section and the change, and where a request comes again. */
+/** Preconditions (RFC 9110 §13) when the file changes between the header section and the end of the request, and when requests repeat. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
@@ -49,7 +49,7 @@ test('a file that is created while the body arrives is not replaced', async (t) 
   const server = await startServer(t);
   const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-none-match': '*' }, Buffer.from('two'), 6);
   await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
-  // The name is taken by the request that came first.
+  // The first request has claimed the name.
   assert.equal((await put(server, 'other')).status, 409);
   socket.write('two');
   assert.equal(await answered(heard), 201, heard());
@@ -83,7 +83,7 @@ test('preconditions of a replacement are checked when it begins, and its last ch
   assert.equal((await content(server, 'f')).toString(), 'one');
   assert.equal((await chunk(server, 'two', query, { 'if-match': etag })).status, 200);
   assert.equal((await content(server, 'f')).toString(), 'two');
-  // The answer was lost, the same request comes again: it was done (RFC 9110 §13.1.1).
+  // The client repeats a request whose answer was lost. It has already been done (RFC 9110 §13.1.1).
   const again = await chunk(server, 'two', query, { 'if-match': etag });
   assert.equal(again.status, 200, again.body);
   assert.equal((JSON.parse(again.body) as { chunk: { duplicate: boolean } }).chunk.duplicate, true);
@@ -121,7 +121,7 @@ test('PUT ends an idle unfinished upload, and waits for one that is receiving by
     if (over) await put(server, 'one');
     const query = over ? '&overwrite=true&total_size=6' : '&total_size=6';
     assert.equal((await chunk(server, 'abc', query)).status, 200);
-    // What is refused by its header section leaves the upload as it was.
+    // A request that is refused by its header section does not change the upload.
     assert.equal((await put(server, 'x', { 'if-match': '"stale"' })).status, 412);
     assert.equal((await put(server, 'x', { 'repr-digest': 'sha-256=:AAAA:' })).status, 400);
     const kept = JSON.parse((await ask(server, 'GET', '/api/files/status/f')).body) as { bytes_received: number };

@@ -1,4 +1,4 @@
-/** What a request says and the server does not know is refused by name, on every route but those whose protocols are open. */
+/** Unknown parameters and keys are refused by name on every route, except those of open protocols. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { OPEN_QUERIES } from '../../support/tables/open-queries.ts';
 import { type Operation, operationsOf } from '../../support/tables/openapi.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 
-/** Routes whose body may, and why. */
+/** Routes whose body may have unknown keys, and why. */
 const OPEN_BODIES: Record<string, string> = {
   'POST /auth/token': 'RFC 6749 §3.2',
   'POST /api/oauth/token': 'RFC 6749 §3.2',
@@ -40,7 +40,7 @@ async function ask(server: TestServer, operation: Operation, query: string, body
   return fetch(url, { method: operation.method, headers, body: payload, redirect: 'manual' });
 }
 
-/** The least that a body of this schema may be. */
+/** The smallest body that matches the schema. */
 function sampleOf({ properties = {}, required = [] }: Record<string, unknown>): Record<string, unknown> {
   const known = properties as Record<string, { type?: unknown; enum?: unknown[] }>;
   return Object.fromEntries(
@@ -53,7 +53,7 @@ function sampleOf({ properties = {}, required = [] }: Record<string, unknown>): 
   );
 }
 
-/** How the refusal speaks of the name; null when it is about something else. */
+/** What the error says about the name; null for another error. */
 async function said(reply: Response, name: string): Promise<string | null> {
   const text = await reply.text();
   const refused = reply.status === 422 || (reply.status === 400 && text.includes('"error"'));

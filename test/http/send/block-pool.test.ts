@@ -27,7 +27,7 @@ test('blocks never overlap, never exceed the budget, and merge when they are ret
       assertApart(held);
       for (const block of held) pool.give(block);
       assert.equal(pool.lent, 0);
-      // Whole again: half of the budget can be lent in the largest blocks there are.
+      // All blocks have merged: half of the budget is available in the largest blocks.
       const whole = Array.from({ length: Math.floor(slabs / 2) }, () => pool.take(SLAB_BYTES, true));
       for (const block of whole) assert.equal(block?.bytes.length, SLAB_BYTES);
     }),
@@ -56,7 +56,7 @@ test('a block has the requested size, rounded up, at most 1 MiB', () => {
   );
 });
 
-/** Takes until there is nothing; the blocks by their size in KiB. */
+/** Takes blocks until none is left. Returns them by their size in KiB. */
 function takeAll(pool: BlockPool, bytes: number, proven: boolean): Record<number, number> {
   const counts: Record<number, number> = {};
   for (let block = pool.take(bytes, proven); block; block = pool.take(bytes, proven)) {

@@ -1,4 +1,4 @@
-/** Date validators (RFC 9110 §8.8.2.2): a date that was sent of a file never fits another file that took its name, whatever the date does. */
+/** Date validators (RFC 9110 §8.8.2.2): the date of a file never matches a later file of the same name, even if the clock is set. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CONFIRM_MS } from '../../../src/clock/clock.ts';
@@ -25,7 +25,7 @@ async function remove({ origin, client }: TestServer, headers: Record<string, st
   return reply.status;
 }
 
-/** That what was said of the old file says nothing of the new one. */
+/** Checks that the validators of the old file do not match the new one. */
 async function assertNew(server: TestServer, old: string, body: string): Promise<void> {
   const since = await get(server, { 'if-modified-since': old });
   assert.deepEqual([since.status, await since.text()], [200, body]);
@@ -40,7 +40,7 @@ async function assertNew(server: TestServer, old: string, body: string): Promise
 async function begin(t: TestContext): Promise<{ server: TestServer; on: Machine; old: string }> {
   const on = machine(Date.now());
   const begun = await startServer(t, {}, { clock: on.clock });
-  // One that lasts for a year.
+  // A token that is valid for a year.
   const { token } = await make(begun, begun.client, { scopes: ['files:read', 'files:write', 'files:delete'] });
   const server = { ...begun, client: { ...begun.client, token, headers: { authorization: `Bearer ${token}` } } };
   await store(server, 'the old');

@@ -1,4 +1,4 @@
-/** Digests of uploads (RFC 9530) over real sockets, in front of the content and behind it. */
+/** Digests of uploads (RFC 9530) over real sockets, in headers and trailers. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
@@ -12,7 +12,7 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 const digest = (bytes: Uint8Array | string, algorithm = 'sha-256'): string =>
   `${algorithm}=:${createHash(algorithm.replace('-', '')).update(bytes).digest('base64')}:`;
 
-/** A request whose trailer section is this; status and body of the answer. */
+/** Sends a request with this trailer section. Returns the status and the body of the answer. */
 async function withTrailers(
   server: TestServer,
   line: string,

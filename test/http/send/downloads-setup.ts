@@ -1,4 +1,4 @@
-/** What the tests of downloads share. */
+/** Shared functions of the tests of downloads. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
@@ -84,7 +84,7 @@ export async function download(port: number): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** A client that asks and reads nothing. */
+/** A client that sends a request and reads nothing. */
 export async function stalled(port: number): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1' });
   socket.pause();

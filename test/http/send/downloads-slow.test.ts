@@ -1,4 +1,4 @@
-/** Clients that read slowly or not at all, and memory that is short. */
+/** Clients that read slowly or not at all, and short memory. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
@@ -10,7 +10,7 @@ import { Truncated } from '../../../src/http/send/sources.ts';
 import { eventually } from '../../support/eventually.ts';
 import { assertIdle, download, MIB, stalled, startBench } from './downloads-setup.ts';
 
-/** Takes all memory that newcomers may have but so much. */
+/** Takes all memory of new clients except this much. */
 function drain({ pool }: Downloads, leave: number): Block[] {
   const taken: Block[] = [];
   while (pool.budget / 2 - pool.lent > leave) taken.push(pool.take(1, false) as Block);
@@ -92,7 +92,7 @@ test('a client that holds memory without progress is cut off while others wait f
   await stalled(bench.port);
   await stalled(bench.port);
   await eventually(() => bench.pump.pool.lent === MIB / 2, 'the stall');
-  // Nobody waits: nobody is cut.
+  // While nobody waits, nobody is cut off.
   assert.equal(bench.outcomes.length, 0);
   assert.deepEqual(await download(bench.port), Buffer.from(bench.bytes));
   assert.ok(bench.outcomes.some((outcome) => outcome.kind === 'idle'));

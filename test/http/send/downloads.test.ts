@@ -68,7 +68,7 @@ test('many requests on one connection leave no listeners on it', async (t) => {
   socket.on('data', (piece: Buffer) => {
     received += piece.toString('latin1').split('HTTP/1.1 200').length - 1;
   });
-  // All at once: answers wait for the ones before them.
+  // Pipelined: each answer waits for the previous ones.
   socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(60));
   await eventually(() => received === 60, 'sixty answers');
   await eventually(() => bench.pump.active === 0, 'all quiet');
@@ -82,7 +82,7 @@ test('a client that leaves during its download or before its turn frees all memo
   const bench = await startBench(t, { bytesOfFile: 32 * MIB });
   const one = await stalled(bench.port);
   const two = await stalled(bench.port);
-  // A second request behind the first one's answer, which never ends.
+  // A second request waits behind an endless answer.
   one.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   await eventually(() => bench.pump.active === 3 && bench.pump.pool.lent > 0, 'the stall');
   one.destroy();
@@ -95,7 +95,7 @@ test('a client that leaves during its download or before its turn frees all memo
 test('HTTP/2: files are sent concurrently, and a reset stream frees all memory', async (t) => {
   const bench = await startBench(t, { http2: true });
   const session = connectHttp2(`http://127.0.0.1:${bench.port}`);
-  // The server's sockets are closed first when the test ends.
+  // Close the server's sockets first at the end of the test.
   session.on('error', () => undefined);
   t.after(() => session.destroy());
   const ask = async (): Promise<Buffer> => {

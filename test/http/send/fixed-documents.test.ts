@@ -54,7 +54,7 @@ test('the page of the API loads its files and the document by relative URLs', as
     const found = [...page.matchAll(/(?:href|src|data-document)="([^"]+)"/g)].map(([, address = '']) => address);
     assert.equal(found.length, 6);
     for (const address of found) {
-      // The page has no icon, and says so, or the browser asks for one at the root.
+      // The page declares that it has no icon; otherwise the browser would request one at the root.
       if (address === 'data:,') continue;
       assert.doesNotMatch(address, /^\/|:/);
       assert.equal((await fetch(new URL(address, `${origin}${path}`))).status, 200, `${path} ${address}`);

@@ -1,11 +1,11 @@
-/** Lists that go out whole: as fast as they are read and no faster, and no longer than the principal may see them. */
+/** Whole lists are sent as fast as they are read, and only while the principal may see them. */
 import assert from 'node:assert/strict';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../../../src/http/send/whole-lists.ts';
 
-/** So many numbers, by pages, and how many pages were asked for. */
+/** A list of numbers in pages, and the number of pages that were requested. */
 function numbers(count: number) {
   const seen = { pages: 0, over: false };
   async function* all(): AsyncGenerator<readonly number[], void> {
