@@ -1,4 +1,4 @@
-/** curl as somebody types it: uploads in one shot, and the resumable ones of HTTP byte by byte. */
+/** Uploads with curl: one-shot, and resumable uploads of HTTP. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -64,7 +64,7 @@ test('curl --http1.1 receives the 104 and resumes an upload after its connection
     path,
     `${proxy.origin}/api/files/content/resumed`,
   ]);
-  assert.notEqual(first.code, 0, 'it was given up');
+  assert.notEqual(first.code, 0, 'curl stops');
   assert.match(first.stderr, /< HTTP\/1\.1 104 /);
   const [, location = ''] = /< location: (\S+)/i.exec(first.stderr) ?? [];
   const head = await runProgram('curl', [...auth, ...draft, '-I', `${proxy.origin}${location}`]);

@@ -1,4 +1,4 @@
-/** Downloads by programs that everybody has: interrupted ones go on, and many connections fetch one file. */
+/** Downloads with common programs: they resume, and use several connections. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { ask } from '../support/wire/resumable.ts';
 
 const SIZE = 9_000_000;
 
-/** A complete file, and a proxy that resets the first connections after so many bytes of the answer. */
+/** A complete file, and a proxy that resets the first connections after a number of bytes. */
 async function offered(t: Parameters<typeof startServer>[0], cuts: number, after: number) {
   const server = await startServer(t);
   const bytes = randomBytes(SIZE);
@@ -37,7 +37,7 @@ test('curl -C - resumes a download after a reset', { skip: without('curl') }, as
     ({ code } = await runProgram('curl', ['-sS', '-C', '-', '-H', header, '-o', got, url]));
   }
   assert.equal(runs, 3);
-  assert.ok(proxy.received < SIZE * 1.2, 'nothing much was sent twice');
+  assert.ok(proxy.received < SIZE * 1.2, 'few bytes were sent twice');
   await compare();
 });
 
@@ -55,7 +55,7 @@ test('wget -c resumes a download by itself', { skip: without('wget') }, async (t
   ]);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /206 Partial Content/);
-  assert.ok(proxy.received < SIZE * 1.2, 'nothing much was sent twice');
+  assert.ok(proxy.received < SIZE * 1.2, 'few bytes were sent twice');
   await compare();
 });
 

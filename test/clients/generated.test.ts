@@ -1,4 +1,4 @@
-/** Clients that other programs make from the OpenAPI document send a file and read it back. */
+/** Clients that are generated from the OpenAPI document upload a file and download it. */
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { pythonWith } from '../support/servers/python.ts';
 
 const STORIES = join(repoRoot(), 'test/clients/generated');
 
-/** A folder with the document in `openapi.json`. */
+/** A directory with the document in `openapi.json`. */
 async function folderWith(t: TestContext, origin: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-generated-'));
   t.after(() => rm(folder, { recursive: true, force: true }));

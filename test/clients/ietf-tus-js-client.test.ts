@@ -1,4 +1,4 @@
-/** The published client that speaks resumable uploads of HTTP, in both drafts that it knows. */
+/** tus-js-client with the resumable uploads of HTTP, in both drafts that it supports. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** tus-js-client in a browser, in a page of another site: what web applications do. */
+/** tus-js-client in a browser, in a page of another site, as web applications use it. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { startServerProcess, temporaryFolder } from '../support/servers/processe
 import { clientPage, tusJsClient } from '../support/wire/client-page.ts';
 import { sha256Of } from '../support/wire/tus.ts';
 
-/** Helpers in the page: bytes of its own, and an upload of them that resolves with their SHA-256. */
+/** Helpers in the page: they generate bytes and upload them. The upload resolves with the SHA-256 of the bytes. */
 const HELPERS = `
   globalThis.bytesOf = (size) => {
     const bytes = new Uint8Array(size);
@@ -44,7 +44,7 @@ interface Given {
   options: object;
 }
 
-/** Runs text with the names `size` and `options` in the page; the functions above are there. */
+/** Runs code in the page, with `size`, `options` and the functions above in scope. */
 function run<T>(page: Page, body: string, given: Given): Promise<T> {
   return page.evaluate(`(async ({ size, options }) => { ${body} })(${JSON.stringify(given)})`) as Promise<T>;
 }
@@ -106,7 +106,7 @@ test('tus-js-client in a browser resumes after a crash of the server and a reloa
   const headers = { authorization: `Bearer ${token}` };
   const page = await openPage(t);
   const options = { endpoint: `${origin}/files/`, headers, chunkSize: 250_000, metadata: { filename: 'killed' } };
-  // The same bytes after the page was loaded anew: a pattern and no chance.
+  // A pattern, so that the bytes are the same after a reload of the page.
   const make = 'const bytes = new Uint8Array(size).map((_, at) => (at * 2654435761) >>> 24);';
   const begin = `${make} globalThis.done = upload(bytes, options, (own, accepted) => { globalThis.accepted = accepted; }).catch(() => {});`;
   await run(page, begin, { size: 6_000_000, options });
@@ -121,7 +121,7 @@ test('tus-js-client in a browser resumes after a crash of the server and a reloa
     return [await sha256(bytes), least];
   `;
   const [sum, least] = await run<[string, number]>(page, resume, { size: 6_000_000, options });
-  assert.ok(least > 1_000_000, 'what counted was not sent again');
+  assert.ok(least > 1_000_000, 'stored bytes are not sent again');
   const server = { origin, client: { id: '', secret: '', token, headers } };
   assert.equal(await sha256Of(server, 'killed'), sum);
 });

@@ -1,6 +1,6 @@
 /**
- * The end-to-end specs that tus-js-client's package brings for browsers, run as they are. They name a server of their own; what they
- * send there goes to ours, with a token that they know nothing of.
+ * Runs the unchanged end-to-end specs from the package of tus-js-client in a browser. They name another server; their requests are
+ * redirected to the server under test, with a token.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const resolve = createRequire(import.meta.url).resolve;
 
-/** Runs the specs whose names match and says what became of each. */
+/** Runs the specs whose names match, and returns their results. */
 const RUN = `
   new Promise((done) => {
     const results = [];
@@ -45,7 +45,7 @@ test('the end-to-end specs of tus-js-client pass', { skip: WITHOUT_BROWSER }, as
   await page.addScriptTag({
     content: await readFile(join(resolve('jasmine-core'), '../jasmine-core/jasmine.js'), 'utf8'),
   });
-  // The package's files call their suites alike.
+  // The suites in the files of the package have equal names.
   await page.evaluate('jasmine.getEnv().configure({ forbidDuplicateNames: false })');
   const bundle = join(resolve('tus-js-client/package.json'), '../dist/browser-test-bundle.js');
   await page.addScriptTag({ content: await readFile(bundle, 'utf8') });

@@ -1,4 +1,4 @@
-/** tus-js-client, as its users use it: it is pointed at the server and does the rest. */
+/** tus-js-client with its usual options. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -18,7 +18,7 @@ function options(server: TestServer, filename: string, more: Partial<UploadOptio
   };
 }
 
-/** Uploads to the end; `meanwhile` may interrupt it. */
+/** Completes an upload. `meanwhile` may interrupt it. */
 function upload(
   source: Buffer | Readable,
   given: UploadOptions,
@@ -65,7 +65,7 @@ test('tus-js-client uploads a stream of unknown length', async (t) => {
 
 test('tus-js-client pauses within a request and resumes after the bytes that arrived', async (t) => {
   const server = await startServer(t);
-  // The rest of the request never arrives, so that there is a middle to pause in.
+  // The rest of the request never arrives, so that the upload can pause within it.
   const proxy = await startProxy(t, server.port, () => ({ stallAfterSent: 8_000_000 }));
   const bytes = randomBytes(20_000_000);
   const paused = new Upload(bytes, {
@@ -84,7 +84,7 @@ test('tus-js-client pauses within a request and resumes after the bytes that arr
   await upload(bytes, options(server, 'paused', { uploadUrl: url }), (_own, sent) => {
     first ??= sent;
   });
-  assert.ok(first !== null && first >= offset, 'nothing that arrived is sent again');
+  assert.ok(first !== null && first >= offset, 'bytes that arrived are not sent again');
   await assertStored(server, 'paused', bytes);
 });
 
@@ -99,7 +99,7 @@ test('tus-js-client resumes after a restart of the server', async (t) => {
   });
   assert.ok(next);
   await next;
-  // On the same port, and the client's token is still good.
+  // The port is the same, and the token of the client stays valid.
   await assertStored(server, 'restarted', bytes);
 });
 

@@ -10,7 +10,7 @@ import { findProgram, runProgram } from '../support/servers/programs.ts';
 import { startProxy } from '../support/servers/proxy.ts';
 import { sha256Of } from '../support/wire/tus.ts';
 
-/** Sends a file in pieces, breaks off after some of them and goes on from the stored URL; a part of it with checksums. */
+/** Uploads a file in chunks, stops after some of them and resumes from the stored URL, with or without checksums. */
 const SCRIPT = `
 import sys
 from tusclient import client
@@ -36,7 +36,7 @@ let reason = 'no python3 with venv on this machine';
 before(async () => {
   const found = findProgram('python3');
   if (found === null) return;
-  // Kept between runs: it is a program of the machine like others.
+  // The environment is kept between runs.
   const folder = join(process.env.XDG_CACHE_HOME ?? '/tmp', 'lading-test-tus-py-client');
   const own = join(folder, 'bin/python');
   if ((await runProgram(own, ['-c', 'import tusclient']).catch(() => null))?.code === 0) python = own;

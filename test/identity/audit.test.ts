@@ -17,7 +17,7 @@ const refusal = (members: Partial<AuditEvent> = {}): AuditEvent => ({
   ...members,
 });
 
-/** An audit over a log in memory. Its window ends with it, or when the timers of the test say so. */
+/** An audit log in memory. Its window ends when it is closed, or by the mock timers of the test. */
 function auditOf(failure: Error | null = null) {
   const stored: AuditEntry[] = [];
   const failed: AuditEntry[] = [];
@@ -88,7 +88,7 @@ test('a new window begins with an entry of its own', async (t: TestContext) => {
     [1, 2, 1],
   );
   t.mock.timers.tick(10_000);
-  assert.equal(stored.length, 3, 'nothing followed, so nothing is counted');
+  assert.equal(stored.length, 3, 'a single entry has no count');
   await audit.close();
 });
 

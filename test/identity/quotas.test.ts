@@ -14,7 +14,7 @@ interface Refusal {
   actual: unknown;
 }
 
-/** What is refused, or null. */
+/** The error code and values of a refusal, or null. */
 function ask(quotas: Quotas, owner: string, own: Partial<Use>, more: Partial<Use>, group = own): Refusal | null {
   try {
     quotas.admit(owner, { own: use(own), group: use(group) }, more);
@@ -42,7 +42,11 @@ test('the defaults apply exactly to every principal, and 0 means unlimited', asy
       assert.equal(ask(quotas, owner, { bytes: 60 }, { bytes: 40 }), null);
       assert.deepEqual(ask(quotas, owner, { bytes: 60 }, { bytes: 41 }), { expected: 100, actual: 101 });
       assert.deepEqual(ask(quotas, owner, { openUploads: 2 }, { openUploads: 1 }), { expected: 2, actual: 3 });
-      assert.equal(ask(quotas, owner, { openUploads: 2, bytes: 900 }, {}), null, 'what adds nothing is no matter');
+      assert.equal(
+        ask(quotas, owner, { openUploads: 2, bytes: 900 }, {}),
+        null,
+        'a change that adds nothing is allowed',
+      );
       assert.equal(ask(quotas, owner, { dayBytes: 1e15 }, { dayBytes: 1 }), null);
     }
   });
@@ -61,7 +65,7 @@ test('a quota of a client, person or tenant replaces the default and survives a 
     for (const kind of ['client', 'person', 'tenant'] as const) {
       assert.equal(await quotas.set(kind, 'nobody', none), false);
     }
-    assert.equal(identity.clients.principal(seeded.device)?.id, seeded.device, 'being used does not undo it');
+    assert.equal(identity.clients.principal(seeded.device)?.id, seeded.device, 'a use does not revert it');
   });
   await withIdentity(dataDir, async (identity) => {
     const quotas = new Quotas(identity, DEFAULTS);

@@ -1,5 +1,5 @@
 /**
- * Sends a file in chunks, out of order, and reads it back, by types that were generated from the OpenAPI document.
+ * Uploads a file in chunks, out of order, and downloads it, with types that are generated from the OpenAPI document.
  * Usage: node story.mjs ORIGIN CLIENT_ID CLIENT_SECRET
  */
 import assert from 'node:assert/strict';

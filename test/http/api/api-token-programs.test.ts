@@ -1,4 +1,4 @@
-/** What programs with API tokens rely on: labels, their own words for scopes, `error` in every refusal, and on request no sign-in. */
+/** API tokens for programs of older servers: labels, other names of scopes, `error` in every refusal and, by a setting, no sign-in. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiTokenCreated, ApiTokenList, Protected } from '../../../src/protocol/schemas/identity/token.ts';
@@ -21,8 +21,8 @@ test('tokens are listed by their label, which is free text', async (t) => {
   assert.deepEqual(await ids(admin, '?user_id=my_app'), [mine.token_id, theirs.token_id]);
   assert.deepEqual(await ids(client, '?user_id=unknown'), []);
   assert.equal((await ids(client, '?user_id=default_user')).length, 1);
-  assert.equal((await ids(client, `?user_id=${client.id}`)).length, 2, 'one’s id lists all of one’s own');
-  // An id of the tenant is no label: a token must not look like somebody else's.
+  assert.equal((await ids(client, `?user_id=${client.id}`)).length, 2, 'the own id lists all own tokens');
+  // An id of the tenant is not accepted as a label, because the token would look like that of another principal.
   await assertProblemReply(
     await ask(origin, 'POST', '/api/tokens', client.headers, { user_id: other.id }),
     'insufficient_scope',
@@ -109,7 +109,7 @@ test('every refusal of tokens and calls has the reason in error', async (t) => {
   const long = await exchange(port, 'GET /api/tokens HTTP/1.1', 'Host: a', `X-Long: ${'x'.repeat(40_000)}`);
   assert.equal(long.status, 431);
   assert.ok((JSON.parse(long.body) as { error?: string }).error);
-  // Other routes do not have it; they say it in `detail`.
+  // Other routes have only `detail`.
   const other = (await (await fetch(`${origin}/api/nowhere`)).json()) as Problem & { error?: string };
   assert.equal(other.error, undefined);
   let limited: Response | undefined;
@@ -141,21 +141,21 @@ test('with LADING_COMPAT=talk, local programs create, list and revoke tokens wit
   assert.deepEqual(
     listed.tokens.map(({ token_id: id }) => id),
     [made.token_id],
-    'those of others stay theirs',
+    'tokens of others keep their owners',
   );
   const audit = await ask(origin, 'GET', '/api/audit?limit=100', server.admin.headers);
   const { entries } = (await audit.json()) as { entries: { action: string; target: string | null }[] };
   const enrolled = entries.filter(({ action, target }) => action === 'client_created' && target === 'talk');
-  assert.equal(enrolled.length, 1, 'two that came at one time made it once');
+  assert.equal(enrolled.length, 1, 'two concurrent requests create it once');
   await assertProblemReply(await create({ scopes: ['tokens:admin'] }), 'insufficient_scope');
   await assertProblemReply(await create({ user_id: client.id }), 'insufficient_scope');
-  // What tells whether a token is valid says so of a token alone.
+  // The routes that verify a token require one.
   await assertProblemReply(await ask(origin, 'GET', '/api/protected'), 'unauthorized');
   await assertProblemReply(await ask(origin, 'POST', `/api/tokens/${made.token_id}/rotate`), 'unauthorized');
   assert.equal(await reads(server, made.token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`)).status, 200);
   assert.equal(await reads(server, made.token), 401);
-  // Nothing else is open, and credentials that are shown must be valid.
+  // Other routes require a sign-in, and invalid credentials are refused.
   await assertProblemReply(await ask(origin, 'GET', '/api/files'), 'unauthorized');
   await assertProblemReply(await create({}, bearer('lat_wrong')), 'unauthorized');
   await assertProblemReply(await create({}, { cookie: 'access_token=wrong' }), 'unauthorized');
@@ -198,11 +198,11 @@ test('a request through a proxy or from a page does not count as a local program
 
   const proxied = await startServer(t, { ...LOCAL, LADING_TRUST_PROXY: 'loopback' });
   const through = (...fields: string[]) => status(proxied.port, ...fields);
-  assert.equal(await through('X-Forwarded-For: 127.0.0.1'), 200, 'the proxy says that its client is here');
+  assert.equal(await through('X-Forwarded-For: 127.0.0.1'), 200, 'the client of the proxy is local');
   assert.equal(await through('X-Forwarded-For: 203.0.113.7'), 401);
   assert.equal(await through('X-Forwarded-For: 127.0.0.1, 203.0.113.7'), 401);
   assert.equal(await through('X-Forwarded-For: unknown'), 401);
-  assert.equal(await through('X-Forwarded-Proto: http'), 401, 'it does not say for whom');
+  assert.equal(await through('X-Forwarded-Proto: http'), 401, 'the proxy names no client');
   assert.equal(await through('X-Real-IP: 127.0.0.1'), 401);
   assert.equal(await through('X-Forwarded-For: 127.0.0.1', 'X-Forwarded-Host: files.example.org'), 401);
 

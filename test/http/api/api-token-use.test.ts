@@ -69,7 +69,7 @@ test('a thousand uses of a token are stored in a few writes, and a clean stop st
   let now = Date.now();
   let writes = 0;
   const disk = through(realDisk, (operation, target, work) => {
-    // A document is written beside its place and then renamed to it; only then its place is known.
+    // A document is written to a temporary file and then renamed, so count the renames.
     if (operation === 'open' && typeof target === 'string' && counting && /tmp/.test(target)) writes += 1;
     return work();
   });
@@ -92,7 +92,7 @@ test('a thousand uses of a token are stored in a few writes, and a clean stop st
   const second = await startServer(t, {}, { clock: clockOf(() => now) }, first.dataDir);
   const [after] = await list(second, first.client);
   assert.deepEqual([after?.uses, after?.last_used], [1000, before?.last_used]);
-  assert.equal(await reads(second, token), 200, 'the token outlives the server');
+  assert.equal(await reads(second, token), 200, 'the token survives a restart');
 });
 
 /** Status of a request on a connection of `agent`. */
@@ -105,7 +105,7 @@ function get(port: number, agent: Agent, path: string, token: string): Promise<n
   });
 }
 
-/** Asks twice on one connection; `between` happens meanwhile. */
+/** Sends two requests on one connection and runs `between` in between. */
 async function onOneConnection(
   t: TestContext,
   server: TestServer,
@@ -195,7 +195,7 @@ test('a token loses rights at once with its owner, and all of them when the owne
   assert.deepEqual(
     shown.map(({ scopes }) => scopes),
     [['clients:admin', 'files:read']],
-    'what it was made with',
+    'the scopes of its creation',
   );
   const removed = await ask(origin, 'DELETE', `/v1/user/delete_user?pk=${person}`, admin.headers);
   assert.equal(removed.status, 200);

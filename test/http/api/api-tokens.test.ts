@@ -20,7 +20,7 @@ test('a token is created, shown once, used, counted, rotated and revoked', async
   assert.equal(reply.headers.get('cache-control'), 'no-store');
   const made = (await reply.json()) as ApiTokenCreated;
   assert.deepEqual(Object.keys(made).slice(0, 4), ['token_id', 'token', 'created_at', 'scopes']);
-  assert.deepEqual(made.scopes, ['write', 'files:read'], 'in the words that were sent');
+  assert.deepEqual(made.scopes, ['write', 'files:read'], 'the scopes as they were sent');
   assert.equal(Date.parse(made.expires_at ?? '') - Date.parse(made.created_at), 3_600_000);
   assert.match(made.token, /^lat_[0-9a-f]{16}_[\w-]{43}$/, '256 random bits after an id');
 
@@ -41,7 +41,7 @@ test('a token is created, shown once, used, counted, rotated and revoked', async
   const next = (await rotated.json()) as ApiTokenCreated;
   assert.equal(next.token_id, made.token_id);
   assert.deepEqual([next.scopes, next.expires_at, next.name], [made.scopes, made.expires_at, 'nightly build']);
-  assert.equal(await reads(server, made.token), 401, 'the old one is refused at once');
+  assert.equal(await reads(server, made.token), 401, 'the old secret is refused at once');
   assert.equal(await reads(server, next.token), 200);
 
   const revoked = await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers);
@@ -49,7 +49,7 @@ test('a token is created, shown once, used, counted, rotated and revoked', async
   assert.equal(await reads(server, next.token), 401);
   assert.deepEqual(await list(server, client), []);
   const again = await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers);
-  assert.equal(again.status, 200, 'its answer may have been lost');
+  assert.equal(again.status, 200, 'the first reply may have been lost');
   await assertProblemReply(
     await ask(origin, 'POST', `/api/tokens/${made.token_id}/rotate`, client.headers),
     'not_found',
@@ -160,7 +160,7 @@ test('refusals have the fixed words in addition to the problem document', async 
   }
   const others = await ask(origin, 'GET', `/api/tokens?user_id=${admin.id}`, client.headers);
   assert.equal(((await others.json()) as Refused).error, 'Insufficient scopes');
-  // Wherever a token is wanted.
+  // Every route that requires a token.
   const files = await assertProblemReply(await ask(origin, 'GET', '/api/files'), 'unauthorized');
   assert.equal((files as Refused).error, missing);
 });
@@ -173,7 +173,7 @@ test('a principal cannot grant scopes that it or the owner lacks', async (t) => 
   };
   for (const scope of ['clients:admin', 'tokens:admin', 'users:admin']) {
     await refused(client, { scopes: ['files:read', scope] });
-    // The administrator has it, but who the token acts for does not.
+    // The administrator has the scope, but the owner of the token does not.
     await refused(admin, { user_id: client.id, scopes: [scope] });
   }
   await refused(client, { user_id: admin.id });
@@ -188,7 +188,7 @@ test('a principal cannot grant scopes that it or the owner lacks', async (t) => 
   await refused(by, {});
   assert.equal((await make(server, by, { user_id: client.id, scopes: ['read'] })).owner_id, client.id);
   assert.equal((await make(server, by, { scopes: ['read'] })).owner_id, admin.id);
-  // Rotating would hand over a token that may more than who asks for it.
+  // Rotation would return a token with more scopes than the principal has.
   const reply = await ask(origin, 'POST', `/api/tokens/${theirs.token_id}/rotate`, by.headers);
   await assertProblemReply(reply, 'insufficient_scope');
   assert.equal(await reads(server, theirs.token), 200);
@@ -211,12 +211,12 @@ test('a token with reduced scopes neither creates API tokens nor revokes those w
   }
   assert.equal(await reads(server, broad.token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${own.token_id}`, narrow)).status, 200);
-  // With the scope for it, as far as its own rights go.
+  // With tokens:admin, within its own scopes.
   const clerk = sign(app, admin.id, 'admin', 'device', 'tokens:admin files:read').headers;
   assert.equal((await ask(origin, 'POST', '/api/tokens', clerk, { scopes: ['files:read'] })).status, 201);
   const before = `/api/tokens/${broad.token_id}`;
   await assertProblemReply(await ask(origin, 'DELETE', before, clerk), 'insufficient_scope');
-  assert.equal((await ask(origin, 'DELETE', before, client.headers)).status, 200, 'one’s own with the whole role');
+  assert.equal((await ask(origin, 'DELETE', before, client.headers)).status, 200, 'an own token, with the full role');
 });
 
 test('principals manage their own tokens, and administrators those of the tenant up to their own role', async (t) => {
@@ -256,7 +256,7 @@ test('principals manage their own tokens, and administrators those of the tenant
   assert.equal(await names(top, '?user_id=far'), 'far');
   await assertProblemReply(await ask(origin, 'GET', '/api/tokens?user_id=top', admin.headers), 'not_found');
   await assertProblemReply(await ask(origin, 'POST', '/api/tokens', admin.headers, { user_id: 'top' }), 'not_found');
-  // What is nobody's id here is a label, also if it is one in another tenant.
+  // A text that is not an id of this tenant is a label, also if it is an id of another tenant.
   for (const id of ['far', 'nobody', '__proto__']) {
     assert.equal(await names(admin, `?user_id=${id}`), '');
     const labelled = await make(server, admin, { user_id: id, name: id });

@@ -1,4 +1,4 @@
-/** Audio files: names, lists, owners, and the route for WAV files alone. */
+/** Audio files: names, lists, owners, and the route for WAV files. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';

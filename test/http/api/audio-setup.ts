@@ -1,4 +1,4 @@
-/** What the tests of audio share. */
+/** Helpers of the tests of audio. */
 import assert from 'node:assert/strict';
 import type { AudioFile } from '../../../src/protocol/schemas/audio.ts';
 import type { Account, TestServer } from '../../support/product/server.ts';

@@ -1,4 +1,4 @@
-/** Audio files over HTTP: what is taken, what is told of it, what is refused and then leaves nothing. */
+/** Audio files over HTTP: accepted formats, descriptions, and refusals that leave nothing. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -66,7 +66,7 @@ test('the codec is detected from the content', { skip: hasFfmpeg ? false : 'ffmp
   for (const [name, type, codec, options = []] of cases) {
     await t.test(name, async () => {
       const bytes = await encoded(name, ...options);
-      // The name lies; the content does not.
+      // The name has the wrong type.
       const made = await upload(server, bytes, `${name}.bin`);
       assert.match(made.codec ?? '', codec);
       assert.equal(made.sample_rate, 48_000);
@@ -144,7 +144,7 @@ test('a truncated form leaves nothing', async (t) => {
     wire.send(body.subarray(0, kept));
     const { status, body: problem } = await wire.response();
     assert.equal(status, 400);
-    // The parser may notice the missing end before the part was read to its own.
+    // The parser may notice the missing end of the form before the part is read.
     assert.match(JSON.parse(problem).code, kept === 1000 ? /^length_mismatch$/ : /^(length_mismatch|invalid_request)$/);
     wire.destroy();
   }

@@ -1,4 +1,4 @@
-/** Calls with codes: what is refused, who sees what, and what a verified call opens. */
+/** Calls with codes: refusals, visibility, and the second factor. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CallVerified } from '../../../src/protocol/schemas/identity/call.ts';
@@ -96,7 +96,7 @@ test('LADING_REQUIRE_OTP requires a verified call only for downloads and sharing
   }
   assert.equal((await fetch(`${origin}/api/files`, { headers: client.headers })).status, 200);
 
-  // A telephone that the caller names proves nothing about the holder of the token.
+  // A telephone that the caller chooses proves nothing about the holder of the token.
   const own = await request(server, provider, { phone: '+14155552672' });
   await post(server, '/calls/verify', { phone: '+14155552672', code: own.call.code });
   assert.equal((await download()).status, 403);
@@ -112,14 +112,14 @@ test('LADING_REQUIRE_OTP requires a verified call only for downloads and sharing
   const shared = await share();
   assert.equal(shared.status, 201);
   const { url } = (await shared.json()) as { url: string };
-  assert.equal((await fetch(url)).status, 200, 'who has the link needs nothing');
+  assert.equal((await fetch(url)).status, 200, 'the link needs no second factor');
 
-  // For this credential, and no other of the same client.
+  // The proof counts only for this credential, not for others of the client.
   const made = await post(server, '/api/tokens', { scopes: ['read'] });
   const { token } = (await made.json()) as ApiTokenCreated;
   assert.equal((await download({ authorization: `Bearer ${token}` })).status, 403);
 
-  // Over a restart, for its time, and while the telephone is the same.
+  // The proof survives a restart, and ends with its time or a change of the telephone.
   await server.close();
   const again = await startServer(t, settings, { clock }, server.dataDir);
   const later = () => fetch(`${again.origin}/api/files/download/a.bin`, { headers: client.headers });

@@ -1,4 +1,4 @@
-/** What the tests of calls share. */
+/** Helpers of the tests of calls. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { CallRequested, CallStatus } from '../../../src/protocol/schemas/identity/call.ts';

@@ -1,4 +1,4 @@
-/** Codes by telephone, through a voice provider on loopback: what is said, what is accepted, and how often. */
+/** Codes by telephone, through a voice provider on loopback: the spoken text, verification, and limits. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -62,7 +62,7 @@ test('the scope calls is sufficient, and a code may be a number without its lead
   const { token } = (await made.json()) as ApiTokenCreated;
   const headers = { authorization: `Bearer ${token}` };
   assert.equal((await fetch(`${server.origin}/api/files`, { headers })).status, 403);
-  // Ten of a hundred codes begin with a zero; wait for one.
+  // One code of ten begins with a zero. Request codes until one does.
   for (let n = 0; ; n += 1) {
     const phone = `+141555527${String(n % 100).padStart(2, '0')}`;
     const { call } = await request(server, provider, { phone }, headers);
@@ -129,7 +129,7 @@ test('calls are limited by number, by caller and by day, and each refusal has th
   await request(server, provider, { phone: '+14155552674' }, other.headers);
   await request(server, provider, { phone: '+14155552675' }, other.headers);
   assert.equal(await refused({ phone: '+14155552676' }, other.headers), 24 * 3600 - 600);
-  // A restart forgets none of it.
+  // The limits survive a restart.
   await server.close();
   const again = await startServer(t, { ...provider.settings, LADING_OTP_DAY: '5' }, { clock }, server.dataDir);
   await assertProblemReply(
@@ -138,7 +138,7 @@ test('calls are limited by number, by caller and by day, and each refusal has th
   );
   clock.pass(24 * 3600_000 + 300_000);
   await again.close();
-  // The first thing that it does.
+  // Its first request.
   await startServer(t, provider.settings, { clock }, server.dataDir);
   await eventually(async () => (await readdir(join(server.dataDir, 'v1/calls'))).length === 0, 'nothing is kept');
 });

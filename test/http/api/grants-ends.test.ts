@@ -1,4 +1,4 @@
-/** Grants: tenants, and what ends a grant. */
+/** Grants: tenants, and the end of grants. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -26,7 +26,7 @@ async function grantsOf({ origin }: TestServer, { headers }: Who, query = ''): P
   return (await reply.json()) as GrantList;
 }
 
-/** The only document of a kind, and where it is. */
+/** The only document of a collection, with its path. */
 async function documentIn(folder: string): Promise<{ path: string; value: Record<string, unknown> }> {
   const [name = '', ...more] = await readdir(folder);
   assert.equal(more.length, 0);
@@ -53,7 +53,7 @@ test('owner and grantee list a grant, and only they and administrators revoke it
   assert.equal((await revoke(server, two, other)).status, 200);
   const three = await granted(server, { prefix: 'a', grantee: other.id }, admin, `?owner=${client.id}`);
   assert.equal(three.created_by, admin.id);
-  // Neither the owner nor the grantee is told the id of an administrator.
+  // Neither the owner nor the grantee sees the id of an administrator.
   assert.deepEqual((await grantsOf(server, client)).given, [{ ...three, created_by: null }]);
   assert.deepEqual((await grantsOf(server, other)).received, [{ ...three, created_by: null }]);
   assert.deepEqual(await waysTo(server, 'a', other), BOTH);
@@ -147,7 +147,7 @@ test('a grant of a file survives its replacement and ends with its deletion', as
   assert.equal((await ask(origin, '/api/files/a', { method: 'DELETE', headers: client.headers })).status, 200);
   assert.deepEqual(await waysTo(server, 'a', other), NEITHER);
   await put(server, 'a', 0, ALPHABET, { total_size: '26' });
-  assert.deepEqual(await waysTo(server, 'a', other), NEITHER, 'another file of the same name is another file');
+  assert.deepEqual(await waysTo(server, 'a', other), NEITHER, 'a new file of the same name is not granted');
   assert.deepEqual(await grantsOf(server, client), { given: [], received: [] });
   const documents = (): Promise<string[]> => readdir(join(server.dataDir, 'v1/grants'));
   await eventually(async () => (await documents()).length === 0, 'the end of the grant');
@@ -249,7 +249,7 @@ test('after a crash, grants of deleted files end and grants of replaced files re
   })();
   await put(first, 'a', 0, Buffer.from('other'), { total_size: '5', overwrite: 'true' });
   await first.close();
-  // As if the server had been killed after the file was replaced and before the grant had heard of it.
+  // The state after a crash between the replacement of the file and the update of the grant.
   const { path, value } = await documentIn(join(dataDir, 'v1/grants'));
   assert.notDeepEqual(value.target, before);
   await writeFile(path, JSON.stringify({ ...value, target: before }));
@@ -261,7 +261,7 @@ test('after a crash, grants of deleted files end and grants of replaced files re
   const { token } = (await link.json()) as { token: string };
   assert.equal(await (await fetch(`${second.origin}/s/${token}`)).text(), 'other');
   await second.close();
-  // As if it had been killed after the file was deleted.
+  // The state after a crash between the deletion of the file and the end of the grant.
   const { target } = (await documentIn(join(dataDir, 'v1/grants'))).value as { target: { fileId: string } };
   await rm(join(dataDir, 'v1/files', target.fileId.slice(0, 2), target.fileId), { recursive: true });
 

@@ -1,4 +1,4 @@
-/** What the tests of grants share. */
+/** Helpers of the tests of grants. */
 import assert from 'node:assert/strict';
 import type { FileList } from '../../../src/protocol/schemas/files.ts';
 import type { Grant } from '../../../src/protocol/schemas/grant.ts';
@@ -17,12 +17,12 @@ export async function granted(server: TestServer, body: object, who: Who = serve
   return (await reply.json()) as Grant;
 }
 
-/** A request of somebody for files of the server's client. */
+/** A request of a principal for files of the server's client. */
 export function of({ origin, client }: TestServer, path: string, { headers }: Who, more = ''): Promise<Response> {
   return fetch(`${origin}${path}?owner=${client.id}${more}`, { headers });
 }
 
-/** `200`, or the code of the refusal, for each way to read a file. */
+/** `200` or the error code, for each way to read a file. */
 export async function waysTo(server: TestServer, name: string, who: Who): Promise<(number | string)[]> {
   const paths = ['download', 'status'].map((way) => `/api/files/${way}/${encodeURIComponent(name)}`);
   const replies = await Promise.all(paths.map((path) => of(server, path, who)));

@@ -1,4 +1,4 @@
-/** Grants over real sockets: what a grantee sees of another's files, who gives and takes it, and what ends it. */
+/** Grants over real sockets: the files that a grantee sees, and who creates and revokes grants. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FileList, FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -36,7 +36,7 @@ test('a grantee lists and reads the granted file, also by ranges, and nothing el
   const status = (await (await of(server, '/api/files/status/a', other)).json()) as FileStatus;
   assert.equal(status.total_bytes, 26);
   const ownList = (await (await fetch(`${origin}/api/files`, { headers: other.headers })).json()) as FileList;
-  assert.deepEqual(ownList.files, [], 'among one’s own it is not');
+  assert.deepEqual(ownList.files, [], 'own lists do not contain it');
 });
 
 test('a grantee is named by id or exact name, and an unknown or ambiguous name is refused', async (t) => {

@@ -1,4 +1,4 @@
-/** The right of one browser to play one file: a cookie that is good for one address, and no share link. */
+/** Players: the permission of one browser to play one file, by a cookie for one address. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
@@ -8,7 +8,7 @@ interface Opened {
   url: string;
   id: string;
   cookie: string;
-  /** As it was set. */
+  /** The Set-Cookie field. */
   line: string;
 }
 
@@ -49,7 +49,7 @@ test('a player reads a file or ranges of it only with its cookie', async (t) => 
   assert.deepEqual([part.status, part.headers.get('content-range'), await part.text()], [206, 'bytes 7-9/10', '789']);
   const head = await fetch(player.url, { method: 'HEAD', headers: { cookie: player.cookie } });
   assert.deepEqual([head.status, head.headers.get('content-length')], [200, '10']);
-  // The address is no secret, and a token is no cookie.
+  // The address is not secret, and a token does not replace the cookie.
   for (const headers of [{}, server.client.headers, { cookie: 'player=made-up' }, { cookie: 'player=' }])
     assert.equal((await fetch(player.url, { headers })).status, 404);
   const other = await open(server, server.client, 'tone.wav');
@@ -103,7 +103,7 @@ test('a player ends on expiry, on request, with its file and with its session', 
 
   const replaced = await open(server, client, 'tone.wav');
   await store(server, client, 'tone.wav', 'another content');
-  assert.equal((await get(replaced)).status, 404, 'another file of the name is not what was asked for');
+  assert.equal((await get(replaced)).status, 404, 'a new file of the same name is not played');
 
   const own = await open(server, client, 'tone.wav');
   assert.equal((await fetch(`${origin}/logout`, { headers: client.headers })).status, 200);

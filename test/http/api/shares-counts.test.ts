@@ -10,7 +10,7 @@ import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { alphabet, listed, made, told, use } from './shares-setup.ts';
 
-/** Reads a little of an answer and leaves. */
+/** Reads the beginning of a reply and closes the connection. */
 async function breakOff(url: string): Promise<void> {
   const asked = request(url);
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
@@ -25,7 +25,7 @@ test('a link with one download left serves the whole file, and probes, HEAD and 
   for (let n = 0; n < 3; n += 1) assert.equal((await use(url, {}, 'HEAD')).status, 200);
   assert.equal(await told(url, '90-'), '416 range_not_satisfiable');
   assert.equal((await use(url, { 'if-none-match': '*' })).status, 304);
-  // A phone asks for two bytes first, a preview for the beginning, a player for the end.
+  // A phone requests two bytes first, a preview the beginning, a player the end.
   for (const [range, bytes] of [
     ['0-1', 'ab'],
     ['0-9', 'abcdefghij'],
@@ -108,7 +108,7 @@ test('an interrupted download can be repeated', async (t) => {
   await put(server, 'large', 0, randomBytes(size), { total_size: String(size) });
   const { url } = await made(server, { max_downloads: 1 }, 'large');
   await breakOff(url);
-  // Until the server has noticed, nothing is left.
+  // Until the server notices the interruption, no download is left.
   const got = async (): Promise<number> => (await (await use(url)).arrayBuffer()).byteLength;
   await eventually(async () => (await got()) === size, 'the download after one that broke off');
   assert.equal(await told(url), '404 not_found');

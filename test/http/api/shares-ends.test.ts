@@ -1,4 +1,4 @@
-/** What ends a share link, and what survives a restart. */
+/** The end of share links, and restarts. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
@@ -133,7 +133,7 @@ test('links made with an API token or with reduced scopes end with that credenti
   await assertProblemReply(await share(server, nameless, 'a.txt'), 'insufficient_scope');
   const writes = sign(app, client.id, 'client', 'device', 'files:write');
   await assertProblemReply(await share(server, writes, 'a.txt'), 'insufficient_scope');
-  // One's own whole sign-in may end without taking links along.
+  // The end of a session with the full role does not end links.
   const { access_token } = await signIn(origin, client.id, client.secret);
   const whole = { authorization: `Bearer ${access_token}` };
   const lasting = await made(server, {}, 'a.txt', { headers: whole });

@@ -1,4 +1,4 @@
-/** What the tests of shares share. */
+/** Helpers of the tests of shares. */
 import assert from 'node:assert/strict';
 import type { Share, ShareCreated, ShareList } from '../../../src/protocol/schemas/share.ts';
 import { ask } from '../../support/product/people.ts';
@@ -43,7 +43,7 @@ export function use(url: string, headers: Record<string, string> = {}, method = 
   return fetch(url, { method, headers });
 }
 
-/** What a request by a link says, its settlement included. */
+/** The status and content of a request with a link, after the download is counted. */
 export async function told(url: string, range?: string): Promise<string> {
   const reply = await use(url, range === undefined ? {} : { range: `bytes=${range}` });
   return `${reply.status} ${reply.status < 400 ? await reply.text() : ((await reply.json()) as { code: string }).code}`;

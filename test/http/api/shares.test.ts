@@ -1,4 +1,4 @@
-/** Share links over real sockets: who makes, lists and revokes them, what they open, how a limit counts, and what ends them. */
+/** Share links over real sockets: creating, listing, using and revoking them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ShareCreated } from '../../../src/protocol/schemas/share.ts';
@@ -43,7 +43,7 @@ test('a link gives access to nothing else', async (t) => {
   const altered = `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`;
   await assertProblemReply(await use(`${server.origin}/s/${altered}`), 'not_found');
   await assertProblemReply(await use(`${url}/a.txt`), 'not_found');
-  // It is no token of another sort.
+  // The token of a link is not a bearer token.
   await assertProblemReply(
     await ask(server.origin, '/api/files', { headers: { authorization: `Bearer ${token}` } }),
     'unauthorized',

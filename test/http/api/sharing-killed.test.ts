@@ -1,4 +1,4 @@
-/** A server that is killed while a shared file is being downloaded: accounts, sessions, links with their counts and grants are there after it. */
+/** A server that is killed while a shared file is downloaded. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -46,6 +46,6 @@ test('a server killed during a shared download keeps accounts, sessions, links a
   const received = (await (await ask(server, '/api/grants', { headers: session })).json()) as { received: object[] };
   assert.deepEqual(received.received, [grant]);
   const again = await fetch(link.url);
-  assert.ok(Buffer.from(await again.arrayBuffer()).equals(bytes), 'the download that was cut does not count');
+  assert.ok(Buffer.from(await again.arrayBuffer()).equals(bytes), 'the interrupted download does not count');
   assert.equal((await fetch(link.url)).status, 404);
 });

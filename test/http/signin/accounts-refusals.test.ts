@@ -119,7 +119,7 @@ test('an account of the wrong kind is refused before its file is read', async (t
   }
   await assertProblemReply(await fetch(`${origin}/client/files/anna/a%0Ab`, { headers: client }), 'invalid_name');
   await assertProblemReply(await fetch(`${origin}/client/files/anna?cursor=!`, { headers: client }), 'invalid_request');
-  // An account of either kind sees no files of others by the ordinary routes.
+  // Neither kind of account sees files of others by the ordinary routes.
   const id = (
     JSON.parse(Buffer.from(ops.authorization?.split('.')[1] ?? '', 'base64url').toString()) as { sub: string }
   ).sub;
@@ -154,7 +154,7 @@ test('while registration is closed, administrators create accounts in their own 
   assert.equal((await ask(origin, '/ops/signup', { body, headers: admin.headers })).status, 201);
   const ops = await login(server, 'ops', 'anna');
   assert.equal((await upload(server, ops, 'a', 'text')).status, 201);
-  // People who manage accounts see it, and delete it.
+  // Administrators see the account and delete it.
   const people = (await (await ask(origin, '/v1/user', { headers: admin.headers })).json()) as {
     users: { id: string; username?: string; account_kind?: string; email: string | null }[];
   };

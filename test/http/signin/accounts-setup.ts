@@ -1,4 +1,4 @@
-/** What the tests of accounts share. */
+/** Helpers of the tests of accounts. */
 import assert from 'node:assert/strict';
 import { ask, PASSWORD } from '../../support/product/people.ts';
 import type { TestServer } from '../../support/product/server.ts';

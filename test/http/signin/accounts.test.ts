@@ -1,4 +1,4 @@
-/** Ops and client accounts over real sockets: signing up and in, storing, listing and fetching, and every refusal of it. */
+/** Ops and client accounts over real sockets: signing up and in, uploading, listing and downloading. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -42,7 +42,7 @@ test('ops upload files, clients list and download them, also by ranges', async (
   const named = await fetch(`${origin}/client/files/anna/${encodeURIComponent('äöü 100%.txt')}`, { headers: client });
   assert.equal(await named.text(), 'text');
   const files = (await (await fetch(`${origin}/api/files`, { headers: ops })).json()) as { files: unknown[] };
-  assert.equal(files.files.length, 2, 'they are files like all others');
+  assert.equal(files.files.length, 2, 'they are ordinary files');
 });
 
 test('the list has pages and no unfinished files', async (t) => {
@@ -120,7 +120,7 @@ test('the token has subject, issuer, audience, session and expiry', async (t) =>
   assert.equal(Number(claims.exp) - Number(claims.iat), 400 * 24 * 3600);
 
   const { signedIn } = await register(server.origin);
-  assert.equal(signedIn.refresh_expires_in, 7 * 24 * 3600, 'nobody else is signed in for longer');
+  assert.equal(signedIn.refresh_expires_in, 7 * 24 * 3600, 'other sessions are not longer');
   const other = claimsOf(signedIn.access_token);
   assert.deepEqual([other.username, other.account_kind], [undefined, undefined]);
 });
@@ -166,7 +166,7 @@ test('a username may contain spaces, and extra spaces do not make another userna
       'validation_failed',
     );
   }
-  // However a name is spaced, its guesses are counted together.
+  // Guesses count together for all spacings of a username.
   let refused = 0;
   for (let i = 0; i < 40 && refused !== 429; i += 1) {
     const username = `anna${' '.repeat(i + 1)}smith`;

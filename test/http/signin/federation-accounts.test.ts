@@ -1,4 +1,4 @@
-/** Whose account a sign-in through a provider opens; Yandex; providers that fail. */
+/** The accounts that a sign-in through a provider opens; Yandex; providers that fail. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -31,7 +31,7 @@ async function makePerson(server: TestServer, email: string): Promise<string> {
   return ((await reply.json()) as { id: string }).id;
 }
 
-/** A service of the own network, that no setting names: the connections that it got. */
+/** A service in the private network that no setting names. It counts its connections. */
 async function innerService(t: TestContext): Promise<{ origin: string; connections: () => number }> {
   let connections = 0;
   const server = createServer((_request, response) => response.writeHead(404).end());

@@ -1,4 +1,4 @@
-/** What the tests of federation share. */
+/** Helpers of the tests of federation. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
@@ -12,7 +12,7 @@ import {
 } from '../../support/servers/providers.ts';
 import type { Browser, Page } from '../../support/wire/browser.ts';
 
-/** Where people would reach the server; the tests go straight to its port. */
+/** The public address of the server. The tests use its port instead. */
 export const PUBLIC = 'https://lading.test';
 
 export const ALICE = { email: 'Alice@Example.org', email_verified: true, given_name: 'Alice', family_name: 'Liddell' };
@@ -51,7 +51,7 @@ export async function withYandex(
   });
 }
 
-/** From the public address to the port of the server under test. */
+/** Rewrites a public address to the port of the server under test. */
 export function here({ origin }: TestServer, url: string): string {
   return url.replace(PUBLIC, origin);
 }
@@ -60,10 +60,10 @@ export function isBack(url: string): boolean {
   return url.startsWith(`${PUBLIC}/v1/auth/`);
 }
 
-/** Login and consent at the OpenID provider; the address that it sends the browser back to. */
+/** Logs in and consents at the OpenID provider. Returns the address to which it redirects the browser. */
 export async function throughOidc(server: TestServer, browser: Browser, login: string, query = ''): Promise<string> {
   const page = await browser.go(`${server.origin}/v1/auth/oidc/login${query}`, isBack);
-  // A person who is signed in there already is not asked again.
+  // The provider does not ask a signed-in person again.
   if (isBack(page.url)) return here(server, page.url);
   const consent = await browser.submit(page, { prompt: 'login', login, password: 'x' }, isBack);
   const back = isBack(consent.url) ? consent : await browser.submit(consent, { prompt: 'consent' }, isBack);
@@ -71,7 +71,7 @@ export async function throughOidc(server: TestServer, browser: Browser, login: s
   return here(server, back.url);
 }
 
-/** Yandex grants at once to whom `login` names. */
+/** Signs in at Yandex as `login`, without a form. Returns the address to which it redirects the browser. */
 export async function throughYandex(server: TestServer, browser: Browser, login: string, query = ''): Promise<string> {
   const { headers } = await browser.ask(`${server.origin}/v1/auth/yandex/login${query}`);
   const back = await browser.go(`${headers.get('location')}&login=${login}`, isBack);

@@ -1,4 +1,4 @@
-/** Sign-in through outside providers: a real OpenID provider and one that speaks as Yandex does, both on loopback. */
+/** Sign-in through providers: a real OpenID provider and a simulated Yandex, both on loopback. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
@@ -83,7 +83,7 @@ test('concurrent sign-ins in several tabs are independent', async (t) => {
   const [made, ...more] = entries.filter(({ action }) => action === 'user_created');
   assert.equal(made?.target, signedIn(one).user.id);
   assert.match(made?.detail ?? '', /role: none → client; .*name: none → Anna/);
-  assert.deepEqual(more, [], 'two tabs make one account');
+  assert.deepEqual(more, [], 'two tabs create one account');
 });
 
 test('a cancelled or refused sign-in redirects to the page with the reason', async (t) => {

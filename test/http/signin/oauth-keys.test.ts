@@ -1,4 +1,4 @@
-/** Tokens signed by keys that rotate, the keys as others see them, and what is published of the server. */
+/** Tokens signed by rotating keys, the published keys, and the metadata of the server. */
 import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
@@ -39,7 +39,7 @@ async function published({ origin }: Pick<TestServer, 'origin'>): Promise<JwkSet
   return keys;
 }
 
-/** Signs as the server does, or with another key. */
+/** Signs a token like the server, or with another key. */
 function forged(header: Header, claims: object, key: KeyObject): string {
   const input = `${part(header)}.${part(claims)}`;
   const signature = sign(header.alg === 'EdDSA' ? null : 'sha256', Buffer.from(input), key);
@@ -123,13 +123,13 @@ test('keys survive a restart and rotate, and earlier tokens stay valid until the
   const keys = await published(third);
   assert.deepEqual(keys[0], before);
   assert.equal(keys.length, 2);
-  assert.equal(await works(third.origin, late.access_token), true, 'signed by the key before');
+  assert.equal(await works(third.origin, late.access_token), true, 'signed by the previous key');
   const fresh = await granted(await grant(third.origin, client, CREDENTIALS));
   assert.equal(parts(fresh.access_token).header.kid, keys[1]?.kid);
   assert.equal(parts(late.access_token).header.kid, before?.kid);
   now += 7_200_000 + 60_000;
   assert.equal(await works(third.origin, late.access_token), false);
-  assert.equal((await published(third)).length, 2, 'tokens of named accounts are good for a day');
+  assert.equal((await published(third)).length, 2, 'tokens of named accounts are valid for a day');
   now += DAY;
   assert.deepEqual(await published(third), [keys[1]]);
 });
@@ -169,7 +169,7 @@ test('the metadata has the URLs of the OAuth routes under the configured or requ
   assert.deepEqual([resource.resource, resource.authorization_servers], [origin, [origin]]);
   const named = await exchange(port, 'GET /.well-known/oauth-authorization-server HTTP/1.1', 'Host: files.example');
   assert.equal((JSON.parse(named.body) as { issuer: string }).issuer, 'http://files.example');
-  // A host that names nothing, or nothing that one could be sent to.
+  // Hosts that are invalid or cannot be the address of a server.
   for (const host of ['Host:', 'Host: a:99999']) {
     for (const name of ['oauth-authorization-server', 'oauth-protected-resource']) {
       const { status, body } = await exchange(port, `GET /.well-known/${name} HTTP/1.1`, host);
@@ -196,7 +196,7 @@ test('below a path, the metadata is only where RFC 8414 and RFC 9728 expect it',
     assert.match(plain, /"https:\/\/files\.example\/drive"/);
     for (const path of ['/drive', '/drive/', '/drive?x=y']) {
       const reply = await fetch(`${at}${path}`);
-      // Queries that no document knows are refused there as here.
+      // Unknown query parameters are refused at both addresses.
       assert.equal(reply.status, path.includes('?') ? (await fetch(`${at}?x=y`)).status : 200, path);
       if (reply.status === 200) assert.equal(await reply.text(), plain, path);
     }

@@ -22,7 +22,7 @@ test('a refresh token works once, and its reuse ends the session with its access
   const ended = async (origin: string): Promise<void> => {
     for (const { access_token } of [one, two, three]) assert.equal(await works(origin, access_token), false);
     for (const used of [one, two, three]) await refused(await refresh(origin, used), 400, 'invalid_grant');
-    assert.equal(await works(origin, other.access_token), true, 'the other sign-in goes on');
+    assert.equal(await works(origin, other.access_token), true, 'the other session continues');
   };
   await ended(first.origin);
   await first.close();
@@ -110,7 +110,7 @@ test('guesses of a secret are throttled with the time to wait, and so is the cor
   const wait = Number(slowed.headers.get('retry-after'));
   assert.ok(wait >= 1);
   await refused(slowed, 429, 'temporarily_unavailable');
-  assert.equal((await grant(origin, admin, CREDENTIALS)).status, 200, 'another client is not held up');
+  assert.equal((await grant(origin, admin, CREDENTIALS)).status, 200, 'other clients need not wait');
   now += wait * 1000;
   assert.equal((await grant(origin, client, CREDENTIALS)).status, 200);
 });

@@ -1,3 +1,3 @@
-/** What the tests of oauth share. */
+/** Helpers of the tests of OAuth. */
 
 export const CREDENTIALS = { grant_type: 'client_credentials' };

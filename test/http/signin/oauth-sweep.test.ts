@@ -1,4 +1,4 @@
-/** What has lapsed is removed from the data directory by the next start. */
+/** The next start removes expired credentials from the data directory. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -36,7 +36,7 @@ test('expired sessions, API tokens and revocations are swept, and valid ones sta
   const young = await granted(await grant(origin, client, credentials));
   assert.deepEqual(await kept(), [2, 2, 1]);
   await first.close();
-  // What has lapsed is kept for a day.
+  // Expired credentials are kept for a day.
   now += 1.5 * DAY;
   const second = await startServer(t, settings, { clock }, dataDir);
   await eventually(async () => (await kept()).join() === '1,1,0', 'the sweep of the start');

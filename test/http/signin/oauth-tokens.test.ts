@@ -27,7 +27,7 @@ async function apiToken({ origin }: TestServer, { headers }: Account, body: obje
   return (await reply.json()) as ApiTokenCreated;
 }
 
-/** Revokes it as this client; the answer is the same whatever became of it. */
+/** Revokes a token as this client. The reply is always the same. */
 async function revoke({ origin }: TestServer, client: Credentials, token: string, hint?: string): Promise<void> {
   const fields = { token, ...(hint === undefined ? {} : { token_type_hint: hint }) };
   const reply = await form(origin, '/api/oauth/revoke', fields, basic(client));
@@ -163,7 +163,7 @@ test('introspection describes the tokens of the client', async (t) => {
   assert.deepEqual(
     tokens.map(({ uses }) => uses),
     [0],
-    'to look is not to use',
+    'introspection is not a use',
   );
 });
 
@@ -179,7 +179,7 @@ test('unknown, expired, revoked and foreign tokens are only inactive', async (t)
   }
   const next = await granted(await grant(origin, client, { grant_type: 'refresh_token', refresh_token }));
   await inactive(server, client, refresh_token);
-  assert.equal((await introspect(server, client, next.refresh_token)).active, true, 'to look is not to use it twice');
+  assert.equal((await introspect(server, client, next.refresh_token)).active, true, 'introspection is not a reuse');
   now += 60_000;
   await inactive(server, client, next.access_token);
   const fresh = await signedIn(server, client);
@@ -287,6 +287,6 @@ test('a revoked token is refused on the connection that used it', async (t) => {
   assert.equal(await ask(other.access_token), 200);
   await revoke(server, client, other.refresh_token);
   assert.equal(await ask(other.access_token), 401);
-  assert.equal(used.size, 1, 'all of it went over one connection');
+  assert.equal(used.size, 1, 'all requests use one connection');
   assert.notEqual(refresh_token, other.refresh_token);
 });

@@ -164,7 +164,7 @@ test('requested scopes must be within those of the client and limit the token', 
     method: 'POST',
     headers: { authorization: `Bearer ${limited.access_token}` },
   });
-  assert.equal(swept.status, 403, 'a token limited to reading has not the role of its client');
+  assert.equal(swept.status, 403, 'a token limited to reading does not have the role of its client');
 });
 
 test('a refresh may reduce the scopes of its access token and never extends them', async (t) => {

@@ -70,7 +70,7 @@ test('a new password by an administrator revokes the API tokens of the person, u
   assert.equal(await reads(server, token), 200);
   await personOf(await change({ password: PASSWORD, password2: PASSWORD }));
   assert.equal(await reads(server, token), 401);
-  assert.equal(await reads(server, device.token), 200, 'those of others stay');
+  assert.equal(await reads(server, device.token), 200, 'tokens of others stay');
 });
 
 test('an administrator creates people, also while registration is closed', async (t) => {
@@ -120,7 +120,7 @@ test('people of two tenants cannot see each other', async (t) => {
     assert.equal(users.length, 4);
     assert.ok(users.every((user) => user.tenant === tenant));
   }
-  // The files of one are not those of the other, of the same name either.
+  // The tenants have separate files, also of equal names.
   const upload = await fetch(`${origin}/api/files/upload?filename=same.bin&total_size=1`, {
     method: 'POST',
     headers: { ...headersOf('acme client'), 'content-type': 'application/octet-stream' },
@@ -132,7 +132,7 @@ test('people of two tenants cannot see each other', async (t) => {
   await assertProblemReply(await as('default admin', download), 'not_found');
   await assertProblemReply(await as('default client', '/api/files/download/same.bin'), 'not_found');
 
-  // Root reaches all of them, and makes people in any tenant, who sign in there and nowhere else.
+  // Root creates people in any tenant, and they sign in only there.
   assert.equal((await personOf(await as('default root', '/v1/user/get_user', { body: { id: other } }))).id, other);
   const renamed = await as('default root', update(other), { method: 'PUT', body: { name: 'Io' } });
   assert.equal((await personOf(renamed)).name, 'Io');
@@ -144,11 +144,11 @@ test('people of two tenants cannot see each other', async (t) => {
   await assertProblemReply(await ask(origin, '/v1/auth/login', { body: anna }), 'unauthorized');
   const member = await login(origin, anna.email, PASSWORD, 'acme');
   assert.equal(member.person.id, made.id);
-  // The same address in the default tenant is somebody else.
+  // The same address in the default tenant is another person.
   const twin = await personOf(await as('default admin', '/v1/user', { body: anna }));
   assert.notEqual(twin.id, made.id);
   assert.equal((await login(origin)).person.id, twin.id);
-  // Nobody of a deleted tenant signs in, or is still signed in.
+  // People of a deleted tenant cannot sign in, and their sessions have ended.
   assert.equal((await as('default root', '/api/tenants/acme', { method: 'DELETE' })).status, 200);
   await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: member.headers }), 'unauthorized');
   await assertProblemReply(await ask(origin, '/v1/auth/login', { body: { ...anna, tenant: 'acme' } }), 'unauthorized');

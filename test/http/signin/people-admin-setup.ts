@@ -1,4 +1,4 @@
-/** What the tests of people-admin share. */
+/** Helpers of the tests of administrators of people. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Person } from '../../../src/protocol/schemas/identity/people.ts';
@@ -9,7 +9,7 @@ import { sign, startServer } from '../../support/product/server.ts';
 
 export const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
 
-/** A server with a person of each role in two tenants, and a way to ask as each of them. */
+/** A server with a person of each role in two tenants, and a function that sends requests as each of them. */
 export async function staffed(t: TestContext, settings: Record<string, string> = {}) {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('acme', 'Acme');

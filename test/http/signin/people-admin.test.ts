@@ -79,7 +79,7 @@ test('only administrators and their programs with the scope manage people', asyn
   await assertProblemReply(await ask(origin, '/v1/user', { headers: reader }), 'insufficient_scope');
   const manager = await token(['users:admin']);
   assert.equal((await ask(origin, '/v1/user', { headers: manager })).status, 200);
-  // It could sign in as whom it makes, and then do what it may not.
+  // Otherwise it could sign in as the created person and gain rights.
   const [, create, , change, drop] = requests;
   for (const request of [create, change, drop]) {
     const [path, what] = request ?? assert.fail();
@@ -88,7 +88,7 @@ test('only administrators and their programs with the scope manage people', asyn
   const whole = await token(['read', 'write', 'files:delete', 'clients:admin', 'tokens:admin', 'users:admin']);
   const made = await ask(origin, '/v1/user', { headers: whole, body: { ...anna, role: 'client' } });
   assert.equal(made.status, 201);
-  // With a password they would have the role, which no API token has.
+  // A password would give the role, which API tokens never have.
   for (const role of ['ops', 'admin', 'root']) {
     const body = { ...anna, email: `${role}@x.example`, role };
     await assertProblemReply(await ask(origin, '/v1/user', { headers: whole, body }), 'insufficient_scope');

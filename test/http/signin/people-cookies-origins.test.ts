@@ -17,12 +17,12 @@ import { OPEN, send } from './people-cookies-setup.ts';
 
 const EVIL = 'https://evil.example';
 
-/** Who a browser says the request comes from, and whether such a request may count by its cookie. */
+/** The origin fields of a request, and whether its cookie is accepted. */
 const SENDERS: [what: string, headers: (origin: string) => Record<string, string>, own: boolean, foreign: boolean][] = [
   ['a page of ours', (origin) => ({ origin, 'sec-fetch-site': 'same-origin' }), true, false],
   ['a page of ours in an old browser', (origin) => ({ origin }), true, false],
   [
-    'a page of ours that a proxy hides',
+    'a page of this server behind a proxy',
     () => ({ origin: 'https://files.example.org', 'sec-fetch-site': 'same-origin' }),
     true,
     false,
@@ -65,7 +65,7 @@ test('a change by cookie is accepted only from a page of this server or from a p
           [200, 200, 404],
         );
       } else for (const reply of asked) await assertProblemReply(reply, 'forbidden');
-      // What changes nothing is answered, and so is what shows its token itself.
+      // Requests that change nothing are accepted, and those with a token in Authorization.
       assert.equal((await ask(origin, '/v1/auth/me', { headers: { cookie, ...headers } })).status, 200);
       assert.equal((await upload(`by-token-${i}`, { cookie, ...bearer, ...headers })).status, 200);
     });
@@ -105,7 +105,7 @@ test('another site can neither begin, renew nor end a session of its visitors', 
       const ended = await ask(origin, '/v1/auth/logout', { method: 'POST', headers: { cookie, ...headers } });
       if (own) {
         assert.equal(renewed.status, 200);
-        // The old token is used up and ends nothing; the access token of the same sign-in does.
+        // The old refresh token was used and ends nothing; the access token of the session does.
         assert.equal(ended.status, 200);
         await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: { cookie } }), 'unauthorized');
         member = await login(origin);
@@ -132,7 +132,7 @@ test('the origin is that of the trusted proxy, or else that of the setting', asy
   assert.equal(await login(named.origin, { origin: outer }), 200);
   assert.equal(await login(named.origin, { origin: named.origin }), 200);
   assert.equal(await login(named.origin, { origin: EVIL }), 403);
-  // Nobody told this one to believe what a request says of a proxy.
+  // This server trusts no proxy.
   assert.equal(await login(named.origin, { ...forwarded, 'x-forwarded-host': 'evil.example', origin: EVIL }), 403);
 });
 
@@ -156,7 +156,7 @@ test('concurrent tabs renew by cookie, and no refusal clears a cookie', async (t
   }
   clock.pass(30_000);
   const replayed = await refresh({ cookie });
-  assert.deepEqual(replayed.headers.getSetCookie(), [], 'they may be those of a new sign-in by now');
+  assert.deepEqual(replayed.headers.getSetCookie(), [], 'a new sign-in may have replaced them');
   await assertProblemReply(replayed, 'unauthorized');
   await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: { cookie: fresh } }), 'unauthorized');
   await assertProblemReply(await refresh({}), 'unauthorized');

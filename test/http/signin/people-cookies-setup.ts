@@ -1,4 +1,4 @@
-/** What the tests of people-cookies share. */
+/** Helpers of the tests of cookies. */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
@@ -11,7 +11,7 @@ export interface Answer {
   body: string;
 }
 
-/** A request whose Host and scheme are ours to choose. */
+/** A request with a chosen Host and scheme. */
 export function send(origin: string, path: string, headers: Record<string, string>, body?: unknown): Promise<Answer> {
   return new Promise((done, fail) => {
     const request = origin.startsWith('https:') ? httpsRequest : httpRequest;

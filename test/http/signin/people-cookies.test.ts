@@ -60,7 +60,7 @@ test('the cookies are Secure, except for plain HTTP from this machine', async (t
     // A program on another machine would never send Secure cookies back over plain HTTP.
     assert.deepEqual(await secure({ host }), [false, false], host);
   }
-  // Nobody has said that this proxy is to be believed.
+  // This proxy is not trusted.
   assert.deepEqual(await secure({ 'x-forwarded-proto': 'https' }), [false, false]);
 });
 
@@ -100,7 +100,7 @@ test('a page of an allowed origin gets cookies that it can send back', async (t)
   assert.deepEqual(await set({ origin: app, 'sec-fetch-site': 'cross-site' }), across);
   assert.deepEqual(await set({ origin: app, host: 'files.example.org' }), across);
   assert.deepEqual(await set({ origin: app, host: `localhost:${port}` }), across);
-  // Another port of one machine is one site, where the browser says so.
+  // Another port of the same host is the same site, if the browser says so.
   assert.deepEqual(await set({ origin: app, host: `localhost:${port}`, 'sec-fetch-site': 'same-site' }), near);
   assert.deepEqual(await set({ origin }), near);
   assert.deepEqual(await set({}), near);
@@ -109,7 +109,7 @@ test('a page of an allowed origin gets cookies that it can send back', async (t)
   const lan = await send(plain.origin, '/v1/auth/login', { origin: app, host: 'localhost' }, anna);
   assert.ok(
     lan.cookies.every((line) => !/None|Secure/.test(line)),
-    'without TLS nothing else is kept',
+    'without TLS browsers keep no other cookie',
   );
   const { status, cookies } = await send(origin, '/v1/auth/login', { origin: 'http://localhost:3001' }, anna);
   assert.deepEqual([status, cookies], [403, []]);
@@ -126,7 +126,7 @@ test('every route with a sign-in accepts the cookie if Authorization is absent',
   assert.equal(await seen({ cookie: `a=b; ${cookie}; c="d"` }), person.id);
   const [access = ''] = cookie.split('; ');
   assert.equal(await seen({ cookie: access }), person.id);
-  // A client that sends the field means it.
+  // Authorization takes precedence over the cookie.
   assert.equal(await seen({ cookie, ...client.headers }), 403);
   for (const authorization of ['', 'Bearer x', 'Basic YTpi', 'Digest x']) {
     assert.equal(await seen({ cookie, authorization }), 401, authorization);
@@ -142,7 +142,7 @@ test('every route with a sign-in accepts the cookie if Authorization is absent',
   ]) {
     assert.equal(await seen({ cookie: bad }), 401, bad);
   }
-  // The refresh token opens no door but its own.
+  // The refresh token is accepted only at its own route.
   assert.equal(await seen({ cookie: cookie.split('; ')[1] ?? '' }), 401);
   assert.equal((await ask(origin, '/api/files', { headers: { cookie } })).status, 200);
   assert.equal((await ask(origin, '/api/tokens', { headers: { cookie } })).status, 200);

@@ -1,4 +1,4 @@
-/** What stays when the server ends, and what must not be found in what stays. */
+/** People and sessions after a restart, and secrets that must not be on disk. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -49,15 +49,15 @@ test('people, sessions and their ends survive a restart', async (t) => {
   const fresh = await ask(origin, '/v1/auth/refresh', { body: { refresh_token: kept.signedIn.refresh_token } });
   assert.equal(fresh.status, 200);
   const again = (await (await ask(origin, '/v1/auth/refresh', { body })).json()) as SignedIn;
-  assert.equal(again.refresh_token, renewed.refresh_token, 'its reply may have been lost with the server');
-  // A token that was used long before still ends its sign-in.
+  assert.equal(again.refresh_token, renewed.refresh_token, 'the reply may have been lost');
+  // The reuse of an old token still ends its session.
   clock.pass(30_000);
   await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body }), 'unauthorized');
   const last = { refresh_token: renewed.refresh_token };
   await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: last }), 'unauthorized');
 });
 
-/** The bytes of every file below. */
+/** The bytes of every file below a directory. */
 async function* filesOf(path: string): AsyncGenerator<[name: string, bytes: Buffer]> {
   for (const entry of await readdir(path, { withFileTypes: true })) {
     const inside = join(path, entry.name);
@@ -88,7 +88,7 @@ test('no file of the data directory contains a password or a token', async (t) =
   const late = await login(origin, anna.email, NEW_PASSWORD);
   const secrets = [PASSWORD, NEW_PASSWORD, wrong, admin.secret, client.secret];
   secrets.push(configured.LADING_JWT_SECRET, configured.LADING_YANDEX_CLIENT_SECRET);
-  // A device: its tokens of both routes, and an API token before and after it was rotated.
+  // A device: tokens of both routes, and an API token before and after its rotation.
   const device = await signIn(origin, client.id, client.secret);
   const credentials = { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret };
   const oauth = await fetch(`${origin}/api/oauth/token`, { method: 'POST', body: new URLSearchParams(credentials) });
@@ -98,7 +98,7 @@ test('no file of the data directory contains a password or a token', async (t) =
   const { token, token_id } = (await apiToken.json()) as { token: string; token_id: string };
   const rotated = await ask(origin, `/api/tokens/${token_id}/rotate`, { method: 'POST', headers });
   const { token: next } = (await rotated.json()) as { token: string };
-  // An account that signs in by a name.
+  // An account with a username.
   const named = { username: 'nina', password: `${PASSWORD} 4` };
   assert.equal((await ask(origin, '/ops/signup', { body: named })).status, 201);
   const long = await (await ask(origin, '/ops/login', { body: named })).text();
@@ -130,6 +130,6 @@ test('no file of the data directory contains a password or a token', async (t) =
   assert.ok((await look()) > 5);
   let documents = '';
   for await (const [, bytes] of filesOf(dataDir)) documents += bytes.toString('latin1');
-  // The search would find what is there.
+  // The search finds a text that is present.
   assert.ok(documents.includes(anna.email) && documents.includes('scrypt$'));
 });

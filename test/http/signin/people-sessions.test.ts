@@ -56,7 +56,7 @@ test('invalid refresh tokens are refused', async (t) => {
   await assertProblemReply(await ask(origin, '/v1/auth/refresh', { method: 'POST' }), 'unauthorized');
   const long = await ask(origin, '/v1/auth/refresh', { body: { refresh_token: 'x'.repeat(300) } });
   await assertProblemReply(long, 'validation_failed');
-  // The device's own door still takes it.
+  // The OAuth route of devices still accepts it.
   const renewed = await fetch(`${origin}/api/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams({
@@ -86,7 +86,7 @@ test('signing out with any token ends its session at once, and no other', async 
     await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: member.headers }), 'unauthorized');
     const { refresh_token } = member.signedIn;
     await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: { refresh_token } }), 'unauthorized');
-    // Once more does no harm.
+    // A repetition succeeds.
     assert.equal((await ask(origin, '/v1/auth/logout', way(member))).status, 200);
   }
   assert.equal((await ask(origin, '/v1/auth/me', { headers: kept.headers })).status, 200);
@@ -129,7 +129,7 @@ test('a person changes their name and, with the old password, their password, wh
   await assertProblemReply(await change({ ...password, password2: 'x', old_password: PASSWORD }), 'validation_failed');
   await assertProblemReply(await change({ password: 'letmein123', old_password: PASSWORD }), 'validation_failed');
   await assertProblemReply(await change({ name: '\n' }), 'validation_failed');
-  // The new name is no password either.
+  // A password made of the new name is refused.
   const named2 = { name: 'Bartholomew', password: 'bartholomew!', old_password: PASSWORD };
   await assertProblemReply(await change(named2), 'validation_failed');
 

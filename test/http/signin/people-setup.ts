@@ -1,3 +1,3 @@
-/** What the tests of people share. */
+/** Helpers of the tests of people. */
 
 export const OPEN = { LADING_REGISTRATION: 'open' };

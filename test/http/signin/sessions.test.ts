@@ -1,4 +1,4 @@
-/** Sessions: listed, ended one by one and by logging out, at once and on connections that are open; a restart keeps what became of them. */
+/** Sessions: listing them, ending them one by one and by logging out, and restarts. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -174,7 +174,7 @@ test('a running download ends with its session', async (t) => {
   const headers = { authorization: `Bearer ${token}` };
   const asked = request({ port: server.port, path: '/api/files/download/large', headers });
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-  // Nothing is read yet, so the server has not sent all of it.
+  // The client has not read anything yet, so the server cannot have sent the whole file.
   let got = 0;
   assert.equal((await ask(server.origin, '/logout', { headers })).status, 200);
   const cut = once(answer, 'error');

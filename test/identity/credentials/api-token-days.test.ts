@@ -1,4 +1,4 @@
-/** API tokens: use by the day, and the rights of their owners. */
+/** API tokens: uses by day, and the rights of their owners. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
@@ -13,7 +13,7 @@ import { clockOf } from '../../support/product/clock.ts';
 import { addPerson, seededFolder, withIdentity } from '../../support/product/identity.ts';
 import { bench, READ } from './api-tokens-setup.ts';
 
-/** Accepts API tokens; this test has no other tokens. */
+/** Accepts API tokens. The tests have no other tokens. */
 function accessOf(identity: Identity): Access {
   const never = (): never => assert.fail('no access token is looked at');
   const deps = {

@@ -1,4 +1,4 @@
-/** What the tests of api-tokens share. */
+/** Helpers of the tests of API tokens. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Collection } from '../../../src/contracts/collection.ts';

@@ -12,11 +12,11 @@ interface Step {
   life: number | null;
 }
 
-/** What one token should be. */
+/** The expected state of a token. */
 interface Model {
   id: string;
   token: string;
-  /** Its secrets of before. */
+  /** Its earlier secrets. */
   old: string[];
   until: number;
   revoked: boolean;
@@ -31,7 +31,7 @@ test('uses of a token are counted in memory and stored once a minute and at a cl
     assert.ok(tokens.use(token));
     clock.pass(100);
   }
-  assert.equal(written.length, 1, 'a hundred seconds hold one minute');
+  assert.equal(written.length, 1, 'one write in a hundred seconds');
   await tokens.close();
   assert.equal(written.length, 2);
   const again = await ApiTokens.open(store, clock);
@@ -72,8 +72,8 @@ test('a text that is not exactly a token is refused', async (t) => {
     document.hash,
   ];
   for (const text of wrong) assert.equal(tokens.use(text), null, text);
-  assert.equal(tokens.use(token)?.uses, 1, 'what was refused is not counted');
-  assert.ok(!JSON.stringify([...tokens.list('default', null)]).includes(mine), 'nothing stored gives it away');
+  assert.equal(tokens.use(token)?.uses, 1, 'refused uses are not counted');
+  assert.ok(!JSON.stringify([...tokens.list('default', null)]).includes(mine), 'no document contains the token');
 });
 
 test('only live tokens are valid after any order of creations, rotations and revocations', async (t) => {
@@ -146,10 +146,10 @@ test('the limit of a hundred tokens applies to each owner, also to a person and 
   await tokens.revokeAllOf(OWNER);
   await tokens.create(READ);
   const live = () => tokens.list('default', OWNER.id).filter(({ revokedAt }) => revokedAt === undefined);
-  assert.equal(live().length, 2, 'the person’s is still there');
-  assert.equal(tokens.list('default', OWNER.id).length, 102, 'revoked ones are listed for a while');
+  assert.equal(live().length, 2, 'the token of the person stays');
+  assert.equal(tokens.list('default', OWNER.id).length, 102, 'revoked tokens stay listed');
   for (let n = 0; n < 3; n += 1) await tokens.revoke((await tokens.create(READ)).document.id);
-  assert.equal(tokens.list('default', OWNER.id).length, 102, 'the youngest hundred of them');
+  assert.equal(tokens.list('default', OWNER.id).length, 102, 'the latest hundred of them');
   clock.pass(30 * 24 * 3600 * 1000);
   assert.equal(await tokens.sweep(), 0, 'the date may be wrong');
   clock.pass(LINGER_MS);

@@ -38,7 +38,7 @@ test('a password has 8 to 128 characters', async () => {
   assert.equal(await refusal('hT9$kq2!'), null);
   assert.match((await refusal('hT9$kq2')) ?? '', /too short; it needs at least 8/);
   assert.match((await refusal('')) ?? '', /too short/);
-  // Seven characters, although eight code points before they are composed, and fourteen code units.
+  // Seven characters, which are eight code points before composition, and fourteen code units.
   assert.match((await refusal('hT9$kqe\u0301')) ?? '', /too short/);
   assert.match((await refusal('🦔🦉🐢🦊🐝🦑🦞')) ?? '', /too short/);
 });

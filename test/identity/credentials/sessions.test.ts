@@ -74,7 +74,7 @@ test('the last used token returns the same successor for thirty seconds, also af
     const again = await known.refresh(refreshToken);
     for (const one of [...all, again]) {
       assert.equal(one.refreshToken, first.refreshToken);
-      assert.equal(one.session.expiresAt, first.session.expiresAt, 'nothing is renewed by it');
+      assert.equal(one.session.expiresAt, first.session.expiresAt, 'the session is not renewed');
     }
     assert.equal(known.isAccepted(refreshToken), true);
   }
@@ -130,7 +130,7 @@ test('an invalid token is refused and ends no session', async (t) => {
     assert.equal(signIns.findByToken(token), null);
   }
   assert.equal(signIns.isAlive(signIn.id), true);
-  // The right family with another secret is an older token, or a guess: either way it ends.
+  // The session with another secret is an older token or a guess. It ends in both cases.
   await assert.rejects(signIns.refresh(`lrt_${signIn.id}_${'A'.repeat(43)}`), REFUSED);
   assert.equal(signIns.isAlive(signIn.id), false);
 });
@@ -234,7 +234,7 @@ test('a failed write leaves the session unchanged', async (t) => {
   const both = await Promise.allSettled([signIns.refresh(refreshToken), signIns.refresh(refreshToken)]);
   assert.ok(
     both.every((one) => one.status === 'rejected' && one.reason.code === full.code),
-    'to every caller',
+    'for every caller',
   );
   fail(false);
   const next = await signIns.refresh(refreshToken);
@@ -244,14 +244,14 @@ test('a failed write leaves the session unchanged', async (t) => {
   assert.equal(signIns.isAlive(signIn.id), true);
   await assert.rejects(signIns.endAllOf(anna), full);
   fail(false);
-  // It is found again by its subject.
+  // The index still has the session.
   await signIns.endAllOf(anna);
   assert.equal(signIns.isAlive(signIn.id), false);
   await assert.rejects(signIns.refresh(next.refreshToken), REFUSED);
   assert.deepEqual(await store.list(), []);
 });
 
-/** What may happen to the tokens of one sign-in: the youngest is used, or one of the older ones by its number. */
+/** A use of a token of one session: the newest one, or an older one by its number. */
 test('after the grace period only the newest token works in any order of uses, and an older one ends the session', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
   await fc.assert(

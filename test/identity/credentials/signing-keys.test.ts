@@ -13,7 +13,7 @@ import { handClock, machine } from '../../support/product/clock.ts';
 const DAY = 86_400_000;
 const TOKEN_SECONDS = 1800;
 
-/** A box on the real disk and a clock to turn. */
+/** A box on the real disk, and an adjustable clock. */
 async function bench(t: TestContext) {
   const dataDir = await temporaryFolder(t);
   const store = await openTestStore(t, { dataDir });
@@ -90,12 +90,12 @@ test('a key signs for its days and then verifies until its last token has expire
     ring.jwks().map(({ kid }) => kid),
     [first.kid, second.kid],
   );
-  // A token of its last moment lives for so long.
+  // A token that is issued in the last moment expires after this time.
   clock.time += TOKEN_SECONDS * 1000;
   await ring.sweep();
   assert.ok(ring.find(first.kid));
   clock.time += 60_000;
-  assert.equal(ring.find(first.kid), null, 'not only at the next sweep');
+  assert.equal(ring.find(first.kid), null, 'before the next sweep');
   assert.deepEqual(
     ring.jwks().map(({ kid }) => kid),
     [second.kid],
@@ -113,7 +113,7 @@ test('a start rotates a key that became too old while the server was stopped', a
   clock.time += 91 * DAY;
   const ring = await open();
   assert.notEqual(ring.current.kid, before.kid);
-  assert.ok(ring.find(before.kid), 'tokens of before the start are still good');
+  assert.ok(ring.find(before.kid), 'tokens from before the start are valid');
 });
 
 test('concurrent sweeps create one key', async (t) => {
@@ -183,12 +183,12 @@ test('while a new key cannot be stored, the old one signs and the next sweep tri
   full = true;
   await assert.rejects(ring.sweep(), /no room/);
   assert.equal(ring.current.kid, kid);
-  assert.equal((await open('EdDSA', { box: filling })).current.kid, kid, 'a start does not fail for it');
+  assert.equal((await open('EdDSA', { box: filling })).current.kid, kid, 'the start does not fail');
   full = false;
   await ring.sweep();
   assert.notEqual(ring.current.kid, kid);
   full = true;
-  await assert.rejects(open('RS256', { box: filling }), /no room/, 'without any key there is no start');
+  await assert.rejects(open('RS256', { box: filling }), /no room/, 'without any key the start fails');
 });
 
 test('after the date was set back, a new key signs and the old one is withdrawn after its last token', async (t) => {
@@ -204,7 +204,7 @@ test('after the date was set back, a new key signs and the old one is withdrawn 
   };
   set(365 * DAY);
   await ring.sweep();
-  assert.equal(ring.current.kid, first, 'nobody takes its tokens for longer');
+  assert.equal(ring.current.kid, first, 'other servers do not accept its tokens for longer');
   const ahead = (await KeyRing.open({ ...settings, clock: on.clock })).current.kid;
   assert.equal(ahead, first);
   on.pass(91 * DAY);
@@ -215,7 +215,7 @@ test('after the date was set back, a new key signs and the old one is withdrawn 
   await ring.sweep();
   const third = ring.current.kid;
   assert.notEqual(third, second);
-  assert.ok(ring.find(second), 'what it signed is valid as long as it was to be');
+  assert.ok(ring.find(second), 'its tokens stay valid until they expire');
   await ring.sweep();
   assert.equal(ring.current.kid, third, 'once');
   on.pass(TOKEN_SECONDS * 1000 + 2 * 60_000);

@@ -6,7 +6,7 @@ import { handClock, machine } from '../../support/product/clock.ts';
 
 const HOUR = 3_600_000;
 
-/** A clock that has heard one reply of a provider. */
+/** A provider clock after one reply. */
 async function heard(clock: ConstructorParameters<typeof ProviderClock>[0], date: string | null) {
   const there = new ProviderClock(clock);
   const headers = date === null ? {} : { date };
@@ -37,7 +37,7 @@ test('without a date from the provider, the clock of the server is used', async 
     const there = await heard(here.clock, date);
     const now = here.clock.now() / 1000;
     here.step(365 * 24 * HOUR);
-    assert.equal(there.isWithin({ exp: now + 60 }), true, 'a step is not believed');
+    assert.equal(there.isWithin({ exp: now + 60 }), true, 'a step of the clock has no effect');
     assert.equal(there.isWithin({ exp: now - 60 }), false);
     here.step(-365 * 24 * HOUR);
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
 import { FairQueue, type Requester, unknownRequester } from '../../../src/identity/limits/fair-queue.ts';
 
-/** Jobs that end when the test lets them, one at a time, and the order in which they began. */
+/** Jobs that the test ends one at a time, and the order in which they began. */
 function desk(limits = { concurrency: 1, waiting: 256, waitingPerNetwork: 128 }) {
   const turns = new FairQueue(limits);
   const begun: string[] = [];

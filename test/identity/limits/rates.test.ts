@@ -8,7 +8,7 @@ import { handClock, machine, STEPS } from '../../support/product/clock.ts';
 
 function ratesOf<C extends Clock>(limit: number, clock: C) {
   const rates = new Rates('principal', limit, clock);
-  /** The seconds to wait, or null when the request was let in. */
+  /** The seconds to wait; null if the request was allowed. */
   const ask = (key = 'a'): number | null => {
     try {
       rates.take(key);
@@ -26,7 +26,7 @@ test('a full bucket allows the requests of a minute, then the rate, and the stat
   const { ask, clock } = ratesOf(6, handClock());
   for (let n = 0; n < 6; n += 1) assert.equal(ask(), null);
   assert.equal(ask(), 10);
-  assert.equal(ask(), 10, 'what is refused costs nothing');
+  assert.equal(ask(), 10, 'refused requests take nothing');
   clock.time += 9_999;
   assert.equal(ask(), 1);
   clock.time += 1;

@@ -18,7 +18,7 @@ function clocked(): {
     pass: (ms) => {
       now += ms;
     },
-    /** Seconds to wait; 0: may try now. */
+    /** Seconds to wait; 0 if an attempt is allowed now. */
     wait: (id, address, tried) => {
       try {
         throttle.check(id, address, tried);
@@ -45,10 +45,10 @@ test('after ten failures from one network, attempts are allowed every ten second
   pass(1);
   assert.equal(wait('a', '10.0.0.1'), 0);
   for (let i = 0; i < 1000; i += 1) throttle.recordFailure('a', '10.0.0.1');
-  assert.equal(wait('a', '10.0.0.1'), 10, 'however often: the wait does not grow');
+  assert.equal(wait('a', '10.0.0.1'), 10, 'further failures do not extend the wait');
   pass(3_600_000);
   for (let i = 0; i < 9; i += 1) throttle.recordFailure('a', '10.0.0.1');
-  assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
+  assert.equal(wait('a', '10.0.0.1'), 0, 'the failures have expired');
 });
 
 test('guesses from elsewhere never delay the owner of a generated secret or a network that signed in before', async () => {
@@ -64,8 +64,8 @@ test('guesses from elsewhere never delay the owner of a generated secret or a ne
     if (n > 150) pass(600);
   }
   assert.equal(await owner('device', '10.9.9.8', {}), 'in');
-  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in', 'from where they signed in before');
-  assert.equal(await owner('person', '10.9.9.8', { chosen: true, known: () => true }), 'in', 'as it is kept');
+  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in', 'from a network that signed in before');
+  assert.equal(await owner('person', '10.9.9.8', { chosen: true, known: () => true }), 'in', 'by other records');
 });
 
 test('after a hundred guesses of a password from everywhere, waits grow to a minute', async () => {
@@ -88,10 +88,10 @@ test('after a hundred guesses of a password from everywhere, waits grow to a min
   );
   assert.ok(Math.max(...waits) >= 16 && Math.max(...waits) <= 60, String(waits));
   pass(60_000);
-  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'and it does not grow beyond that');
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'the wait does not grow further');
   pass(200 * 60_000);
   for (let n = 0; n < 99; n += 1) await guess(n);
-  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'everything was forgotten meanwhile');
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'the failures have expired');
 });
 
 test('concurrent guesses from many networks are no faster than sequential ones', async () => {
@@ -150,7 +150,7 @@ test('concurrent guesses from one network are no faster than sequential ones', a
   assert.ok(checked <= 19, `${checked} guesses were checked`);
   assert.equal(outcomes.filter((outcome) => outcome === 'wrong').length, checked);
   assert.ok(outcomes.includes('rate_limited'));
-  assert.ok(outcomes.includes('overloaded'), 'and not everybody may wait');
+  assert.ok(outcomes.includes('overloaded'), 'the queue is limited');
 });
 
 test('many concurrent correct sign-ins of one client all succeed, a few at a time', async () => {
@@ -172,7 +172,7 @@ test('many concurrent correct sign-ins of one client all succeed, a few at a tim
     throttle.attempt('a', '10.0.0.1', () => Promise.reject(new Error('the store'))),
     /the store/,
   );
-  assert.equal(await signIn(), 'a', 'a failure of ours gives the place back');
+  assert.equal(await signIn(), 'a', 'a failed check frees its slot');
 });
 
 test('an IPv6 host counts as its /64', () => {

@@ -1,4 +1,4 @@
-/** How a share link counts what is downloaded by it, over broken answers and restarts. */
+/** How a share link counts downloads, with interrupted replies and restarts. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Collection } from '../../../src/contracts/collection.ts';
@@ -38,7 +38,7 @@ const wanted = (maxDownloads: number | null, size = 100): ShareRequest => ({
 
 type Answer = 'whole' | 'part' | 'nothing';
 
-/** Asks for bytes of a file of a hundred, or all of it, and gets so many of them. */
+/** Requests a range of a file of a hundred bytes, or the whole file, and receives a number of bytes. */
 async function got(
   shares: Shares,
   id: string,
@@ -108,12 +108,12 @@ test('a running reply holds its download, and a resumed download is allowed', as
   const first = await shares.reserve(document.id, all, false, '10.0.0.1');
   assert.ok(first);
   assert.equal(await got(shares, document.id), 'nothing');
-  assert.equal(shares.findByToken(token)?.id, document.id, 'it may still break off');
+  assert.equal(shares.findByToken(token)?.id, document.id, 'the reply may still be interrupted');
   assert.equal(await got(shares, document.id, [40, 59]), 'part');
   await first.settle(60, false);
   assert.equal(useOf(shares, document.id).downloads, 0);
   assert.equal(await got(shares, document.id, [60, 99]), 'part');
-  assert.equal(useOf(shares, document.id).downloads, 1, 'with what was sent before it is the whole file');
+  assert.equal(useOf(shares, document.id).downloads, 1, 'the parts make up the file');
   assert.equal(await got(shares, document.id), 'nothing');
 });
 
@@ -122,7 +122,7 @@ test('beyond the allowance, a part is answered with the whole file and counts as
   for (const most of [1, 3]) {
     const { document } = await shares.create(wanted(most));
     const answers: Answer[] = [];
-    // From everywhere, always without the last byte.
+    // From many networks, always without the last byte.
     for (let n = 0; n < 500; n += 1) answers.push(await got(shares, document.id, [0, 98], undefined, `10.0.${n}.1`));
     const parts = answers.filter((answer) => answer === 'part').length;
     assert.ok(parts >= 30 * most && parts <= 40 * most, String(parts));
@@ -170,12 +170,12 @@ test('a link without a limit counts its downloads', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(null));
   const downloads = (): number => useOf(shares, document.id).downloads;
-  // A player that looks at the end first has not had the file.
+  // A player that reads the end first has not downloaded the file.
   assert.equal(await got(shares, document.id, [90, 99]), 'part');
   assert.equal(downloads(), 0);
   for (let n = 0; n < 4; n += 1) await got(shares, document.id, n % 2 === 1 ? [50, 99] : [0, 49]);
   assert.equal(downloads(), 2);
-  // One that broke off and was resumed is one.
+  // An interrupted and resumed download is one download.
   await got(shares, document.id, undefined, 60);
   assert.equal(downloads(), 2);
   await got(shares, document.id, [60, 99]);

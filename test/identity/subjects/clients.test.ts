@@ -20,7 +20,7 @@ import { seededFolder, withIdentity } from '../../support/product/identity.ts';
 interface Bench {
   credentials: Clients;
   revocations: Collection<RevocationDocument>;
-  /** The real store, with a record of what was written. */
+  /** The real store, which records writes. */
   store: CredentialStore;
   written: DeviceDocument[];
   clock: HandClock;
@@ -91,7 +91,7 @@ test('the last use is stored at most once a minute, and at the stop', async (t) 
   assert.equal(written.length, 2);
   assert.equal((await store.find(clientId))?.lastUsed, clock.now());
   await credentials.close();
-  assert.equal(written.length, 2, 'nothing new, nothing written');
+  assert.equal(written.length, 2, 'no change, no write');
 });
 
 test('a deleted client does not exist at once and is not restored by a write of its last use', async (t) => {
@@ -102,7 +102,7 @@ test('a deleted client does not exist at once and is not restored by a write of 
   const removing = credentials.remove(clientId);
   assert.equal(credentials.principal(clientId), null);
   assert.equal(await removing, true);
-  assert.equal(await checking, null, 'deleted while its secret was checked');
+  assert.equal(await checking, null, 'deleted during the check of its secret');
   assert.equal(await credentials.remove(clientId), false);
   await credentials.close();
   assert.equal(await store.find(clientId), null);
@@ -114,7 +114,7 @@ test('an administrator is created once, and a configured one gets the configured
     const { clients } = identity;
     const shown: FirstAdmin[] = [];
     const show = (admin: FirstAdmin): void => {
-      assert.equal(clients.find(admin.id), null, 'it is shown before it is kept');
+      assert.equal(clients.find(admin.id), null, 'it is shown before it is stored');
       shown.push(admin);
     };
     const broken = new Error('the terminal is gone');
@@ -122,7 +122,7 @@ test('an administrator is created once, and a configured one gets the configured
       throw broken;
     });
     await assert.rejects(breaks, broken);
-    assert.deepEqual(clients.list(null), [], 'none whose secret nobody knows');
+    assert.deepEqual(clients.list(null), [], 'no administrator with an unknown secret');
     await ensureAdmin(identity, null, show);
     const [first] = shown;
     assert.ok(first);
@@ -137,7 +137,7 @@ test('an administrator is created once, and a configured one gets the configured
     const before = clients.find('boss');
     await ensureAdmin(identity, { id: 'boss', secret: 'two' });
     const { lastUsed: _, ...same } = clients.find('boss') ?? assert.fail();
-    assert.deepEqual({ ...same, lastUsed: before?.lastUsed }, before, 'nothing to change, nothing changed');
+    assert.deepEqual({ ...same, lastUsed: before?.lastUsed }, before, 'no change, no write');
   });
 });
 
@@ -161,9 +161,9 @@ test('a changed configured secret keeps the role, tenant and quota of the admini
     assert.notEqual(generation, undefined);
     assert.equal(apiTokens.findLive(token), null);
     assert.equal(signIns.isAlive(signIn.id), false);
-    assert.equal(identity.subject('device', 'boss', { ...first, issuedAt: Date.now() + 1e9 }), null, 'of any date');
+    assert.equal(identity.subject('device', 'boss', { ...first, issuedAt: Date.now() + 1e9 }), null, 'for any date');
     assert.ok(identity.subject('device', 'boss', { generation, issuedAt: 0 }));
-    assert.ok(identity.subject('device', 'boss'), 'of whom no token is known');
+    assert.ok(identity.subject('device', 'boss'), 'without a token');
 
     await clients.create({ id: 'small', secret: 'one', role: 'client', name: null });
     await ensureAdmin(identity, { id: 'small', secret: 'one' });
@@ -171,7 +171,7 @@ test('a changed configured secret keeps the role, tenant and quota of the admini
     await identity.removeTenant('acme');
     await clients.create({ id: 'boss', secret: 'two', role: 'root', name: null, tenant: 'acme' });
     await ensureAdmin(identity, { id: 'boss', secret: 'two' });
-    assert.equal(clients.find('boss')?.tenant, 'default', 'its tenant is gone');
+    assert.equal(clients.find('boss')?.tenant, 'default', 'its tenant was deleted');
   });
 });
 

@@ -15,7 +15,7 @@ const anna: NewPerson & { email: string } = {
   surname: 'Smith',
   password: PASSWORD,
 };
-/** Without a password, so that it takes no hash. */
+/** Without a password, so that no hash is computed. */
 const ben: typeof anna = { ...anna, email: 'ben@x.example', name: 'Ben', password: null };
 
 async function bench(t: TestContext) {
@@ -101,7 +101,7 @@ test('a change is visible at once and after a restart, and frees the old address
     assert.equal(known.byEmail('default', 'anna@x.example'), null);
     assert.equal(known.principal(id)?.role, 'ops');
   }
-  assert.equal(principal?.role, 'client', 'what was handed out before does not change');
+  assert.equal(principal?.role, 'client', 'a principal in use does not change');
   await people.create({ ...ben, email: 'anna@x.example' });
   await assert.rejects(people.create({ ...ben, email: 'anna.smith@x.example' }), { code: 'already_exists' });
   await assert.rejects(people.update(id, { email: 'anna@x.example' }), { code: 'already_exists' });
@@ -115,7 +115,7 @@ test('a failed change is reverted, also with uses in between', async (t) => {
   fail(true);
   const changing = people.update(id, { email: 'new@x.example', role: 'admin', name: 'Eve' });
   clock.pass(10);
-  // A request of the person meanwhile, which notes that they were here.
+  // A request of the person in between, which records a use.
   people.principal(id);
   await assert.rejects(changing, { code: 'insufficient_storage' });
   fail(false);
@@ -193,13 +193,13 @@ test('a provider account belongs to one person of a tenant', async (t) => {
   const made = await people.create({ ...ben, outside: [account] });
   const second = { ...ben, email: 'second@x.example', outside: [account] };
   await assert.rejects(people.create(second), { code: 'already_exists' });
-  assert.equal(people.byEmail('default', 'second@x.example'), null, 'nothing is left of the refused one');
+  assert.equal(people.byEmail('default', 'second@x.example'), null, 'the refused change leaves no index entry');
   await people.create({ ...second, tenant: 'acme' });
   await people.create({ ...second, outside: [{ issuer: 'https://id.example a', subject: 'b' }] });
   assert.equal(people.byFederatedAccount('default', account)?.id, made.id);
   await people.update(made.id, { outside: [] });
   assert.equal(people.byFederatedAccount('default', account), null);
-  assert.equal(await people.authenticate('default', ben.email, ''), null, 'no password is no empty password');
+  assert.equal(await people.authenticate('default', ben.email, ''), null, 'an empty password is not accepted');
 });
 
 test('the last use is stored at the stop', async (t) => {

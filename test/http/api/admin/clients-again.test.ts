@@ -1,4 +1,4 @@
-/** A client that was deleted and made again under its id: nothing that the former one was given is valid, whatever the date was. */
+/** A client that is created again with the id of a deleted one: credentials of the deleted client stay invalid, whatever the date. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Grant } from '../../../../src/protocol/schemas/grant.ts';

@@ -54,7 +54,7 @@ test('clients and their last use survive a restart', async (t) => {
   const known = second.app.server.jwt.decode<{ iss: string }>(client.token);
   assert.equal(known?.iss, 'lading');
   const reply = await fetch(`${second.origin}/api/files`, { headers: client.headers });
-  assert.equal(reply.status, 200, 'a token of the first run is good in the second: the key was kept');
+  assert.equal(reply.status, 200, 'a token stays valid, because the key is stored');
 });
 
 test('a token with only clients:admin creates and deletes clients, but none with a higher role', async (t) => {

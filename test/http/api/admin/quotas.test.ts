@@ -119,7 +119,7 @@ test('an administrator cannot set the quota of a higher role or of another tenan
   for (const path of ['client/root', `person/${seeded.near}`]) {
     await assertProblemReply(await put(server, admin, path, { bytes: 1 }), 'insufficient_scope');
   }
-  assert.equal((await put(server, admin, `client/${admin.id}`, { bytes: 0 })).status, 200, 'of the same role');
+  assert.equal((await put(server, admin, `client/${admin.id}`, { bytes: 0 })).status, 200, 'a client of the same role');
   for (const path of [`person/${seeded.far}`, 'client/nobody']) {
     await assertProblemReply(await put(server, admin, path, {}), 'not_found');
   }

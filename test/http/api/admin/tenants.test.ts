@@ -1,4 +1,4 @@
-/** Two tenants on one server: the same names, and nothing of the other's by any route. */
+/** Two tenants on one server with equal names: no route shows data of the other tenant. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { encodeChunk } from '../../../../src/protocol/chunk.ts';
@@ -17,7 +17,7 @@ interface Somebody {
 interface World {
   server: TestServer;
   root: Somebody;
-  /** By tenant and role. */
+  /** Accounts by tenant and role. */
   who: Record<'acme' | 'other', Record<'client' | 'admin' | 'ops', Somebody>>;
 }
 
@@ -78,7 +78,11 @@ test('no route shows the files of another tenant, for any role and also for equa
     assert.equal(await own.text(), mine === who.acme ? 'of acme' : 'of other');
     for (const by of [mine.admin, mine.ops]) {
       const owned = await get(`/api/files/download/same?owner=${mine.client.id}`, by);
-      assert.equal(await owned.text(), mine === who.acme ? 'of acme' : 'of other', 'staff sees its own tenant');
+      assert.equal(
+        await owned.text(),
+        mine === who.acme ? 'of acme' : 'of other',
+        'ops and administrators see their tenant',
+      );
       const owner = theirs.client.id;
       await assertProblemReply(await get(`/api/files/download/same?owner=${owner}`, by), 'not_found');
       const status = (await (await get(`/api/files/status/same?owner=${owner}`, by)).json()) as FileStatus;
@@ -101,7 +105,7 @@ test('no route shows the files of another tenant, for any role and also for equa
       new Set([mine.client.id, mine.admin.id, mine.ops.id]),
     );
     await assertProblemReply(await get(`/api/clients/${theirs.client.id}`, admin, 'DELETE'), 'not_found');
-    // An id of another tenant is a label like any other, which no token has.
+    // An id of another tenant counts as a label, and no token has this label.
     const labelled = await get(`/api/tokens?user_id=${theirs.client.id}`, admin);
     assert.deepEqual(await labelled.json(), { tokens: [], count: 0 });
     await assertProblemReply(await get(`/api/quotas/client/${theirs.client.id}`, admin), 'not_found');
