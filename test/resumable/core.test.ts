@@ -1,6 +1,6 @@
 /**
- * Resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload) over real sockets. Every test carries the number of its line in the
- * list of what the draft demands.
+ * Resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload) over real sockets. The title of every test begins with the numbers of the
+ * requirements that it checks.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

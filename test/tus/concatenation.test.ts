@@ -86,7 +86,7 @@ test('T39 parts may be concatenated while they are still arriving', async (t) =>
   });
   let head = await ask(server, whole);
   assert.equal(head.headers.get('upload-offset'), null);
-  assert.equal(head.headers.get('upload-length'), null, 'a part has not told its length');
+  assert.equal(head.headers.get('upload-length'), null, 'a part has not declared its length');
   assert.equal(head.headers.get('upload-defer-length'), null);
   assert.equal((await send(server, second, 0, two.subarray(0, 100), { 'upload-length': '300000' })).status, 204);
   head = await ask(server, whole);

@@ -1,6 +1,6 @@
 /**
- * Who may do what, for every operation of the OpenAPI document and every sort of principal. The table says it in words of its own and
- * shares nothing with the code: a route that is not in it fails the test, and so does a line without a route.
+ * The permissions of every kind of principal for every operation of the OpenAPI document. The table is independent of the code. A route
+ * without a row fails the test, and so does a row without a route.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

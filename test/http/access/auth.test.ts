@@ -36,7 +36,11 @@ test('only an unchanged, unexpired token of this server is accepted', async (t) 
   assert.equal((await ask(`Bearer ${forge(HS256, good, KEY)}`)).status, 200);
   assert.equal((await ask(`bearer ${forge(HS256, good, KEY)}`)).status, 200);
   const ahead = { ...good, iat: now + 60, exp: now + 120 };
-  assert.equal((await ask(`Bearer ${forge(HS256, ahead, KEY)}`)).status, 200, 'a clock that ran ahead refuses nobody');
+  assert.equal(
+    (await ask(`Bearer ${forge(HS256, ahead, KEY)}`)).status,
+    200,
+    'a token of a clock that was ahead is accepted',
+  );
   const { exp: _exp, ...endless } = good;
   const bad: Record<string, string> = {
     'alg none, unsigned': forge({ alg: 'none' }, good, null),

@@ -1,6 +1,5 @@
 /**
- * Rights that last for a while, on a machine whose date somebody sets for good: what has lapsed stays so, what has not is still good, and
- * over restarts too.
+ * Credentials that expire, on a machine whose date is set permanently: expired ones stay expired and others stay valid, also after restarts.
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * What RFC 9110 says of requests that change a file, at every door: preconditions (§13), parts (§14.5), codings (§8.4), and that nothing is
- * replaced unasked. The doors come from the OpenAPI document: one that is new has a row here or the test fails.
+ * The rules of RFC 9110 for requests that change a file, for every protocol: preconditions (§13), parts (§14.5) and codings (§8.4). No file is
+ * replaced unless the request says so. The operations come from the OpenAPI document; one without a row fails the test.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
 /**
- * A large file sent whole, as a form, to a server that is a process of its own: its memory stays flat, whatever the size of the file.
+ * A large file that is sent as a form to a server process. The memory of the server does not depend on the size of the file.
  * 300 MB by default; `npm run test:large` sends 5 GB (LARGE_FORM_BYTES takes any number).
  */
 import assert from 'node:assert/strict';

@@ -33,8 +33,8 @@ async function patientServer(t: TestContext): Promise<TestServer> {
 }
 
 /**
- * Sends the head and the given number of bytes of the body. Returns what drops the connection: a whole request of HTTP/1.1 by a reset, for a client that
- * merely ends their side may wait for the answer.
+ * Sends the head and the given number of bytes of the body. Returns a function that drops the connection. After a complete HTTP/1.1 request
+ * it sends a reset, because a client that only closes its side may wait for the answer.
  */
 async function send(
   { port }: TestServer,

@@ -155,6 +155,6 @@ for (const carrier of CARRIERS) {
       assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, answer);
     }
     const kept = await fetch(`${server.origin}/api/files/download/u.bin`, { headers: server.client.headers });
-    assert.equal(await kept.text(), 'hello', 'what came behind was not done');
+    assert.equal(await kept.text(), 'hello', 'the bytes after Upgrade were not handled');
   });
 }

@@ -1,6 +1,6 @@
 /**
- * SIGTERM to a server process while clients are at work, over every kind of connection: it ends in time and in order, and no client
- * takes part of a download for the whole.
+ * SIGTERM to a server process with active clients, over every kind of connection: the process ends in time and in order, and no client
+ * mistakes a truncated download for a complete one.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

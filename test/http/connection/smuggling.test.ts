@@ -1,6 +1,6 @@
 /**
- * Published shapes of request smuggling. Each is sent to Lading and to nginx, with an innocent request behind it. Lading must see no
- * request that nginx does not see, and must refuse whatever nginx refuses: then no two of them disagree about where a request ends.
+ * Known request smuggling attacks. Each is sent to Lading and to nginx, followed by a valid request. Lading must not see a request that nginx
+ * does not see, and must refuse every message that nginx refuses. Then both agree on where a request ends.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -194,8 +194,8 @@ for (const spelling of SPELLINGS) {
 }
 
 /**
- * The statuses of all final answers until the connection ends. A client that ends its side at once may miss the answer to a request
- * that is done all the same; with `afterAnswer` it waits for the first bytes of one, or for the end.
+ * The statuses of all final answers until the connection ends. A client that closes its side at once may miss the answer to a request that is
+ * handled anyway; with `afterAnswer` it first waits for the first bytes of an answer, or for the end.
  */
 async function answersOf(port: number, shape: string, afterAnswer = false): Promise<number[]> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });

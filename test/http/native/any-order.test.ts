@@ -1,7 +1,7 @@
 /**
- * Over real connections: any set of chunks, in any order and sizes, overlapping, repeated, contradicting each other, with connections
- * that break anywhere in the message or before the answer, several connections at a time, ends in what a plain model says: a chunk
- * is stored whole or not at all, what was stored never changes, and no byte is ever served that was not acknowledged.
+ * Random chunks over real connections: in any order and size, overlapping, repeated and conflicting, on several connections that break
+ * anywhere in the message or before the answer. The outcome matches a simple model: a chunk is stored completely or not at all, stored bytes
+ * never change, and only acknowledged bytes are served.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -76,8 +76,8 @@ const plan: fc.Arbitrary<Plan> = fc
   );
 
 /**
- * The file as plain cells. Requests that run at the same time may be taken in any order, so what a refusal says is checked when all
- * of them are over: stored bytes never change, so what contradicted them then does so now.
+ * The file as an array of cells. Concurrent requests may run in any order, so refusals are checked after all requests: stored bytes never
+ * change, so that a conflict still shows then.
  */
 class Model {
   readonly cells: (number | null)[];

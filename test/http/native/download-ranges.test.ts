@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseHttpDate } from '../../../src/protocol/http/conditionals.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
-import { ALPHABET, get, partsOf, put, told } from '../../support/wire/downloads.ts';
+import { ALPHABET, get, partsOf, put, summaryOf } from '../../support/wire/downloads.ts';
 import { assertProblem, exchange } from '../../support/wire/wire.ts';
 
 const LETTERS = ALPHABET.toString();
@@ -21,20 +21,20 @@ async function check(server: TestServer, cases: [string, string][], name = NAME)
     const got = await get(server, name, { range });
     if (got.status < 400) assert.equal(got.headers.get('content-length'), String(got.body.length));
     else got.body = Buffer.alloc(0);
-    assert.equal(told(got), expected, range);
+    assert.equal(summaryOf(got), expected, range);
   }
 }
 
 test('R1 GET and HEAD: Accept-Ranges, ETag, Last-Modified, Content-Length', async (t) => {
   const server = await startWithAlphabet(t);
   const whole = await get(server, NAME);
-  assert.equal(told(whole), `200 ${LETTERS}`);
+  assert.equal(summaryOf(whole), `200 ${LETTERS}`);
   assert.equal(whole.headers.get('accept-ranges'), 'bytes');
   assert.match(whole.headers.get('etag') ?? '', /^"[0-9a-f]{32}-26-4c2750bd"$/);
   assert.ok(parseHttpDate(whole.headers.get('last-modified') ?? ''));
   assert.equal(whole.headers.get('content-length'), '26');
   const head = await get(server, NAME, {}, { method: 'HEAD' });
-  assert.equal(told(head), '200 ');
+  assert.equal(summaryOf(head), '200 ');
   for (const [name, value] of whole.headers) {
     if (!['x-request-id', 'date', 'connection', 'keep-alive'].includes(name)) {
       assert.equal(head.headers.get(name), value, name);
@@ -76,7 +76,7 @@ test('R5 R6 an unsatisfiable range is 416 with the size', async (t) => {
     ],
     'empty',
   );
-  assert.equal(told(await get(server, 'empty')), '200 ');
+  assert.equal(summaryOf(await get(server, 'empty')), '200 ');
   const { port, client } = server;
   const refused = await exchange(
     port,
@@ -149,7 +149,7 @@ test('R10 many ranges are merged or replaced by the whole file, and the body nev
 test('R11 R12 a malformed Range and one with another unit are ignored', async (t) => {
   const server = await startWithAlphabet(t);
   for (const range of ['bytes=5-4', 'bytes=a-b', 'bytes=', 'bytes', 'bytes=1-2;3-4', 'bytes=--1', 'items=0-4', '0-4']) {
-    assert.equal(told(await get(server, NAME, { range })), `200 ${LETTERS}`, range);
+    assert.equal(summaryOf(await get(server, NAME, { range })), `200 ${LETTERS}`, range);
   }
 });
 
@@ -157,12 +157,12 @@ test('R13 Range is ignored for HEAD and other methods', async (t) => {
   const server = await startWithAlphabet(t);
   for (const range of ['bytes=0-4', 'bytes=100-', 'bytes=0-1,3-4']) {
     const head = await get(server, NAME, { range }, { method: 'HEAD' });
-    assert.equal(told(head), '200 ');
+    assert.equal(summaryOf(head), '200 ');
     assert.equal(head.headers.get('content-length'), '26');
     assert.equal(head.headers.get('content-type'), 'text/plain');
   }
   await put(server, 'other', 0, ALPHABET, { total_size: '26' }, { range: 'bytes=0-4' });
-  assert.equal(told(await get(server, 'other')), `200 ${LETTERS}`);
+  assert.equal(summaryOf(await get(server, 'other')), `200 ${LETTERS}`);
 });
 
 test('R14 a 206 has the representation fields of a 200', async (t) => {
@@ -191,7 +191,7 @@ test('R15 R16 If-Range with an entity tag', async (t) => {
   const server = await startWithAlphabet(t);
   const etag = (await get(server, NAME, {}, { method: 'HEAD' })).headers.get('etag') ?? '';
   const asked = async (ifRange: string): Promise<string> =>
-    told(await get(server, NAME, { range: 'bytes=0-4', 'if-range': ifRange }));
+    summaryOf(await get(server, NAME, { range: 'bytes=0-4', 'if-range': ifRange }));
   assert.equal(await asked(etag), '206 bytes 0-4/26 abcde');
   for (const other of [`W/${etag}`, '"other"', etag.slice(1, -1), `${etag}, ${etag}`, '*']) {
     assert.equal(await asked(other), `200 ${LETTERS}`, other);
@@ -202,7 +202,7 @@ test('R17 If-Range with a date', async (t) => {
   const server = await startWithAlphabet(t);
   const modified = (await get(server, NAME)).headers.get('last-modified') ?? '';
   const asked = async (ifRange: string): Promise<string> =>
-    told(await get(server, NAME, { range: 'bytes=0-4', 'if-range': ifRange }));
+    summaryOf(await get(server, NAME, { range: 'bytes=0-4', 'if-range': ifRange }));
   assert.equal(await asked(modified), '206 bytes 0-4/26 abcde');
   const time = parseHttpDate(modified) ?? 0;
   for (const other of [time - 1000, time + 1000, time + 10 ** 9]) {
@@ -213,13 +213,13 @@ test('R17 If-Range with a date', async (t) => {
 
 test('R16 if If-Range does not match, even an unsatisfiable range is ignored', async (t) => {
   const server = await startWithAlphabet(t);
-  assert.equal(told(await get(server, NAME, { range: 'bytes=100-', 'if-range': '"other"' })), `200 ${LETTERS}`);
+  assert.equal(summaryOf(await get(server, NAME, { range: 'bytes=100-', 'if-range': '"other"' })), `200 ${LETTERS}`);
 });
 
 test('R18 If-Range without Range is ignored', async (t) => {
   const server = await startWithAlphabet(t);
   for (const value of ['"other"', 'nonsense'])
-    assert.equal(told(await get(server, NAME, { 'if-range': value })), `200 ${LETTERS}`);
+    assert.equal(summaryOf(await get(server, NAME, { 'if-range': value })), `200 ${LETTERS}`);
 });
 
 test('R26 the bytes are sent without a content coding', async (t) => {

@@ -7,7 +7,7 @@ import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { eventually } from '../../support/eventually.ts';
 import { content } from '../../support/product/device.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
-import { ALPHABET, downloadGauges, get, partsOf, put, told } from '../../support/wire/downloads.ts';
+import { ALPHABET, downloadGauges, get, partsOf, put, summaryOf } from '../../support/wire/downloads.ts';
 import { assertProblemReply, Wire } from '../../support/wire/wire.ts';
 
 const NAME = 'letters';
@@ -21,7 +21,7 @@ test('with follow=true a received range is sent at once, and a missing one is no
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 9), { total_size: '26' });
   assert.equal(
-    told(await get(server, NAME, { range: 'bytes=2-4' }, { query: '?follow=true' })),
+    summaryOf(await get(server, NAME, { range: 'bytes=2-4' }, { query: '?follow=true' })),
     '206 bytes 2-4/26 cde',
   );
   const waiting = get(server, NAME, { range: 'bytes=8-12' }, { query: '?follow=true' });
@@ -40,7 +40,7 @@ test('a completely received range of an unfinished file is sent with the size, o
     ['undeclared', '*'],
   ] as const) {
     const got = await get(server, name, { range: 'bytes=12-14' });
-    assert.equal(told(got), `206 bytes 12-14/${size} mno`);
+    assert.equal(summaryOf(got), `206 bytes 12-14/${size} mno`);
     assert.equal(got.headers.get('etag'), null);
     assert.equal(got.headers.get('last-modified'), null);
     assert.equal(got.headers.get('cache-control'), 'no-store');
@@ -75,9 +75,9 @@ test('a range that was not received, or that needs an undeclared size, is not_co
   }
   assert.equal((await get(server, 'declared', { range: 'bytes=12-14' }, { method: 'HEAD' })).status, 404);
   // With a declared size, ranges are clipped to it.
-  assert.equal(told(await get(server, 'declared', { range: 'bytes=24-' })), '206 bytes 24-25/26 yz');
-  assert.equal(told(await get(server, 'declared', { range: 'bytes=-2' })), '206 bytes 24-25/26 yz');
-  assert.equal(told(await get(server, 'declared', { range: 'bytes=24-99' })), '206 bytes 24-25/26 yz');
+  assert.equal(summaryOf(await get(server, 'declared', { range: 'bytes=24-' })), '206 bytes 24-25/26 yz');
+  assert.equal(summaryOf(await get(server, 'declared', { range: 'bytes=-2' })), '206 bytes 24-25/26 yz');
+  assert.equal(summaryOf(await get(server, 'declared', { range: 'bytes=24-99' })), '206 bytes 24-25/26 yz');
   assert.equal((await get(server, 'declared', { range: 'bytes=26-' })).status, 416);
 });
 
@@ -85,12 +85,12 @@ test('a file of undeclared size grows with each completion', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4));
   const first = await get(server, NAME);
-  assert.equal(told(first), '200 abcde');
+  assert.equal(summaryOf(first), '200 abcde');
   await put(server, NAME, 5, slice(5, 9));
   const second = await get(server, NAME);
-  assert.equal(told(second), '200 abcdefghij');
+  assert.equal(summaryOf(second), '200 abcdefghij');
   assert.notEqual(second.headers.get('etag'), first.headers.get('etag'));
-  assert.equal(told(await get(server, NAME, { range: 'bytes=-3' })), '206 bytes 7-9/10 hij');
+  assert.equal(summaryOf(await get(server, NAME, { range: 'bytes=-3' })), '206 bytes 7-9/10 hij');
   await put(server, NAME, 12, slice(12, 14));
   assert.equal((await get(server, NAME)).status, 404);
 });
@@ -99,9 +99,9 @@ test('readers get the old file during a replacement', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   await put(server, NAME, 0, Buffer.from('01234'), { total_size: '10', overwrite: 'true' });
-  assert.equal(told(await get(server, NAME, {}, { query: '?follow=true' })), `200 ${ALPHABET}`);
+  assert.equal(summaryOf(await get(server, NAME, {}, { query: '?follow=true' })), `200 ${ALPHABET}`);
   await put(server, NAME, 5, Buffer.from('56789'));
-  assert.equal(told(await get(server, NAME)), '200 0123456789');
+  assert.equal(summaryOf(await get(server, NAME)), '200 0123456789');
 });
 
 interface Following {
@@ -183,7 +183,7 @@ test('follow: a complete file is an ordinary download', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const got = await get(server, NAME, { range: 'bytes=0-4' }, { query: '?follow=true' });
-  assert.equal(told(got), '206 bytes 0-4/26 abcde');
+  assert.equal(summaryOf(got), '206 bytes 0-4/26 abcde');
   assert.ok(got.headers.get('etag'));
   assert.equal((await get(server, 'nothing', {}, { query: '?follow=true' })).status, 404);
   assert.equal((await get(server, NAME, {}, { query: '?follow=yes' })).status, 400);
@@ -193,7 +193,7 @@ test('follow: HEAD does not wait', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
   const got = await get(server, NAME, {}, { method: 'HEAD', query: '?follow=true' });
-  assert.equal(told(got), '200 ');
+  assert.equal(summaryOf(got), '200 ');
   assert.equal(got.headers.get('content-length'), '26');
 });
 

@@ -7,7 +7,7 @@ import { parseHttpDate } from '../../../src/protocol/http/conditionals.ts';
 import { eventually } from '../../support/eventually.ts';
 import { content } from '../../support/product/device.ts';
 import { startServer } from '../../support/product/server.ts';
-import { ALPHABET, downloadGauges, get, put, told } from '../../support/wire/downloads.ts';
+import { ALPHABET, downloadGauges, get, put, summaryOf } from '../../support/wire/downloads.ts';
 import { assertProblem, exchange, type WireResponse } from '../../support/wire/wire.ts';
 
 const LETTERS = ALPHABET.toString();
@@ -49,7 +49,7 @@ test('an administrator reads anyone’s files', async (t) => {
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const { admin, client } = server;
   const got = await get(server, NAME, { ...admin.headers, range: 'bytes=0-2' }, { query: `?owner=${client.id}` });
-  assert.equal(told(got), '206 bytes 0-2/26 abc');
+  assert.equal(summaryOf(got), '206 bytes 0-2/26 abc');
   assert.equal((await get(server, NAME, admin.headers)).status, 404);
 });
 
@@ -97,7 +97,7 @@ test('R22 a 304 has no body and has the fields that caches need', async (t) => {
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   const whole = await get(server, NAME);
   const got = await get(server, NAME, { 'if-none-match': '*' });
-  assert.equal(told(got), '304 ');
+  assert.equal(summaryOf(got), '304 ');
   for (const name of ['etag', 'cache-control', 'vary', 'expires', 'content-location', 'last-modified']) {
     assert.equal(got.headers.get(name), whole.headers.get(name), name);
   }
@@ -133,7 +133,7 @@ test('R25 if a file is replaced between two ranges, its tag changes and If-Range
   const etag = first.headers.get('etag') ?? '';
   await put(server, NAME, 0, Buffer.from(LETTERS.toUpperCase()), { total_size: '26', overwrite: 'true' });
   const second = await get(server, NAME, { range: 'bytes=5-', 'if-range': etag });
-  assert.equal(told(second), `200 ${LETTERS.toUpperCase()}`);
+  assert.equal(summaryOf(second), `200 ${LETTERS.toUpperCase()}`);
   assert.notEqual(second.headers.get('etag'), etag);
   assert.equal((await get(server, NAME, { range: 'bytes=5-', 'if-match': etag })).status, 412);
 });
@@ -200,7 +200,7 @@ test('D3 an unacceptable digest is not sent, and a malformed request for one is 
   await put(server, NAME, 0, ALPHABET, { total_size: '26' }, { 'repr-digest': digest('sha256', ALPHABET) });
   for (const wish of ['sha-256=0', 'md5=5', '=', 'sha-256=11']) {
     const got = await get(server, NAME, { 'want-repr-digest': wish, 'want-content-digest': wish });
-    assert.equal(told(got), `200 ${LETTERS}`, wish);
+    assert.equal(summaryOf(got), `200 ${LETTERS}`, wish);
     assert.equal(got.headers.get('repr-digest'), null, wish);
     assert.equal(got.headers.get('content-digest'), null, wish);
   }

@@ -1,7 +1,7 @@
 /**
- * An upload that one protocol has open, and requests of all others for its name: none of them says how long it is, sends bytes into it or
- * ends it, but those that replace or remove what has the name, and say so. Every door has its row (`doors.ts`), and so has every
- * way in which a chunk says a size.
+ * An open upload of one protocol and requests of all others for its name: no request declares its size, adds bytes to it or ends it, except
+ * those that explicitly replace or delete the name. Every operation has a row (`doors.ts`), and so has every way in which a chunk declares
+ * a size.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -153,10 +153,10 @@ test('a client that reconnects after the complete status gets 204, so that an Ev
   assert.equal(first.status, 200);
   assert.ok(first.id);
   assert.deepEqual(await ask(first.id), { status: 204, id: undefined });
-  assert.equal((await ask()).status, 200, 'who was told nothing is told');
+  assert.equal((await ask()).status, 200, 'a client without an event id gets the event');
   await upload(server, 'f', 0, 'bye', '&total_size=3&overwrite=true');
   const second = await ask(first.id);
-  assert.equal(second.status, 200, 'of another version nobody was told');
+  assert.equal(second.status, 200, 'an id of another version does not count');
   assert.notEqual(second.id, first.id);
   assert.equal((await ask(second.id)).status, 204);
   const plain = await fetch(`${origin}/api/files/status/f`, {

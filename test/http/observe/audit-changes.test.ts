@@ -1,6 +1,6 @@
 /**
- * The audit log says of whom or what, and from what to what, for every operation of the OpenAPI document that changes what administrators
- * and people look after. An operation that is not in the table fails the test. No entry holds a secret.
+ * For every operation of the OpenAPI document by which administrators and people change something, the audit log has the object, the old
+ * values and the new values. An operation that is not in the table fails the test. No entry contains a secret.
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * What a reply shows to whom, for every operation of the OpenAPI document. Below administrator nothing of where files are sent on to,
- * nobody else's secret, and but for ops nobody else's id. A route that is not in the table fails the test, and so does a line without one.
+ * The fields that replies show to each role, for every operation of the OpenAPI document. Below administrator, replies show no delivery
+ * targets and no secrets of others; below ops, no ids of others. A route without a row fails the test, and so does a row without a route.
  */
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';

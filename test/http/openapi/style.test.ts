@@ -1,6 +1,6 @@
 /**
- * The OpenAPI document as programs use it: groups in the order of a reader, shared refusals, an example in every body that fits its schema
- * and is understood by the server.
+ * The OpenAPI document is useful for programs: groups in reading order, shared errors, and an example of every body that matches its schema
+ * and that the server accepts.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -178,5 +178,5 @@ test('a request with a cookie is accepted only from programs and from pages of t
   assert.equal(await remove('Origin: http://app.example.org'), 403);
   assert.equal(await remove('Origin: null'), 403);
   assert.equal(await remove('Sec-Fetch-Site: cross-site'), 403);
-  assert.equal(await remove(), 404, 'a program says nothing of where it comes from');
+  assert.equal(await remove(), 404, 'a program sends neither Origin nor Sec-Fetch-Site');
 });

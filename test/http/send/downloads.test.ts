@@ -118,5 +118,5 @@ test('HTTP/2: files are sent concurrently, and a reset stream frees all memory',
     await eventually(() => bench.pump.pool.lent === 0, 'the block');
     assertIdle(bench);
   }
-  assert.deepEqual(await ask(), Buffer.from(bench.bytes), 'the connection goes on');
+  assert.deepEqual(await ask(), Buffer.from(bench.bytes), 'the connection stays usable');
 });

@@ -45,7 +45,7 @@ export async function get(
 }
 
 /** Status, Content-Range and body as text, in one line. */
-export function told({ status, headers, body }: Got): string {
+export function summaryOf({ status, headers, body }: Got): string {
   const range = headers.get('content-range');
   return `${status}${range === null ? '' : ` ${range}`} ${body.toString('latin1')}`;
 }
