@@ -33,11 +33,11 @@ export function guardRequests(app: FastifyInstance, config: AddressConfig): void
 }
 
 /** The limit of one address. */
-function addressLimit(config: AddressConfig): { most: number; isProxy(address: string): boolean } {
+function addressLimit(config: AddressConfig): { max: number; isProxy(address: string): boolean } {
   // One address gets half of the descriptors, so that others are served too.
   const half = Math.max(16, Math.floor((descriptorLimit() ?? UNLIMITED_DESCRIPTORS) / 2));
   const proxies = new Proxies(config.trustProxy);
-  return { most: config.addressConnections || half, isProxy: (address) => proxies.trusts(address) };
+  return { max: config.addressConnections || half, isProxy: (address) => proxies.trusts(address) };
 }
 
 /** Limits the connections of one address, unread answers and reset HTTP/2 requests. */
@@ -47,7 +47,7 @@ export function guardConnections(server: Server, deps: GuardDeps, metrics: Metri
   limitConnections(server, {
     ...limit,
     refused: (address) => {
-      if (metrics.refused() === 1) log.warn({ address, most: limit.most }, 'an address has too many connections');
+      if (metrics.refused() === 1) log.warn({ address, most: limit.max }, 'an address has too many connections');
     },
   });
   const sockets = new SessionSockets(server);

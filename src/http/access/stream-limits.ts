@@ -3,7 +3,7 @@
 import { LadingError } from '../../errors.ts';
 import type { Principal } from '../../records/principal.ts';
 
-const MOST = 4096;
+const MAX_TOTAL = 4096;
 /** Limit of one principal, so that it cannot use up the total. */
 const MAX_EACH = 64;
 
@@ -21,7 +21,7 @@ export class StreamLimits {
     const key = `${tenant}/${id}`;
     const theirs = this.#each.get(key) ?? 0;
     if (theirs >= MAX_EACH) throw tooMany('You have too many open event streams');
-    if (this.#open >= MOST) throw tooMany('Too many event streams are open');
+    if (this.#open >= MAX_TOTAL) throw tooMany('Too many event streams are open');
     this.#open += 1;
     this.#each.set(key, theirs + 1);
     return () => {

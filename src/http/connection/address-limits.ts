@@ -11,7 +11,7 @@ import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 /** The limit of one address. */
 export interface AddressLimit {
   /** Connections or requests. */
-  most: number;
+  max: number;
   /** True for a proxy, which has many clients and no limit. */
   isProxy(address: string): boolean;
   /** Called when a connection was closed because its address has too many. */
@@ -19,17 +19,17 @@ export interface AddressLimit {
 }
 
 class Counts {
-  readonly #most: number;
+  readonly #max: number;
   readonly #counts = new Map<string, number>();
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   /** Counts one more; false if the limit is reached. */
   enter(key: string): boolean {
     const count = this.#counts.get(key) ?? 0;
-    if (count >= this.#most) return false;
+    if (count >= this.#max) return false;
     this.#counts.set(key, count + 1);
     return true;
   }
@@ -42,8 +42,8 @@ class Counts {
 }
 
 /** Closes connections above the limit as soon as they open. */
-export function limitConnections(server: Server, { most, isProxy, refused }: AddressLimit): void {
-  const counts = new Counts(most);
+export function limitConnections(server: Server, { max, isProxy, refused }: AddressLimit): void {
+  const counts = new Counts(max);
   server.on('connection', (socket: Socket) => {
     const address = addressOfNode(socket.remoteAddress ?? '');
     if (address === null || isProxy(address)) return;
@@ -58,8 +58,8 @@ export function limitConnections(server: Server, { most, isProxy, refused }: Add
 }
 
 /** Refuses requests above the limit with `overloaded`. Call it before routes are registered. */
-export function limitRequests(app: FastifyInstance, { most, isProxy }: Pick<AddressLimit, 'most' | 'isProxy'>): void {
-  const counts = new Counts(most);
+export function limitRequests(app: FastifyInstance, { max, isProxy }: Pick<AddressLimit, 'max' | 'isProxy'>): void {
+  const counts = new Counts(max);
   app.addHook('onRequest', (request, reply, next) => {
     if (isProxy(request.ip)) return next();
     const key = networkOf(request.ip);

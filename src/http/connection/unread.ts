@@ -18,7 +18,7 @@ import { handleOf } from './socket-handle.ts';
 const STALE_MS = 5_000;
 /** Limits of stalled answers that may wait for the whole idle time: of one address, and in total. */
 const MAX_EACH = 256;
-const MOST = 4096;
+const MAX_TOTAL = 4096;
 
 export interface UnreadOptions {
   /** A client that reads nothing for this long is cut off, in milliseconds. */
@@ -150,7 +150,7 @@ function tooMany(stale: readonly Watched[]): Watched[] {
   const cut: Watched[] = [];
   for (const watched of stale.toSorted((a, b) => b.movedAt - a.movedAt)) {
     const theirs = watched.address === null ? 0 : (each.get(watched.address) ?? 0);
-    if (kept.length >= MOST || theirs >= MAX_EACH) cut.push(watched);
+    if (kept.length >= MAX_TOTAL || theirs >= MAX_EACH) cut.push(watched);
     else {
       kept.push(watched);
       if (watched.address !== null) each.set(watched.address, theirs + 1);

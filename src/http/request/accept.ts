@@ -65,12 +65,12 @@ export function acceptedCoding(accept: string | string[] | undefined, offered: r
   const weightOf = (coding: string): number => weights.get(coding) ?? weights.get('*') ?? 0;
   let best: string | null = null;
   // A client that gives identity a higher weight prefers no coding.
-  let most = Math.max(weights.get('identity') ?? 0, Number.MIN_VALUE);
+  let highest = Math.max(weights.get('identity') ?? 0, Number.MIN_VALUE);
   for (const coding of offered) {
     const q = weightOf(coding);
-    if (q < most || (q === most && best !== null)) continue;
+    if (q < highest || (q === highest && best !== null)) continue;
     best = coding;
-    most = q;
+    highest = q;
   }
   return best;
 }

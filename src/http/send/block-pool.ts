@@ -46,7 +46,7 @@ interface Waiter {
 
 /** The pool of one server. */
 export class BlockPool {
-  readonly #mostSlabs: number;
+  readonly #maxSlabs: number;
   readonly #slabs: Buffer[] = [];
   /** The places of free blocks, by order. */
   readonly #free: Set<number>[] = Array.from({ length: TOP_ORDER + 1 }, () => new Set());
@@ -57,11 +57,11 @@ export class BlockPool {
 
   /** @param bytes the budget, rounded down to whole slabs, at least one */
   constructor(bytes: number) {
-    this.#mostSlabs = Math.max(1, Math.floor(bytes / SLAB_BYTES));
+    this.#maxSlabs = Math.max(1, Math.floor(bytes / SLAB_BYTES));
   }
 
   get budget(): number {
-    return this.#mostSlabs * SLAB_BYTES;
+    return this.#maxSlabs * SLAB_BYTES;
   }
 
   /** Bytes of the blocks in use. */
@@ -156,7 +156,7 @@ export class BlockPool {
     let from = order;
     while (from <= TOP_ORDER && this.#free[from]?.size === 0) from += 1;
     if (from > TOP_ORDER) {
-      if (this.#slabs.length >= this.#mostSlabs) return null;
+      if (this.#slabs.length >= this.#maxSlabs) return null;
       this.#free[TOP_ORDER]?.add(this.#slabs.length << TOP_ORDER);
       this.#slabs.push(Buffer.allocUnsafeSlow(SLAB_BYTES));
       from = TOP_ORDER;

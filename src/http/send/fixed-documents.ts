@@ -50,10 +50,10 @@ export function once<T>(make: () => Promise<T>): () => Promise<T> {
 /** A cache of documents with variants, for example one per host. It keeps the newest variants. */
 export class FixedDocuments {
   readonly #made = new Map<string, Promise<FixedDocument>>();
-  readonly #most: number;
+  readonly #maxVariants: number;
 
-  constructor(most = 16) {
-    this.#most = most;
+  constructor(maxVariants = 16) {
+    this.#maxVariants = maxVariants;
   }
 
   /** The document of a variant; calls `make` if it is not in the cache. @param key identifies the variant */
@@ -63,7 +63,7 @@ export class FixedDocuments {
     const made = compressedDocument('application/json; charset=utf-8', Buffer.from(JSON.stringify(make())));
     this.#made.set(key, made);
     const [oldest] = this.#made.keys();
-    if (this.#made.size > this.#most && oldest !== undefined) this.#made.delete(oldest);
+    if (this.#made.size > this.#maxVariants && oldest !== undefined) this.#made.delete(oldest);
     return made;
   }
 }

@@ -9,7 +9,7 @@ import { networkOf } from '../../protocol/ip.ts';
 import { SLICE_BYTES, sliced } from './slices.ts';
 
 /** Limits of unread bytes. */
-const MOST = 64 * 1024 ** 2;
+const MAX_TOTAL = 64 * 1024 ** 2;
 const MAX_EACH = 16 * 1024 ** 2;
 
 /** Applies the limits to all replies. Call it before routes are registered. */
@@ -23,7 +23,7 @@ export function limitLargeAnswers(app: FastifyInstance): void {
     const key = keyOf(request);
     const theirs = each.get(key) ?? 0;
     // The first unread answer of a client may have any size.
-    if (theirs > 0 && (theirs + bytes.length > MAX_EACH || held + bytes.length > MOST)) {
+    if (theirs > 0 && (theirs + bytes.length > MAX_EACH || held + bytes.length > MAX_TOTAL)) {
       return next(
         new LadingError('overloaded', 'Your connections have too many unread answers. Read them first.', {
           retry_after: 5,

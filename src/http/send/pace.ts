@@ -12,13 +12,14 @@ const QUICK_BLOCK = 128 * 1024;
 
 /** The pace of one connection. */
 export class Pace {
-  readonly #most: number;
+  readonly #maxBlock: number;
   #total = 0;
   #bytes = 0;
   #ms = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  /** @param maxBlock limit of a block in bytes */
+  constructor(maxBlock: number) {
+    this.#maxBlock = maxBlock;
   }
 
   /** Records that `bytes` were accepted within `ms`. */
@@ -39,9 +40,9 @@ export class Pace {
 
   /** Size of the next block in bytes. */
   get block(): number {
-    const most = this.proven ? this.#most : Math.min(FIRST_BLOCK, this.#most);
-    if (this.#total === 0) return most;
-    return Math.min((this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS, most);
+    const max = this.proven ? this.#maxBlock : Math.min(FIRST_BLOCK, this.#maxBlock);
+    if (this.#total === 0) return max;
+    return Math.min((this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS, max);
   }
 
   /** True if the client is fast enough for reading ahead. */
