@@ -148,13 +148,13 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
     config: { needs: 'sign-in', audit: 'token_created' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<ApiTokenCreated> => {
-      const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
+      const { user_id: id, scopes: requested, expires_in: seconds, name } = request.body;
       const { principal } = request;
       // The token may never expire, so a token with reduced scopes must not create one with more scopes.
       requireFullRoleOrScope(principal, 'tokens:admin');
       const { owner, label } = namedOwner(identity, principal, id);
       request.audited = { tenant: owner.tenant };
-      const words = asked ?? READ_AND_WRITE;
+      const words = requested ?? READ_AND_WRITE;
       const scopes = parseScopes(words);
       checkGrant(principal, scopes);
       checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');

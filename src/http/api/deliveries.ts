@@ -107,9 +107,9 @@ function listRoute(app: FastifyInstance, deps: DeliveryDeps): void {
     },
     config: { needs: 'role:admin' },
     handler: async (request, reply): Promise<DeliveryPage> => {
-      const { limit = 100, cursor = null, state = null, target: targetId = null, tenant: asked } = request.query;
-      const all = reachesAllTenants(request.principal) && asked === undefined;
-      const tenant = all ? null : tenantOf(request.principal, asked);
+      const { limit = 100, cursor = null, state = null, target: targetId = null, tenant: requested } = request.query;
+      const all = reachesAllTenants(request.principal) && requested === undefined;
+      const tenant = all ? null : tenantOf(request.principal, requested);
       reply.header('cache-control', 'no-store');
       const page = deliveries.page({ tenant, state, targetId }, cursor, limit);
       return {
@@ -214,8 +214,13 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
 }
 
 /** @throws LadingError `invalid_request`, `forbidden` */
-function targetOf(principal: Principal, asked: string | undefined, body: NewTarget, deps: DeliveryDeps): TargetToAdd {
-  const tenant = tenantOf(principal, asked);
+function targetOf(
+  principal: Principal,
+  requested: string | undefined,
+  body: NewTarget,
+  deps: DeliveryDeps,
+): TargetToAdd {
+  const tenant = tenantOf(principal, requested);
   const rule = ruleOf(body);
   const { kind } = body;
   if (kind === 'webhook') {

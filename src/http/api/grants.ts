@@ -155,8 +155,8 @@ function listRoute(app: FastifyInstance, deps: GrantDeps): void {
       const id = parseOwnerKey(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
-      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(deps, one, request.principal));
-      return { given: seen(grants.given(owner)), received: seen(received) };
+      const listed = (all: GrantDocument[]): Grant[] => all.map((grant) => shown(deps, grant, request.principal));
+      return { given: listed(grants.given(owner)), received: listed(received) };
     },
   });
 }

@@ -122,11 +122,11 @@ async function checkSharePassword(
   request: FastifyRequest,
   share: ShareDocument,
 ): Promise<void> {
-  const given = basicCredentials(request.headers.authorization);
-  if (!given)
+  const credentials = basicCredentials(request.headers.authorization);
+  if (!credentials)
     throw new LadingError('unauthorized', 'This link requires a password. Send it with HTTP Basic and any user name.');
   const verify = async (requester: Requester): Promise<ShareDocument | null> =>
-    (await identity.shares.isPasswordOf(share, given.secret, requester)) ? share : null;
+    (await identity.shares.isPasswordOf(share, credentials.secret, requester)) ? share : null;
   const correct = await throttle.attempt(`share:${share.id}`, request.ip, verify, { chosen: true });
   if (!correct) throw new LadingError('unauthorized', 'The password of this link is wrong.');
 }

@@ -83,9 +83,8 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
     config: { needs: 'files:read', guarded: 'share', audit: 'share_created' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<ShareCreated> => {
-      const { owner: asked } = request.query;
       const name = checkName(request.params['*']);
-      const owner = sharedOwner(deps, request, asked);
+      const owner = sharedOwner(deps, request, request.query.owner);
       const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
       if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, requesterOf(request));
       const file = await completeFile(deps, owner, name);
@@ -131,8 +130,8 @@ function listRoute(app: FastifyInstance, deps: ShareDeps): void {
     },
     config: { needs: 'files:read' },
     handler: async (request, reply): Promise<ShareList> => {
-      const { owner: asked, filename } = request.query;
-      const shares = deps.identity.shares.list(sharedOwner(deps, request, asked));
+      const { owner, filename } = request.query;
+      const shares = deps.identity.shares.list(sharedOwner(deps, request, owner));
       reply.header('cache-control', 'no-store');
       return {
         shares: shares

@@ -105,8 +105,8 @@ function signInRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
     async (request, reply) => {
       refuseForeign(request);
       request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
-      const given = request.body?.get('password') ?? '';
-      const verify = async (): Promise<true | null> => (isSame(given, password) ? true : null);
+      const sent = request.body?.get('password') ?? '';
+      const verify = async (): Promise<true | null> => (isSame(sent, password) ? true : null);
       const correct = await throttle.attempt('token dashboard', request.ip, verify, { chosen: true });
       if (!correct) {
         deps.audit.recordAggregated({
@@ -268,8 +268,8 @@ function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-function isSame(given: string, password: string): boolean {
-  return timingSafeEqual(Buffer.from(hashOf(given)), Buffer.from(hashOf(password)));
+function isSame(sent: string, password: string): boolean {
+  return timingSafeEqual(Buffer.from(hashOf(sent)), Buffer.from(hashOf(password)));
 }
 
 function cookieOf({ headers }: FastifyRequest): string | null {

@@ -81,7 +81,7 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
     handler: async (request, reply): Promise<GrantReply> => {
       const { body } = request;
       // Check the cheap rules before hashing a secret.
-      const grant = GRANT_TYPES.find((known) => known === body.grant_type);
+      const grant = GRANT_TYPES.find((type) => type === body.grant_type);
       if (body.grant_type === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
       if (!grant) throw new OAuthError('unsupported_grant_type', `Use ${GRANT_TYPES.join(' or ')}.`);
       const byTokenAlone =

@@ -12,7 +12,7 @@ import { loadEstimator, MAX_EXAMINED, type Strength, type StrengthTask } from '.
 export const PASSWORD_LENGTH = { min: 8, max: 128 } as const;
 /** Roughly the guesses that eight random characters take. */
 const MIN_GUESSES = 1e8;
-/** A password of fewer digits alone may be a date or a telephone number. */
+/** A password that consists of fewer digits than this may be a date or a telephone number. */
 const FEW_DIGITS = 12;
 /** Separators in dates and telephone numbers. */
 const BETWEEN_DIGITS = /[\s()+./-]/g;
@@ -40,9 +40,9 @@ const ADVICE = 'Choose several unrelated words, or let a password manager genera
  * Checks a password that a person chose. The estimate runs in a separate thread.
  * @throws LadingError `validation_failed` with the reason and advice; `overloaded`
  */
-export async function checkPassword(password: string, known: PersonalData, requester?: Requester): Promise<void> {
-  throwIf(defectOf(password, known));
-  for (const task of tasksOf(password, known)) {
+export async function checkPassword(password: string, personal: PersonalData, requester?: Requester): Promise<void> {
+  throwIf(defectOf(password, personal));
+  for (const task of tasksOf(password, personal)) {
     throwIf(weaknessOf(await queue.run(() => estimate(task), requester), password));
   }
 }
@@ -51,10 +51,10 @@ export async function checkPassword(password: string, known: PersonalData, reque
  * Like `checkPassword`, but synchronous, for settings that are read before the server starts. Takes half a second.
  * @throws LadingError `validation_failed`
  */
-export function checkPasswordNow(password: string, known: PersonalData): void {
-  throwIf(defectOf(password, known));
+export function checkPasswordNow(password: string, personal: PersonalData): void {
+  throwIf(defectOf(password, personal));
   const estimator = loadEstimator();
-  for (const task of tasksOf(password, known)) throwIf(weaknessOf(estimator(task), password));
+  for (const task of tasksOf(password, personal)) throwIf(weaknessOf(estimator(task), password));
 }
 
 function throwIf(reason: string | null): void {
@@ -62,7 +62,7 @@ function throwIf(reason: string | null): void {
 }
 
 /** Why a password is not acceptable, apart from its strength; null if it is. */
-function defectOf(given: string, known: PersonalData): string | null {
+function defectOf(given: string, personal: PersonalData): string | null {
   const password = given.normalize('NFC');
   const { min, max } = PASSWORD_LENGTH;
   const { length } = [...password];
@@ -71,7 +71,7 @@ function defectOf(given: string, known: PersonalData): string | null {
   if (/\p{Cc}/u.test(password) || /\p{Cs}/u.test(password))
     return 'The password contains control characters or invalid Unicode.';
   const lower = normalized(password);
-  if (isPersonal(lower, known)) {
+  if (isPersonal(lower, personal)) {
     return `The password must not be made of your name, your e-mail address or the name of this server. ${ADVICE}`;
   }
   return isSimple(lower) ? `This password is easy to guess. ${ADVICE}` : null;
@@ -90,8 +90,8 @@ function normalized(password: string): string {
 }
 
 /** Variants to estimate: the password as it is, without separators between letters (`p a s s w o r d`) and without accents (`pásswörd`). */
-function tasksOf(password: string, known: PersonalData): StrengthTask[] {
-  const words = [...new Set(wordsOf(known))];
+function tasksOf(password: string, personal: PersonalData): StrengthTask[] {
+  const words = [...new Set(wordsOf(personal))];
   const composed = password.normalize('NFKC');
   const joined = composed.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '');
   const plain = joined.normalize('NFD').replaceAll(/\p{M}/gu, '').normalize('NFC');
@@ -139,8 +139,8 @@ function wordsOf({ email, name = '', surname = '', site = '' }: PersonalData): s
 }
 
 /** True if little remains after the person's words are removed, also where digits and signs stand for letters. */
-function isPersonal(lower: string, known: PersonalData): boolean {
-  const words = wordsOf(known).sort((a, b) => b.length - a.length);
+function isPersonal(lower: string, personal: PersonalData): boolean {
+  const words = wordsOf(personal).sort((a, b) => b.length - a.length);
   return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((variant) => {
     const text = lettersAndDigits(variant);
     const rest = words.reduce((left, word) => left.replaceAll(word, ''), text);

@@ -144,8 +144,8 @@ export class Clients {
    */
   async importDevice({ id, role, secretHash }: { id: string; role: Role; secretHash: string }): Promise<boolean> {
     if (this.#cache.get(id)) return false;
-    const made = { clientId: id, tenant: DEFAULT_TENANT, role, name: null, secretHash };
-    await this.#cache.put({ ...made, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
+    const imported = { clientId: id, tenant: DEFAULT_TENANT, role, name: null, secretHash };
+    await this.#cache.put({ ...imported, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
     this.#principals.delete(id);
     return true;
   }

@@ -45,11 +45,11 @@ export function clientRoutes(app: FastifyInstance, deps: ClientDeps): void {
 
 function shown({ clientId, role, createdAt, lastUsed, name, disabled }: DeviceDocument): Client {
   const used = lastUsed === null ? null : plainTime(lastUsed);
-  const known = { client_id: clientId, role, created_at: plainTime(createdAt), last_used: used, name };
-  return disabled ? { ...known, disabled } : known;
+  const client = { client_id: clientId, role, created_at: plainTime(createdAt), last_used: used, name };
+  return disabled ? { ...client, disabled } : client;
 }
 
-function listRoute(app: FastifyInstance, { clients: known }: ClientDeps): void {
+function listRoute(app: FastifyInstance, { clients: devices }: ClientDeps): void {
   app.get<{ Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
@@ -61,7 +61,7 @@ function listRoute(app: FastifyInstance, { clients: known }: ClientDeps): void {
     config: { needs: 'clients:admin', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ClientList> => {
       reply.header('cache-control', 'no-store');
-      const clients = known
+      const clients = devices
         .list(tenantOf(request.principal, request.query.tenant))
         .sort((a, b) => a.createdAt - b.createdAt)
         .map(shown);

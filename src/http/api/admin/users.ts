@@ -157,9 +157,9 @@ function findRoute(app: FastifyInstance, deps: UserDeps): void {
 }
 
 /** The criteria in their stored form. */
-function wantedOf(given: WhichPerson): [key: keyof WhichPerson, text: string][] {
+function wantedOf(criteria: WhichPerson): [key: keyof WhichPerson, text: string][] {
   return (['id', 'email', 'name', 'surname'] as const).flatMap((key): [keyof WhichPerson, string][] => {
-    const value = given[key] ?? null;
+    const value = criteria[key] ?? null;
     if (value === null) return [];
     const text = String(value);
     if (key === 'id') return [[key, text]];
