@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { FileIntent } from '../../src/engine/receive/file-upload.ts';
-import type { ResourceIntent } from '../../src/engine/receive/upload-resource.ts';
 import {
   content,
   download,
@@ -17,34 +15,10 @@ import {
 } from '../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../support/product/engine.ts';
 import { type Operation, Tap } from '../support/wire/tap.ts';
+import { INSTEAD, NAME, onEvent, stream, WHOLE } from './intents.ts';
 
-const NAME = 'a.bin';
 const NEW = Buffer.from(content(0, 10_000, 7));
 const OLD = text('before');
-const WHOLE: FileIntent = {
-  owner: OWNER,
-  name: NAME,
-  overwrite: true,
-  contentType: null,
-  reprDigest: null,
-  minSize: 0,
-};
-const INSTEAD: ResourceIntent = {
-  owner: OWNER,
-  creator: { kind: 'device', id: OWNER },
-  name: NAME,
-  place: 'instead',
-  size: null,
-  contentType: null,
-  metadata: null,
-  endsWhenTold: true,
-};
-
-function stream(bytes: Uint8Array): PassThrough {
-  const source = new PassThrough();
-  source.end(bytes);
-  return source;
-}
 
 const put = ({ engine }: EngineUnderTest) => engine.receiveFile(stream(NEW), WHOLE, async () => null);
 
@@ -82,7 +56,7 @@ const STEPS: [Operation, 'before' | 'after'][] = [
 ];
 
 for (const [operation, moment] of STEPS) {
-  test(`an upload that goes on is cancelled while a file takes its name: ${moment} ${operation}`, async (t) => {
+  test(`a continuation is cancelled while a file takes its name: ${moment} ${operation}`, async (t) => {
     const { under, tap } = await goingOn(t);
     const gate = tap.hold(operation, moment);
     const whole = put(under);
@@ -110,7 +84,7 @@ for (const [operation, moment] of STEPS) {
     await onlyNew(under);
   });
 
-  test(`a file is deleted while a chunk goes on at its end: ${moment} ${operation}`, async (t) => {
+  test(`a file is deleted while a chunk continues it: ${moment} ${operation}`, async (t) => {
     const { under, tap } = await goingOn(t);
     await under.engine.cancel(OWNER, NAME);
     const gate = tap.hold(operation, moment);
@@ -130,7 +104,7 @@ for (const [operation, moment] of STEPS) {
   });
 }
 
-test('a chunk for a name whose upload is being cancelled waits, and continues the file that is there then', async (t) => {
+test('a chunk waits for the cancellation of the upload of its name, then continues the restored file', async (t) => {
   const { under, tap } = await goingOn(t);
   const gate = tap.hold('catalog.put');
   const cancelled = under.engine.cancel(OWNER, NAME);
@@ -144,7 +118,7 @@ test('a chunk for a name whose upload is being cancelled waits, and continues th
   assert.equal((await download(under.engine, NAME)).toString(), 'beforexyz');
 });
 
-test('a file that somebody ends is not continued by the chunk that comes meanwhile', async (t) => {
+test('a chunk that arrives during the completion of a file does not continue it', async (t) => {
   const { under, tap } = await goingOn(t);
   await under.engine.cancel(OWNER, NAME);
   const gate = tap.hold('catalog.amend');
@@ -159,7 +133,7 @@ test('a file that somebody ends is not continued by the chunk that comes meanwhi
   assert.equal((await under.engine.complete(OWNER, NAME)).total_bytes, OLD.length);
 });
 
-test('a chunk that continues a file is first: who ends the file ends it with that chunk', async (t) => {
+test('a completion after a continuing chunk includes that chunk', async (t) => {
   const { under, tap } = await goingOn(t);
   await under.engine.cancel(OWNER, NAME);
   const gate = tap.hold('catalog.put', 'after');
@@ -177,7 +151,7 @@ test('a chunk that continues a file is first: who ends the file ends it with tha
   assert.equal((await under.doors.catalog.find(OWNER, NAME)).sealed?.undeclared, undefined);
 });
 
-test('an empty file for a name whose whole file is on its way is refused, and the file comes', async (t) => {
+test('an empty file is refused while a whole file of its name arrives', async (t) => {
   const { engine } = await startEngine(t);
   const slow = new PassThrough();
   const whole = engine.receiveFile(slow, WHOLE, async () => null);
@@ -189,7 +163,7 @@ test('an empty file for a name whose whole file is on its way is refused, and th
   assert.ok(NEW.equals(await download(engine, NAME)));
 });
 
-test('an upload with an address and an empty file begin at the same moment: each is whole or refused', async (t) => {
+test('a resumable upload and an empty file that begin together are each complete or refused', async (t) => {
   for (const held of ['manifest.sync', 'catalog.put', 'manifests.create', 'blobs.create'] as const) {
     for (const first of ['address', 'empty'] as const) {
       const tap = new Tap();
@@ -217,14 +191,12 @@ test('an upload with an address and an empty file begin at the same moment: each
   }
 });
 
-test('a file that a refused chunk would have continued is not completed once more', async (t) => {
+test('a refused chunk at the end of a file does not complete the file again', async (t) => {
   const tap = new Tap();
-  const wrap = tap.wrap;
   const completed: string[] = [];
-  const happened = ({ type }: { type: string }): void => {
+  onEvent(tap, ({ type }) => {
     if (type === 'file.completed') completed.push(type);
-  };
-  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), emit: happened }) });
+  });
   const under = await startEngine(t, { openEndedSeconds: 0 }, { tap });
   await send(under.engine, NAME, 0, OLD);
   await under.engine.sweep();
@@ -244,7 +216,7 @@ test('a file that a refused chunk would have continued is not completed once mor
   assert.equal((await download(under.engine, NAME)).toString(), 'beforexyz');
 });
 
-test('a file whose upload was readable keeps its date until another one takes its place', async (t) => {
+test('a file whose upload was readable keeps its date until it is replaced', async (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2030, 0, 1) });
   const { engine } = await startEngine(t);
   await send(engine, NAME, 0, OLD);

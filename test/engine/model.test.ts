@@ -168,7 +168,7 @@ async function codeOf(request: Promise<unknown>): Promise<string | null> {
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  test(`durability ${durability}: any chunks in any order end in the bytes of the model or in the documented refusal`, async (t) => {
+  test(`durability ${durability}: chunks in any order yield the bytes of the model or a documented error`, async (t) => {
     let passed = 0;
     const clock = clockOf(() => Date.now() + passed);
     const run = await startEngine(t, { durability, openEndedSeconds: 3600, staleRemoveDays: 0 }, { clock });

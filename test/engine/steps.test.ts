@@ -8,7 +8,7 @@ import { startEngine } from '../support/product/engine.ts';
 const MINUTE = 60_000;
 
 for (const by of STEPS) {
-  test(`the date is set by ${by / MINUTE} minutes: no sweep and no start takes an upload for stale`, async (t) => {
+  test(`the date is set by ${by / MINUTE} minutes: no sweep and no start considers an upload stale`, async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const on = machine(Date.UTC(2030, 0, 1));
     const rigging = {

@@ -9,7 +9,7 @@ import { Tap } from '../support/wire/tap.ts';
 
 const LONG = 2 ** 31 - 1;
 
-test('a stop lets running chunks finish, and takes no new ones', async (t) => {
+test('a stop lets running chunks finish and accepts no new ones', async (t) => {
   const run = await startEngine(t);
   const running = slowly(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   running.push(5);
@@ -50,7 +50,7 @@ test('a stop without anything running resolves at once', async (t) => {
   await run.engine.stop(LONG);
 });
 
-test('when the patience is over, running chunks are refused with shutting_down and nothing of them counts', async (t) => {
+test('a stop refuses running chunks with shutting_down after its patience, and none of them counts', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, content(0, 10));
   const header = slowly(run.engine, 'g', 0, content(0, 10));
@@ -70,7 +70,7 @@ test('when the patience is over, running chunks are refused with shutting_down a
   assert.equal((await run.engine.status(OWNER, 'g')).status, 'pending');
 });
 
-test('a chunk that is being committed when the patience is over is finished', async (t) => {
+test('a chunk that is being committed is finished after the patience of a stop', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   const gate = tap.hold('part.sync');
@@ -83,7 +83,7 @@ test('a chunk that is being committed when the patience is over is finished', as
   await stop;
 });
 
-test('a stop waits for a seal under way', async (t) => {
+test('a stop waits for a running seal', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('abc'));
@@ -101,7 +101,7 @@ test('a stop waits for a seal under way', async (t) => {
   assert.equal((await completing).status, 'complete');
 });
 
-test('durability seal: a clean stop syncs what no seal has synced yet', async (t) => {
+test('durability seal: a clean stop syncs the bytes that no seal has synced', async (t) => {
   const disk = new FaultyDisk(realDisk);
   const run = await startEngine(t, { durability: 'seal' }, { disk });
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
@@ -133,7 +133,7 @@ test('the timers of open-ended files end with the engine', async (t) => {
   assert.equal(tap.count('blobs.seal'), 0);
 });
 
-test('a silent request is ended by the watchdog, and its range is free again', async (t) => {
+test('the stall watch ends a silent request and releases its range', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const run = await startEngine(t, { idleSeconds: 10 }, { clock: clockOf(() => now) });
@@ -148,7 +148,7 @@ test('a silent request is ended by the watchdog, and its range is free again', a
   assert.equal((await send(run.engine, 'f', 0, content(0, 100))).bytes_received, 100);
 });
 
-test('a silent request makes way for another one that waits to send the same bytes, long before the idle limit', async (t) => {
+test('a silent request ends long before the idle limit when another request waits for its bytes', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const run = await startEngine(t, { idleSeconds: 120 }, { clock: clockOf(() => now) });
@@ -170,7 +170,7 @@ test('a silent request makes way for another one that waits to send the same byt
   assert.deepEqual([received, chunk?.duplicate], [100, false]);
 });
 
-test('a request that waits for the disk or for another request is not blamed for its silence', async (t) => {
+test('a request that waits for the disk or for another request does not count as silent', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const tap = new Tap();

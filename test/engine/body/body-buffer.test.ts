@@ -32,7 +32,7 @@ function drain(inbox: BodyBuffer, most: number): Buffer {
   return into.subarray(0, inbox.drainInto(into));
 }
 
-test('bytes come out in the order they came in, cut anywhere', async () => {
+test('bytes leave the buffer in the order in which they arrived', async () => {
   const { source, inbox } = rig(1000);
   const bytes = content(0, 300);
   for (const [from, to] of [
@@ -64,7 +64,7 @@ test('every arrival is reported with its size', async () => {
   assert.deepEqual(seen, [5, 7]);
 });
 
-test('at its limit it stops the source, and lets it go on once drained below', async () => {
+test('the buffer pauses the source at its limit, and resumes it when drained', async () => {
   const { source, inbox } = rig(100);
   for (let i = 0; i < 50; i += 1) source.write(content(i * 10, 10));
   await inbox.waitFor(1000, null);
@@ -85,7 +85,7 @@ test('a reader that waits for more than the limit is served at the limit', async
   assert.equal(inbox.bytes, 64);
 });
 
-test('a limit that rises while the source is stopped lets it go on', async () => {
+test('a limit that rises resumes a paused source', async () => {
   const { source, inbox, limit } = rig(10);
   source.write(content(0, 10));
   await turnsUntil(() => inbox.isPaused);
@@ -95,7 +95,7 @@ test('a limit that rises while the source is stopped lets it go on', async () =>
   assert.deepEqual(drain(inbox, 40), Buffer.from(content(0, 40)));
 });
 
-test('a limit that falls below what is here serves the waiting reader at the next check', async () => {
+test('a limit that falls serves the waiting reader at the next check', async () => {
   const { source, inbox, limit } = rig(100);
   source.write(content(0, 50));
   const served = inbox.waitFor(100, null).then(() => inbox.bytes);
@@ -105,7 +105,7 @@ test('a limit that falls below what is here serves the waiting reader at the nex
   assert.equal(await served, 50);
 });
 
-test('a look at a source that was stopped lets it go on when the limit rose meanwhile', async () => {
+test('a check resumes a paused source when the limit has risen', async () => {
   const { source, inbox, limit } = rig(10);
   const served = inbox.waitFor(5, null);
   source.write(content(0, 10));
@@ -118,7 +118,7 @@ test('a look at a source that was stopped lets it go on when the limit rose mean
   assert.ok(!inbox.isPaused);
 });
 
-test('small pieces are put together, so that a sender of single bytes costs bytes and not objects', () => {
+test('small blocks are joined, so that a sender of single bytes does not cost an object for each', () => {
   const { source, inbox } = rig(200_000);
   const bytes = content(0, 100_000);
   const pieces: Buffer[] = [];
@@ -133,7 +133,7 @@ test('small pieces are put together, so that a sender of single bytes costs byte
   assert.deepEqual(drain(inbox, bytes.length), Buffer.from(bytes));
 });
 
-test('waiting ends when the body does, with what is here', async () => {
+test('a wait ends with the body and its last bytes', async () => {
   const { source, inbox } = rig(100);
   source.end(content(0, 3));
   await inbox.waitFor(17, null);
@@ -142,7 +142,7 @@ test('waiting ends when the body does, with what is here', async () => {
   assert.equal(inbox.failure, null);
 });
 
-test('waiting ends after the quiet time, without a failure', async () => {
+test('a wait ends after the quiet time without a failure', async () => {
   const { source, inbox } = rig(100);
   source.write(content(0, 3));
   await inbox.waitFor(17, 1);
@@ -150,7 +150,7 @@ test('waiting ends after the quiet time, without a failure', async () => {
   assert.ok(!inbox.ended);
 });
 
-test('a connection that breaks is a length mismatch, for present and later waiters', async () => {
+test('a broken connection fails current and later waits with length_mismatch', async () => {
   const { source, inbox } = rig(100);
   const waiting = inbox.waitFor(17, null);
   const gone = assert.rejects(inbox.failed, { code: 'length_mismatch' });
@@ -160,13 +160,13 @@ test('a connection that breaks is a length mismatch, for present and later waite
   await gone;
 });
 
-test('a source that closes without an end or an error is a broken connection too', async () => {
+test('a source that closes without an end or an error counts as broken', async () => {
   const { source, inbox } = rig(100);
   source.destroy();
   await assert.rejects(inbox.waitFor(1, null), { code: 'length_mismatch' });
 });
 
-test('a source that broke before anybody listened is noticed', async () => {
+test('a source that broke before the buffer listened counts as broken', async () => {
   const source = new PassThrough();
   source.destroy();
   await settle();
@@ -186,7 +186,7 @@ test('the first failure stays', async () => {
   await assert.rejects(inbox.waitFor(1, null), { code: 'request_timeout' });
 });
 
-test('the close that follows a regular end is no failure', async () => {
+test('a close after the end is not a failure', async () => {
   const { source, inbox } = rig(100);
   source.end(content(0, 3));
   await turnsUntil(() => source.closed);
@@ -194,7 +194,7 @@ test('the close that follows a regular end is no failure', async () => {
   assert.equal(inbox.failure, null);
 });
 
-test('detached, it leaves the source stopped with what is unread, and hears no more of it', async () => {
+test('a detached buffer leaves the source paused with its unread bytes', async () => {
   const { source, inbox } = rig(10);
   source.write(content(0, 10));
   await turnsUntil(() => inbox.isPaused);
@@ -209,7 +209,7 @@ test('detached, it leaves the source stopped with what is unread, and hears no m
   assert.equal(inbox.failure, null);
 });
 
-test('single bytes that wait for more cost little more than bytes', async () => {
+test('single bytes in the buffer take little more memory than their number', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const used = (): number => {

@@ -71,7 +71,7 @@ test('a fast sender fills large segments', async (t) => {
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(bytes));
 });
 
-test('a sender that needs long for 64 KiB passes through small segments', async (t) => {
+test('a slow sender uses small segments', async (t) => {
   const { run, tap } = await rig(t);
   let now = 0;
   t.mock.method(performance, 'now', () => now);
@@ -88,7 +88,7 @@ test('a sender that needs long for 64 KiB passes through small segments', async 
   assert.ok(tap.jobs.every((job) => job.length === SMALL_SEGMENT_BYTES));
 });
 
-test('a sender that starts fast and then trickles gives its large segment up', async (t) => {
+test('a sender that becomes slow gives its large segment back', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { run } = await rig(t);
   const slow = slowly(run.engine, 'f', 0, content(0, 4 * MIB));
@@ -113,7 +113,7 @@ test('a sender that starts fast and then trickles gives its large segment up', a
   await refused(slow.reply, 'length_mismatch');
 });
 
-test('at most two segments of one chunk are at the workers', async (t) => {
+test('workers process at most two segments of one chunk', async (t) => {
   const { run, tap } = await rig(t);
   const gates = [tap.hold('part.write'), tap.hold('part.write')];
   const reply = send(run.engine, 'f', 0, content(0, 12 * MIB));
@@ -126,7 +126,7 @@ test('at most two segments of one chunk are at the workers', async (t) => {
   assert.deepEqual(inUse(run), NONE);
 });
 
-test('no segment free for too long: 503 overloaded with retry_after; small chunks still go through', async (t) => {
+test('a request that waits too long for a segment is refused with 503 overloaded, and small chunks succeed', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { run, tap } = await rig(t, { bufferBytes: TWO_LARGE });
   const gates = [tap.hold('part.write'), tap.hold('part.write')];
@@ -146,7 +146,7 @@ test('no segment free for too long: 503 overloaded with retry_after; small chunk
   assert.deepEqual(inUse(run), NONE);
 });
 
-test('a buffer that a worker took with it is replaced: the next chunks find all segments', async (t) => {
+test('a buffer that was lost with its worker is replaced', async (t) => {
   const { run, tap } = await rig(t, { bufferBytes: TWO_LARGE });
   for (let i = 0; i < 6; i += 1) {
     tap.fail('part.write', new LadingError('insufficient_storage', 'no room'), 'after');
@@ -158,7 +158,7 @@ test('a buffer that a worker took with it is replaced: the next chunks find all 
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(bytes));
 });
 
-test('a full disk: what a refused chunk left behind the stored bytes is given back, unless somebody writes there', async (t) => {
+test('a refused chunk on a full disk frees its space, unless another request writes there', async (t) => {
   const { run, tap } = await rig(t);
   const { engine } = run;
   const stored = content(0, 1000);
@@ -180,7 +180,7 @@ test('a full disk: what a refused chunk left behind the stored bytes is given ba
   assert.deepEqual(await readRange(engine, 'f', 0, 999), Buffer.from(stored));
 });
 
-test('every way in which a chunk can fail gives its segments back', async (t) => {
+test('every failure of a chunk gives its segments back', async (t) => {
   const { run, tap } = await rig(t, { bufferBytes: 8 * MIB });
   const { engine } = run;
   const bytes = content(0, 3 * MIB);
@@ -214,7 +214,7 @@ function held(senders: SlowSend[], sent: number, tap: Tap): number {
   return sent - onTheWire - tap.jobs.reduce((sum, job) => sum + job.length, 0);
 }
 
-test('10,000 slow senders stay within the budget and take no segment from a fast one', async (t) => {
+test('10,000 slow senders stay within the buffer memory and take no segment from a fast one', async (t) => {
   const { run, tap } = await rig(t, { bufferBytes: 64 * MIB, maxFileBytes: 2 ** 40 });
   const { engine } = run;
   const each = 2000;
@@ -241,7 +241,7 @@ test('10,000 slow senders stay within the budget and take no segment from a fast
   assert.equal((await engine.status(OWNER, 'crowd')).status, 'pending');
 });
 
-test('what early senders hold is taken from them when many more come', async (t) => {
+test('the limit of early senders falls when many more connect', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const { run, tap } = await rig(t, { bufferBytes: 8 * MIB, maxFileBytes: 2 ** 40 });
   const { engine } = run;
@@ -275,7 +275,7 @@ test('what early senders hold is taken from them when many more come', async (t)
   await Promise.allSettled(senders.map(({ reply }) => reply));
 });
 
-test('a sender that was stopped while many were there goes on when they are gone', async (t) => {
+test('a paused sender resumes when the others have ended', async (t) => {
   const { run } = await rig(t, { bufferBytes: 8 * MIB, maxFileBytes: 2 ** 40 });
   const { engine } = run;
   const first = slowly(engine, 'f', 0, content(0, 1000));

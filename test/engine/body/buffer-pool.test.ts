@@ -32,7 +32,7 @@ test('half of the buffer memory is large segments, a quarter small ones', () => 
   for (const buffer of small) pool.give(buffer, 'small');
 });
 
-test('a segment that nobody gives back is refused as overloaded, with a time to come again', async () => {
+test('a request without a free segment is refused as overloaded, with a time to retry', async () => {
   const pool = new BufferPool(TWO_LARGE, 1);
   exhaust(pool, 'large', 2);
   const error = await refused(Promise.resolve(pool.take('large')), 'overloaded');
@@ -52,7 +52,7 @@ test('retry_after is the patience in whole seconds', async (t) => {
   assert.equal((await request).members.retry_after, 10);
 });
 
-test('who waits longest is served first', async () => {
+test('the longest waiting request gets the next segment', async () => {
   const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   const taken = exhaust(pool, 'large', 2);
   const order: string[] = [];
@@ -71,20 +71,20 @@ test('who waits longest is served first', async () => {
   assert.deepEqual(order, ['first', 'second', 'third']);
 });
 
-test('the sizes do not take from each other', () => {
+test('large and small segments have separate limits', () => {
   const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   exhaust(pool, 'small', TWO_LARGE / 4 / SMALL_SEGMENT_BYTES);
   assert.ok(pool.take('large') instanceof ArrayBuffer);
 });
 
-test('a segment given back is the one that the next gets: no memory is added', () => {
+test('a returned segment is used again', () => {
   const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   const [first] = exhaust(pool, 'large', 1) as [ArrayBuffer];
   pool.give(first, 'large');
   assert.equal(pool.take('large'), first);
 });
 
-test('a buffer that comes back detached is replaced by a whole one', async () => {
+test('a buffer that is returned detached is replaced', async () => {
   for (const size of ['small', 'large'] as const) {
     const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
     const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
@@ -98,7 +98,7 @@ test('a buffer that comes back detached is replaced by a whole one', async () =>
   }
 });
 
-test('what a request may hold outside of segments falls with the number of requests, and never adds up to more', () => {
+test('the buffer limit of a request falls with the number of requests, and the sum stays within the memory', () => {
   const pool = new BufferPool(64 * MIB, FOREVER_MS);
   const quarter = 16 * MIB;
   assert.equal(pool.holdLimit(), SMALL_SEGMENT_BYTES);

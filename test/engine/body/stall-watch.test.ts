@@ -56,7 +56,7 @@ class Request {
   }
 }
 
-test('a request that brings no byte for the idle time is ended, and not before', () => {
+test('a request without a byte for the idle time is ended, and not before', () => {
   const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 0 });
   const request = new Request();
   const watch = watchdog.watch(request);
@@ -71,7 +71,7 @@ test('a request that brings no byte for the idle time is ended, and not before',
   watch.stop();
 });
 
-test('a request that another one waits for is ended after ten silent seconds, and not while it sends', () => {
+test('a silent request is ended after ten seconds when another one waits for it', () => {
   const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 0 });
   const [wanted, alone] = [new Request(), new Request()];
   const watches = [watchdog.watch(wanted), watchdog.watch(alone)] as const;
@@ -106,7 +106,7 @@ test('a request slower than the minimum rate over a minute is ended', () => {
   for (const watch of watches) watch.stop();
 });
 
-test('a burst does not pay for a later minute: each is averaged by itself', () => {
+test('each minute is averaged by itself, so a burst does not count for a later one', () => {
   const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
   const request = new Request();
   const watch = watchdog.watch(request);
@@ -120,7 +120,7 @@ test('a burst does not pay for a later minute: each is averaged by itself', () =
   watch.stop();
 });
 
-test('one byte a second is enough at the default rate, for ever', () => {
+test('one byte a second is enough at the default rate', () => {
   const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 1 });
   const request = new Request();
   const watch = watchdog.watch(request);
@@ -129,7 +129,7 @@ test('one byte a second is enough at the default rate, for ever', () => {
   watch.stop();
 });
 
-test('a request that the server itself keeps waiting is never blamed, neither for idleness nor for its rate', () => {
+test('a request that the server keeps waiting is never ended as idle or slow', () => {
   const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 100 });
   const request = new Request();
   const watch = watchdog.watch(request);
@@ -154,7 +154,7 @@ test('a minimum rate of 0 allows any', () => {
   watch.stop();
 });
 
-test('nobody is blamed after the end of his request', () => {
+test('a request that has ended is not checked', () => {
   const { watchdog, pass } = rig({ idleSeconds: 1, minBytesPerSecond: 1 });
   const request = new Request();
   watchdog.watch(request).stop();
@@ -162,7 +162,7 @@ test('nobody is blamed after the end of his request', () => {
   assert.deepEqual(request.codes, []);
 });
 
-test('every look reaches every request, so that it can adapt to a changed limit', () => {
+test('every check calls every request, so that it can adapt to a changed limit', () => {
   const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 1 });
   const requests = [new Request(), new Request()];
   const watches = requests.map((request) => watchdog.watch(request));
@@ -174,7 +174,7 @@ test('every look reaches every request, so that it can adapt to a changed limit'
   for (const watch of watches) watch.stop();
 });
 
-test('the timer looks by itself while there is somebody to look at', (t) => {
+test('the timer runs while requests are watched', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 0;
   const watchdog = new StallWatch(
@@ -193,7 +193,7 @@ test('the timer looks by itself while there is somebody to look at', (t) => {
   assert.equal(request.failures.length, 2, 'also after it stopped for want of requests');
 });
 
-test('after a standstill of its own the server reads what came meanwhile before it blames anybody for silence', async () => {
+test('after a standstill the server reads the arrived bytes before it checks for silence', async () => {
   const watchdog = new StallWatch(
     clockOf(() => Date.now()),
     { idleSeconds: 1, minBytesPerSecond: 0 },
@@ -230,7 +230,7 @@ test('all running requests can be ended at once', () => {
   watches[2]?.stop();
 });
 
-test('a date that is set ends no request that brings bytes, and saves none that does not', () => {
+test('a change of the system date does not affect the checks', () => {
   for (const by of STEPS) {
     const { clock, step, pass } = machine();
     const watchdog = new StallWatch(clock, { idleSeconds: 10, minBytesPerSecond: 1 });

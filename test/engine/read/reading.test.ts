@@ -49,7 +49,7 @@ test('a complete file: readable, with size, tag, type and time', async (t) => {
   assert.equal(typed.content_type, 'application/x-own');
 });
 
-test('an upload of declared size: its bytes can be read where they are there, the whole not', async (t) => {
+test('the stored bytes of an unfinished upload can be read, but not the whole file', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10), { declaredSize: 100 });
   await send(engine, 'f', 20, content(20, 10));
@@ -65,7 +65,7 @@ test('an upload of declared size: its bytes can be read where they are there, th
   file.release();
 });
 
-test('who follows an upload sees it grow, and be sealed', async (t) => {
+test('a reader sees an upload grow and be sealed', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10), { declaredSize: 30 });
   const file = await engine.open(OWNER, 'f');
@@ -80,7 +80,7 @@ test('who follows an upload sees it grow, and be sealed', async (t) => {
   file.release();
 });
 
-test('bytes of a chunk that is not verified yet are not readable', async (t) => {
+test('the bytes of an unverified chunk are not readable', async (t) => {
   const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10));
   const slow = slowly(engine, 'f', 10, content(10, 200_000));
@@ -97,7 +97,7 @@ test('bytes of a chunk that is not verified yet are not readable', async (t) => 
   file.release();
 });
 
-test('a name that nobody has: not_found; owners do not see each other', async (t) => {
+test('an unknown name is not_found, and owners do not see the files of others', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('abc'), { declaredSize: 3 });
   await refused(engine.open(OWNER, 'g'), 'not_found');
@@ -118,7 +118,7 @@ async function names(engine: Engine, query: Partial<FileListQuery> = {}): Promis
   return page.files.map(({ filename }) => filename);
 }
 
-test('files are listed by name, uploads and complete ones, with a filter and a prefix', async (t) => {
+test('a list has uploads and complete files by name, with a filter and a prefix', async (t) => {
   const { engine } = await startEngine(t, { durability: 'seal' });
   await send(engine, 'logs/b', 0, text('x'), { declaredSize: 1 });
   await send(engine, 'logs/a', 0, text('x'), { declaredSize: 2 });
@@ -136,7 +136,7 @@ test('files are listed by name, uploads and complete ones, with a filter and a p
   assert.deepEqual([replaced?.status, replaced?.readable], ['partial', true]);
 });
 
-test('pages: every name once, in order, whatever the filter and the size of a page', async (t) => {
+test('the pages of a list have every name once and in order, for every filter and page size', async (t) => {
   const { engine } = await startEngine(t, { durability: 'seal' });
   const all = Array.from({ length: 23 }, (_, i) => `f${String(i).padStart(2, '0')}`);
   for (const [i, name] of all.entries()) await send(engine, name, 0, text('x'), i % 3 === 0 ? { declaredSize: 2 } : {});
@@ -170,7 +170,7 @@ test('pages: every name once, in order, whatever the filter and the size of a pa
   }
 });
 
-test('a watcher hears of chunks, the seal and the deletion of its name, and of nothing after it stopped', async (t) => {
+test('a watcher is called for chunks, the seal and the deletion of its name until it stops', async (t) => {
   const { engine } = await startEngine(t);
   let heard = 0;
   const stop = engine.watch(OWNER, 'f', () => {
@@ -189,7 +189,7 @@ test('a watcher hears of chunks, the seal and the deletion of its name, and of n
   assert.equal(heard, 4);
 });
 
-test('watchers of one name are told each, one that stops while told included', () => {
+test('every watcher of a name is called, even one that stops during the call', () => {
   const watchers = new Watchers();
   const told: string[] = [];
   const stopA = watchers.watch('o', 'n', () => {

@@ -29,7 +29,7 @@ const said = {
   contentLength: null,
 };
 
-test('a new chunk for a complete file, equal bytes: 200 duplicate', async (t) => {
+test('a chunk with the bytes of a complete file is a duplicate with 200', async (t) => {
   const { run } = await rig(t);
   const complete = await send(run.engine, 'f', 0, content(0, 100), { declaredSize: 100 });
   for (const [start, length] of [
@@ -46,7 +46,7 @@ test('a new chunk for a complete file, equal bytes: 200 duplicate', async (t) =>
   assert.equal(declared.chunk?.duplicate, true);
 });
 
-test('a new chunk for a complete file, other bytes: 409 file_complete; the file stays', async (t) => {
+test('a chunk with other bytes than a complete file is refused with 409 file_complete', async (t) => {
   const { run } = await rig(t);
   const complete = await send(run.engine, 'f', 0, content(0, 100), { declaredSize: 100 });
   await refused(send(run.engine, 'f', 0, content(0, 100, 1)), 'file_complete');
@@ -58,14 +58,14 @@ test('a new chunk for a complete file, other bytes: 409 file_complete; the file 
   assert.deepEqual(await run.engine.verify(OWNER, 'f'), { ok: true, checked_bytes: 100, bad: [] });
 });
 
-test('a chunk that declares another size for a complete file: 409 size_conflict', async (t) => {
+test('a chunk that declares another size for a complete file is refused with 409 size_conflict', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 100), { declaredSize: 100 });
   const error = await refused(send(run.engine, 'f', 0, content(0, 100), { declaredSize: 101 }), 'size_conflict');
   assert.deepEqual({ ...error.members }, { expected: 100, actual: 101 });
 });
 
-test('the connection breaks mid-chunk: nothing of that chunk counts', async (t) => {
+test('no byte of a chunk counts when its connection breaks', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10));
   const before = await run.engine.status(OWNER, 'f');
@@ -79,7 +79,7 @@ test('the connection breaks mid-chunk: nothing of that chunk counts', async (t) 
   assert.equal(await readRange(run.engine, 'f', 10, 10), null);
 });
 
-test('the connection breaks within the header: nothing happens', async (t) => {
+test('a connection that breaks within the header changes nothing', async (t) => {
   const { run } = await rig(t);
   const broken = slowly(run.engine, 'f', 0, content(0, 10));
   broken.sever();
@@ -87,7 +87,7 @@ test('the connection breaks within the header: nothing happens', async (t) => {
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
 });
 
-test('a body with fewer or more bytes than its header says: 400 length_mismatch, and nothing of it counts', async (t) => {
+test('a body with fewer or more bytes than its header says is refused with 400 length_mismatch', async (t) => {
   const { run } = await rig(t);
   for (const length of [10, 100_000, 3_000_000]) {
     const short = slowly(run.engine, 'f', 0, content(0, length));
@@ -104,7 +104,7 @@ test('a body with fewer or more bytes than its header says: 400 length_mismatch,
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
 });
 
-test('a wrong sum, a wrong CRC-32: 400 checksum_mismatch that says what was expected and what came', async (t) => {
+test('a wrong sum or CRC-32 is refused with 400 checksum_mismatch and both values', async (t) => {
   const { run } = await rig(t);
   const chunk = Buffer.concat([Buffer.alloc(17), text('abc')]);
   chunk.writeBigUInt64BE(2n, 8);
@@ -131,7 +131,7 @@ test('a chunk of several segments has the sum and the CRC-32 of all its bytes', 
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(bytes));
 });
 
-test('header and query must agree: Content-Range says another range, a size that the range passes', async (t) => {
+test('a Content-Range that differs from the chunk header or the size is refused', async (t) => {
   const { run } = await rig(t);
   await refused(send(run.engine, 'f', 0, content(0, 10), { range: { start: 0, end: 10 } }), 'invalid_request');
   await refused(send(run.engine, 'f', 0, content(0, 10), { range: { start: 1, end: 9 } }), 'invalid_request');
@@ -143,7 +143,7 @@ test('header and query must agree: Content-Range says another range, a size that
   assert.equal((await send(run.engine, 'f', 0, content(0, 10), right)).status, 'complete');
 });
 
-test('a malformed header, or none: 400 malformed_header', async (t) => {
+test('a malformed or missing header is refused with 400 malformed_header', async (t) => {
   const { run } = await rig(t);
   await refused(sendRaw(run.engine, 'f', text('abc')), 'malformed_header');
   await refused(sendRaw(run.engine, 'f', Buffer.alloc(17, 0xff)), 'malformed_header');
@@ -152,7 +152,7 @@ test('a malformed header, or none: 400 malformed_header', async (t) => {
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
 });
 
-test('the limits of a chunk and of a file: 413', async (t) => {
+test('a chunk or a file over its limit is refused with 413', async (t) => {
   const run = await startEngine(t, { maxChunkBytes: 100, maxFileBytes: 1000 });
   await refused(send(run.engine, 'f', 0, content(0, 101)), 'chunk_too_large');
   await refused(send(run.engine, 'f', 0, content(0, 10), { contentLength: 118 }), 'chunk_too_large');
@@ -163,7 +163,7 @@ test('the limits of a chunk and of a file: 413', async (t) => {
   assert.equal((await send(run.engine, 'f', 900, content(900, 100), { declaredSize: 1000 })).bytes_received, 100);
 });
 
-test('what the headers alone show to be wrong is refused before the body', async (t) => {
+test('an error that the headers show is refused before the body', async (t) => {
   const { run } = await rig(t);
   const { engine } = run;
   await send(engine, 'f', 0, content(0, 10), { declaredSize: 20 });

@@ -119,14 +119,14 @@ for (const durability of NAMES) {
   for (const operation of ['blobs.link', 'catalog.put', 'manifest.append', 'blobs.seal'] as const) {
     for (const moment of ['before', 'after'] as const) {
       if (operation === 'blobs.link' && moment === 'before') continue;
-      test(`a crash ${moment} ${operation} of a join, durability ${durability}: the next start finishes it`, async (t) => {
+      test(`a crash ${moment} ${operation} of a concatenation, durability ${durability}: the next start finishes it`, async (t) => {
         await crashAt(t, operation, moment, durability);
       });
     }
   }
 }
 
-test('a file of pieces is replaced and deleted with all of them; chunks neither change nor repeat it', async (t) => {
+test('a concatenated file is replaced and deleted with its pieces, and chunks never match it', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   const parts = await partsOf(under, [Buffer.from('ab'), Buffer.from('cd')]);
@@ -158,7 +158,7 @@ test('a file of pieces is replaced and deleted with all of them; chunks neither 
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
-test('parts whose bytes a file has are removed when they are stale; others are parked', async (t) => {
+test('stale parts that a file contains are removed, and others are parked', async (t) => {
   let now = Date.UTC(2030, 0, 1);
   const under = await startEngine(t, { staleSeconds: 60 }, { clock: clockOf(() => now) });
   const parts = await partsOf(under, [randomBytes(100), randomBytes(50)]);

@@ -25,7 +25,7 @@ test('deleting a complete file: removed at once, running downloads continue, the
   assert.equal((await send(engine, 'f', 0, text('new'))).bytes_received, 3);
 });
 
-test('deleting an upload: what is on its way is refused with not_found, and nothing comes back', async (t) => {
+test('deleting an upload refuses its running chunks with not_found, and leaves nothing', async (t) => {
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, content(0, 10), { declaredSize: 300_000 });
@@ -69,7 +69,7 @@ test('deleting while a request waits for the range of another: both are refused'
 
 for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.put'] as const) {
   for (const moment of ['before', 'after'] as const) {
-    test(`deleting while a chunk stands ${moment} ${operation} never brings the document back`, async (t) => {
+    test(`deleting while a chunk is held ${moment} ${operation} never restores the document`, async (t) => {
       const tap = new Tap();
       const run = await startEngine(t, {}, { tap });
       await send(run.engine, 'f', 0, content(0, 10));
@@ -95,7 +95,7 @@ for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.
 
 for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const) {
   for (const moment of ['before', 'after'] as const) {
-    test(`deleting while the seal stands ${moment} ${operation} deletes the complete file`, async (t) => {
+    test(`deleting while the seal is held ${moment} ${operation} deletes the complete file`, async (t) => {
       const tap = new Tap();
       const run = await startEngine(t, {}, { tap });
       await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
@@ -113,7 +113,7 @@ for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const)
   }
 }
 
-test('deleting a file and its replacement under way deletes both', async (t) => {
+test('deleting a file also deletes its unfinished replacement', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
   await send(run.engine, 'f', 0, text('the'), OVER);
@@ -122,7 +122,7 @@ test('deleting a file and its replacement under way deletes both', async (t) => 
   assert.deepEqual(await run.doors.blobs.list(), []);
 });
 
-test('deleting a file while the first chunk of its replacement is on its way', async (t) => {
+test('deleting a file discards a replacement whose first chunk is arriving', async (t) => {
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
@@ -140,7 +140,7 @@ test('deleting a file while the first chunk of its replacement is on its way', a
   assert.equal((await send(engine, 'f', 0, text('thenew'), OVER)).status, 'complete');
 });
 
-test('deleting a file while its replacement is being made', async (t) => {
+test('deleting a file discards a replacement that is being created', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
@@ -161,7 +161,7 @@ test('deleting a file while its replacement is being made', async (t) => {
   }
 });
 
-test('a deletion that the disk refuses leaves the file', async (t) => {
+test('a deletion that fails on the disk leaves the file', async (t) => {
   const tap = new Tap();
   const { engine } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });

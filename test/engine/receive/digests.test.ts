@@ -32,7 +32,7 @@ for (const algorithm of ['sha-256', 'sha-512'] as const) {
   });
 }
 
-test('a Content-Digest over the data alone, or of other bytes: 400 checksum_mismatch, and nothing counts', async (t) => {
+test('a Content-Digest of the data alone or of other bytes is refused with 400 checksum_mismatch', async (t) => {
   const { engine } = await startEngine(t);
   const bytes = text('abc');
   const dataAlone = digest(bytes);
@@ -43,7 +43,7 @@ test('a Content-Digest over the data alone, or of other bytes: 400 checksum_mism
   assert.equal((await engine.status(OWNER, 'f')).status, 'pending');
 });
 
-test('a Content-Digest of a repeat for a complete file is checked too', async (t) => {
+test('the Content-Digest of a duplicate for a complete file is checked too', async (t) => {
   const { engine } = await startEngine(t);
   const bytes = text('abc');
   await send(engine, 'f', 0, bytes, { declaredSize: 3 });
@@ -52,7 +52,7 @@ test('a Content-Digest of a repeat for a complete file is checked too', async (t
   await refused(send(engine, 'f', 0, bytes, { contentDigest: digest(bytes) }), 'checksum_mismatch');
 });
 
-test('a repeat for a complete file that says it has another Repr-Digest: 409 file_complete', async (t) => {
+test('a duplicate for a complete file with another Repr-Digest is refused with 409 file_complete', async (t) => {
   const { engine } = await startEngine(t);
   const said = { declaredSize: 5, reprDigest: digest(text('01234')) };
   await send(engine, 'f', 0, text('01234'), said);
@@ -62,7 +62,7 @@ test('a repeat for a complete file that says it has another Repr-Digest: 409 fil
   assert.equal(error.members.expected, base64(said.reprDigest));
 });
 
-test('a Content-Digest of an empty body', async (t) => {
+test('the Content-Digest of an empty body is checked', async (t) => {
   const { engine } = await startEngine(t);
   const empty = new Uint8Array();
   const wrong = { declaredSize: 0, contentDigest: digest(text('x')) };
@@ -72,7 +72,7 @@ test('a Content-Digest of an empty body', async (t) => {
   assert.equal((await sendRaw(engine, 'f', empty, right)).status, 'complete');
 });
 
-test('a Repr-Digest that agrees: complete, and downloads carry it', async (t) => {
+test('a file with a matching Repr-Digest is complete, and downloads have the digest', async (t) => {
   const run = await startEngine(t);
   const bytes = content(0, 100);
   const reprDigest = digest(bytes);
@@ -86,7 +86,7 @@ test('a Repr-Digest that agrees: complete, and downloads carry it', async (t) =>
   }
 });
 
-test('a Repr-Digest that does not: 400 digest_mismatch, and the upload starts over from nothing', async (t) => {
+test('a wrong Repr-Digest is refused with 400 digest_mismatch and discards the upload', async (t) => {
   const run = await startEngine(t);
   const bytes = content(0, 100);
   const wrong = digest(text('something else'));

@@ -8,6 +8,7 @@ import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { encodeChunk, sum256 } from '../../../src/protocol/chunk.ts';
 import { eventually } from '../../support/eventually.ts';
+import { refused } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 import { intentOf, sendChunk } from '../../support/wire/chunks.ts';
 import { Tap } from '../../support/wire/tap.ts';
@@ -40,10 +41,6 @@ async function contentOf({ engine }: EngineUnderTest, name = 'a.bin'): Promise<B
   }
 }
 
-async function refuses(work: Promise<unknown>, code: string): Promise<void> {
-  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
-}
-
 for (const durability of ['chunk', 'seal'] as const) {
   test(`a stream of any length becomes a complete file, durability ${durability}`, async (t) => {
     const under = await startEngine(t, { durability });
@@ -72,7 +69,7 @@ for (const durability of ['chunk', 'seal'] as const) {
   });
 }
 
-test('what breaks, is refused or does not fit leaves nothing', async (t) => {
+test('a body that breaks, is refused or is too large leaves nothing', async (t) => {
   const limit = 1_000_000;
   const quota: Quota = {
     groupOf: () => 'g',
@@ -91,45 +88,45 @@ test('what breaks, is refused or does not fit leaves nothing', async (t) => {
   const broke = engine.receiveFile(broken, INTENT, pass);
   broken.write(randomBytes(300_000));
   setImmediate(() => broken.destroy());
-  await refuses(broke, 'length_mismatch');
+  await refused(broke, 'length_mismatch');
   await gone();
-  await refuses(engine.receiveFile(stream(randomBytes(1_000_001)), INTENT, pass), 'quota_exceeded');
+  await refused(engine.receiveFile(stream(randomBytes(1_000_001)), INTENT, pass), 'quota_exceeded');
   await gone();
-  await refuses(
+  await refused(
     engine.receiveFile(stream(randomBytes(900_000)), INTENT, async () => {
       throw new LadingError('unsupported_media_type', 'Not that.');
     }),
     'unsupported_media_type',
   );
   await gone();
-  await refuses(engine.admitFile({ ...INTENT, minSize: 2_000_001 }), 'file_too_large');
-  await refuses(engine.admitFile({ ...INTENT, minSize: 1_500_000 }), 'quota_exceeded');
+  await refused(engine.admitFile({ ...INTENT, minSize: 2_000_001 }), 'file_too_large');
+  await refused(engine.admitFile({ ...INTENT, minSize: 1_500_000 }), 'quota_exceeded');
   const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
-  await refuses(
+  await refused(
     engine.receiveFile(stream(randomBytes(10)), { ...INTENT, reprDigest: digest }, pass),
     'digest_mismatch',
   );
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
 });
 
-test('a file larger than the limit is refused while it comes', async (t) => {
+test('a file larger than the limit is refused while it arrives', async (t) => {
   const { engine, doors } = await startEngine(t, { maxFileBytes: 200_000 });
-  await refuses(engine.receiveFile(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
+  await refused(engine.receiveFile(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
   assert.deepEqual(await doors.blobs.list(), []);
 });
 
-test('the same name again is refused, or replaces the file in one step', async (t) => {
+test('a second file of the name is refused, or replaces the first in one step', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   const [first, second] = [randomBytes(200_000), randomBytes(100_000)];
   await engine.receiveFile(stream(first), INTENT, pass);
-  await refuses(engine.admitFile(INTENT), 'already_exists');
-  await refuses(engine.receiveFile(stream(second), INTENT, pass), 'already_exists');
+  await refused(engine.admitFile(INTENT), 'already_exists');
+  await refused(engine.receiveFile(stream(second), INTENT, pass), 'already_exists');
   const over = { ...INTENT, overwrite: true };
   await engine.admitFile(over);
   await engine.receiveFile(stream(second), over, async () => {
     assert.ok((await contentOf(under)).equals(first), 'readers have the old one until the new one is complete');
-    await refuses(engine.receiveFile(stream(first), over, pass), 'already_exists');
+    await refused(engine.receiveFile(stream(first), over, pass), 'already_exists');
     return null;
   });
   assert.ok((await contentOf(under)).equals(second));
@@ -137,7 +134,7 @@ test('the same name again is refused, or replaces the file in one step', async (
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
-test('a file whose name is taken gets a number, also with concurrent requests', async (t) => {
+test('a file whose name is taken gets a number, even with concurrent requests', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   const contents = Array.from({ length: 5 }, () => randomBytes(50_000));
@@ -155,31 +152,31 @@ test('a file whose name is taken gets a number, also with concurrent requests', 
     assert.ok((await contentOf(under, filename)).equals(contents[index] as Buffer), filename);
   await engine.admitFile(beside);
   const never = { ...beside, precondition: () => false };
-  await refuses(engine.admitFile(never), 'precondition_failed');
-  await refuses(engine.receiveFile(stream(randomBytes(9)), never, pass), 'precondition_failed');
+  await refused(engine.admitFile(never), 'precondition_failed');
+  await refused(engine.receiveFile(stream(randomBytes(9)), never, pass), 'precondition_failed');
   assert.equal((await under.doors.blobs.list()).length, 5);
 });
 
-test('an upload in chunks is ended when nobody sends to it; one that is complete so far can be replaced', async (t) => {
+test('an idle upload in chunks is discarded, and a contiguous one can be replaced', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   const bytes = Buffer.from('abc');
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes) };
   await sendChunk(engine, { ...chunk, declaredSize: 10 });
   const over = { ...INTENT, overwrite: true };
-  await refuses(engine.admitFile(INTENT), 'already_exists');
+  await refused(engine.admitFile(INTENT), 'already_exists');
   await engine.admitFile(over);
   assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'what is only asked for ends nothing');
   await engine.receiveFile(stream(bytes), over, pass);
   assert.ok((await contentOf(under)).equals(bytes));
   await sendChunk(engine, { ...chunk, name: 'b.bin' });
   const other = randomBytes(1000);
-  await refuses(engine.receiveFile(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
+  await refused(engine.receiveFile(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
   await engine.receiveFile(stream(other), { ...over, name: 'b.bin' }, pass);
   assert.ok((await contentOf(under, 'b.bin')).equals(other));
 });
 
-test('an unfinished upload outlives a whole file of its name that does not come whole, is refused or comes too late', async (t) => {
+test('an unfinished upload survives a whole file of its name that breaks, is refused or is too late', async (t) => {
   const under = await startEngine(t);
   const over = { ...INTENT, overwrite: true };
   const abc = Buffer.from('abc');
@@ -199,23 +196,23 @@ test('an unfinished upload outlives a whole file of its name that does not come 
     const broke = engine.receiveFile(broken, over, pass);
     broken.write(randomBytes(300_000));
     setImmediate(() => broken.destroy());
-    await refuses(broke, 'length_mismatch');
+    await refused(broke, 'length_mismatch');
     await kept();
-    const refused = new LadingError('unsupported_media_type', 'Not that.');
-    await refuses(
-      engine.receiveFile(stream(abc), over, () => Promise.reject(refused)),
+    const unsupported = new LadingError('unsupported_media_type', 'Not that.');
+    await refused(
+      engine.receiveFile(stream(abc), over, () => Promise.reject(unsupported)),
       'unsupported_media_type',
     );
     await kept();
     const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
-    await refuses(engine.receiveFile(stream(abc), { ...over, reprDigest: digest }, pass), 'digest_mismatch');
+    await refused(engine.receiveFile(stream(abc), { ...over, reprDigest: digest }, pass), 'digest_mismatch');
     await kept();
-    await refuses(engine.receiveFile(stream(abc), { ...over, precondition: () => false }, pass), 'precondition_failed');
+    await refused(engine.receiveFile(stream(abc), { ...over, precondition: () => false }, pass), 'precondition_failed');
     await kept();
     // Its sender comes back while the file comes, and is at it when that is all there.
     const rest = new PassThrough();
     let sending: Promise<unknown> = Promise.resolve();
-    await refuses(
+    await refused(
       engine.receiveFile(stream(randomBytes(200_000)), over, async () => {
         const bytes = Buffer.from('def');
         await sendChunk(engine, { ...chunk, start: 3, bytes, checksum: sum256(bytes), overwrite: before !== null });
@@ -230,7 +227,7 @@ test('an unfinished upload outlives a whole file of its name that does not come 
     );
     await kept(6);
     rest.destroy();
-    await refuses(sending, 'length_mismatch');
+    await refused(sending, 'length_mismatch');
     await kept(6);
     const bytes = randomBytes(100_000);
     await engine.receiveFile(stream(bytes), over, pass);
@@ -243,7 +240,7 @@ test('an unfinished upload outlives a whole file of its name that does not come 
   }
 });
 
-test('nothing begins between the end of an unfinished upload and what takes its place', async (t) => {
+test('no request begins an upload between the end of the old one and its replacement', async (t) => {
   const tap = new Tap();
   const { engine, doors } = await startEngine(t, {}, { tap });
   const bytes = Buffer.from('abc');
@@ -262,7 +259,7 @@ test('nothing begins between the end of an unfinished upload and what takes its 
   assert.deepEqual(await doors.blobs.list(), []);
 });
 
-test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {
+test('a crash during a whole file leaves nothing, and the file can be sent after the start', async (t) => {
   const under = await startEngine(t);
   const source = new PassThrough();
   const half = under.engine.receiveFile(source, INTENT, pass);
@@ -278,11 +275,11 @@ test('a crash in the middle leaves nothing, and the next start takes the file', 
   assert.ok((await contentOf(under)).equals(bytes));
 });
 
-test('a stop in the middle ends it, and nothing is left', async (t) => {
+test('a stop ends a running whole file and leaves nothing', async (t) => {
   const under = await startEngine(t);
   const source = new PassThrough();
   const half = under.engine.receiveFile(source, INTENT, pass);
-  const ended = refuses(half, 'shutting_down');
+  const ended = refused(half, 'shutting_down');
   source.write(randomBytes(3_000_000));
   await under.quiet();
   await under.restart();

@@ -18,7 +18,7 @@ const BESIDE: FileIntent = {
   minSize: 0,
 };
 
-test('a number goes in front of the extension, and a long name loses the end of its stem', () => {
+test('the number precedes the extension, and a long name loses the end of its stem', () => {
   assert.equal(numbered('a.wav', 2), 'a (2).wav');
   assert.equal(numbered('a', 10), 'a (10)');
   assert.equal(numbered('a.b/c', 2), 'a.b/c (2)');
@@ -29,7 +29,7 @@ test('a number goes in front of the extension, and a long name loses the end of 
   assert.equal(numbered(`${'f'.repeat(1020)}/a`, 2), null, 'it would be in another folder');
 });
 
-test('the 1,200th file of a name is stored, and a few names were looked at for it', async (t) => {
+test('the 1,200th file of a name is stored after a few look-ups', async (t) => {
   const tap = new Tap();
   const { engine } = await startEngine(t, { durability: 'seal' }, { tap });
   const send = async (): Promise<string> => {
@@ -54,7 +54,7 @@ test('the 1,200th file of a name is stored, and a few names were looked at for i
   assert.equal(files.length, 1202);
 });
 
-test('a base of its own is tried before its numbers', async (t) => {
+test('the base of the names is tried before its numbers', async (t) => {
   const under = await startEngine(t);
   const seen: string[] = [];
   const send = async (): Promise<void> => {

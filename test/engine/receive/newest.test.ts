@@ -4,11 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
-import { LadingError } from '../../../src/errors.ts';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
 import { eventually } from '../../support/eventually.ts';
-import { download, intent, OWNER, send, text } from '../../support/product/device.ts';
+import { download, intent, OWNER, refused, send, text } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 
 const NAME = 'nightly.log';
@@ -44,10 +43,6 @@ function begin({ engine }: EngineUnderTest, said: FileIntent, bytes: Buffer): Se
   return { source, done, finish };
 }
 
-async function refuses(work: Promise<unknown>, code: string): Promise<void> {
-  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
-}
-
 /** One file of the name and nothing besides. */
 async function alone(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
   assert.ok(Buffer.from(bytes).equals(await download(under.engine, NAME)));
@@ -69,7 +64,7 @@ async function aloneForGood(under: EngineUnderTest, bytes: Uint8Array): Promise<
 
 const contents = Array.from({ length: 16 }, () => randomBytes(30_000));
 
-test('of sixteen at once all become the file, in the order in which they are whole', async (t) => {
+test('sixteen concurrent files all become the file, in the order of their completion', async (t) => {
   const under = await startEngine(t);
   const sending = contents.map((bytes) => begin(under, INTENT, bytes));
   for (const [index, one] of sending.toReversed().entries()) {
@@ -79,7 +74,7 @@ test('of sixteen at once all become the file, in the order in which they are who
   await aloneForGood(under, contents[0] as Buffer);
 });
 
-test('of sixteen that are whole at the same moment one stays, and it is one that was acknowledged', async (t) => {
+test('one of sixteen files that complete together stays, and it was acknowledged', async (t) => {
   const under = await startEngine(t);
   await send(under.engine, NAME, 0, text('before'), { declaredSize: 6 });
   const sending = contents.map((bytes) => begin(under, INTENT, bytes));
@@ -91,7 +86,7 @@ test('of sixteen that are whole at the same moment one stays, and it is one that
   await aloneForGood(under, last);
 });
 
-test('a crash while sixteen are on their way leaves what was acknowledged last', async (t) => {
+test('a crash while sixteen files arrive leaves the one that was acknowledged last', async (t) => {
   const under = await startEngine(t);
   const sending = contents.map((bytes) => begin(under, INTENT, bytes));
   for (const one of sending.slice(0, 3)) await one.finish();
@@ -103,13 +98,13 @@ test('a crash while sixteen are on their way leaves what was acknowledged last',
   await aloneForGood(under, contents[3] as Buffer);
 });
 
-test('those that replace in one request from elsewhere go on, and are newer when they are whole later', async (t) => {
+test('a replacement without newest continues, and replaces the newest file when it completes later', async (t) => {
   const under = await startEngine(t);
   for (const before of [null, text('before')]) {
     if (before) await under.engine.receiveFile(new PassThrough().end(before), REPLACES, async () => null);
     const other = begin(under, REPLACES, contents[0] as Buffer);
     await under.quiet();
-    await refuses(under.engine.admitFile(REPLACES), 'already_exists');
+    await refused(under.engine.admitFile(REPLACES), 'already_exists');
     const newest = begin(under, INTENT, contents[1] as Buffer);
     await newest.finish();
     assert.ok((await download(under.engine, NAME)).equals(contents[1] as Buffer));
@@ -119,19 +114,19 @@ test('those that replace in one request from elsewhere go on, and are newer when
   }
 });
 
-test('one that may replace nothing finds the name taken in the end', async (t) => {
+test('a file without overwrite is refused when the newest file took the name', async (t) => {
   const under = await startEngine(t);
   const other = begin(under, CREATES, contents[0] as Buffer);
   await under.quiet();
   await begin(under, INTENT, contents[1] as Buffer).finish();
-  await refuses(other.finish(), 'already_exists');
+  await refused(other.finish(), 'already_exists');
   await aloneForGood(under, contents[1] as Buffer);
   await under.engine.remove(OWNER, NAME);
   // The newest that never comes whole takes nothing from it.
   const creates = begin(under, CREATES, contents[0] as Buffer);
   const broken = begin(under, INTENT, contents[1] as Buffer);
   setImmediate(() => broken.source.destroy());
-  await refuses(broken.done, 'length_mismatch');
+  await refused(broken.done, 'length_mismatch');
   await creates.finish();
   await aloneForGood(under, contents[0] as Buffer);
 });
@@ -170,7 +165,7 @@ const UNFINISHED: Record<
 };
 
 for (const [what, start] of Object.entries(UNFINISHED)) {
-  test(`${what} on its way is over once the newest file is there`, async (t: TestContext) => {
+  test(`${what} ends once the newest file is complete`, async (t: TestContext) => {
     const under = await startEngine(t);
     const rest = new PassThrough();
     const { sending } = await start(under, rest);
@@ -185,7 +180,7 @@ for (const [what, start] of Object.entries(UNFINISHED)) {
   });
 }
 
-test('a precondition that fails in the end ends nothing that is under way', async (t) => {
+test('a precondition that fails at the end does not end running uploads', async (t) => {
   const under = await startEngine(t);
   await send(under.engine, NAME, 0, text('abc'), { declaredSize: 6 });
   const rest = new PassThrough();
@@ -194,21 +189,21 @@ test('a precondition that fails in the end ends nothing that is under way', asyn
   let looks = 0;
   const twice = { ...INTENT, precondition: () => looks++ < 2 };
   await under.quiet();
-  await refuses(begin(under, twice, contents[0] as Buffer).finish(), 'precondition_failed');
+  await refused(begin(under, twice, contents[0] as Buffer).finish(), 'precondition_failed');
   assert.equal(looks > 2, true);
   rest.end('ef');
   assert.equal((await sending).status, 'complete');
   await aloneForGood(under, text('abcdef'));
 });
 
-test('a precondition is judged when the file takes the name', async (t) => {
+test('a precondition is checked when the file takes the name', async (t) => {
   const under = await startEngine(t);
   const never = { ...INTENT, precondition: () => false };
-  await refuses(under.engine.admitFile(never), 'precondition_failed');
+  await refused(under.engine.admitFile(never), 'precondition_failed');
   const free = { ...INTENT, precondition: ({ exists }: { exists: boolean }) => !exists };
   const [one, two] = [begin(under, free, contents[0] as Buffer), begin(under, free, contents[1] as Buffer)];
   await under.quiet();
   await two.finish();
-  await refuses(one.finish(), 'precondition_failed');
+  await refused(one.finish(), 'precondition_failed');
   await aloneForGood(under, contents[1] as Buffer);
 });

@@ -29,7 +29,7 @@ test('a late repeat of the chunk that completed a file sent with overwrite=true 
   assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
 });
 
-test('what is not exactly that repeat begins the next replacement', async (t) => {
+test('a chunk that is not exactly that duplicate begins the next replacement', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   await send(engine, 'f', 0, text('the'), OVER);
@@ -52,7 +52,7 @@ test('what is not exactly that repeat begins the next replacement', async (t) =>
   }
 });
 
-test('a replacement is completed in a later second than the file it replaces, so that a date tells them apart', async (t) => {
+test('a replacement is completed in a later second than the file that it replaces', async (t) => {
   let now = 1_700_000_000_400;
   const { engine } = await startEngine(t, {}, { clock: clockOf(() => now) });
   const times: (string | null)[] = [];
@@ -89,7 +89,7 @@ test('cancelling a replacement keeps the file, and deleting says what it removed
   await refused(run.engine.remove(OWNER, 'f'), 'not_found');
 });
 
-test('a file of undeclared size that reads as complete is a file: cancelling does not touch it', async (t) => {
+test('a cancellation does not affect a contiguous file of undeclared size', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('old'));
   await refused(engine.cancel(OWNER, 'f'), 'not_found');
@@ -101,7 +101,7 @@ test('a file of undeclared size that reads as complete is a file: cancelling doe
   await refused(engine.cancel(OWNER, 'f'), 'not_found');
 });
 
-test('cancelling at every moment of the seal: the old file or the new one, never none', async (t) => {
+test('a cancellation at every moment of the seal leaves the old file or the new one', async (t) => {
   for (const operation of ['manifest.append', 'blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();
@@ -128,7 +128,7 @@ test('cancelling at every moment of the seal: the old file or the new one, never
   }
 });
 
-test('cancelling ends the first chunk of a replacement that is still on its way', async (t) => {
+test('a cancellation ends a replacement whose first chunk is arriving', async (t) => {
   const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   const old = await engine.status(OWNER, 'f');

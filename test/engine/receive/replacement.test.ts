@@ -6,7 +6,7 @@ import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { OVER } from './replacement-setup.ts';
 
-test('overwrite without a total_size: 400 invalid_request', async (t) => {
+test('overwrite without a total_size is refused with 400 invalid_request', async (t) => {
   const { engine } = await startEngine(t);
   await refused(send(engine, 'f', 0, text('abc'), { overwrite: true }), 'invalid_request');
 });
@@ -33,7 +33,7 @@ test('readers get the old file until the new one is complete; the switch is atom
   assert.deepEqual(await run.doors.blobs.list(), [complete.id], 'the bytes of the old one are gone');
 });
 
-test('every moment of a replacement: a reader finds either the old file or the new one, whole', async (t) => {
+test('a reader gets the whole old file or the whole new one at every moment of a replacement', async (t) => {
   for (const operation of ['blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();
@@ -54,7 +54,7 @@ test('every moment of a replacement: a reader finds either the old file or the n
   }
 });
 
-test('a crash at every moment of a replacement: the old file or the new one, whole, and nothing left over', async (t) => {
+test('a crash at every moment of a replacement leaves the whole old file or the whole new one', async (t) => {
   for (const operation of ['manifest.append', 'blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();
@@ -86,7 +86,7 @@ test('a crash at every moment of a replacement: the old file or the new one, who
   }
 });
 
-test('a replacement by an empty file, and of an empty file', async (t) => {
+test('an empty file replaces a file and is replaced', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   const empty = await sendRaw(engine, 'f', new Uint8Array(), { overwrite: true, declaredSize: 0 });
@@ -96,7 +96,7 @@ test('a replacement by an empty file, and of an empty file', async (t) => {
   assert.equal((await download(engine, 'f')).toString(), 'thenew');
 });
 
-test('a replacement of an open-ended file seals that one first', async (t) => {
+test('a replacement of an upload of undeclared size seals the upload first', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('old'));
   const partial = await send(engine, 'f', 0, text('the'), OVER);

@@ -9,6 +9,7 @@ import { LadingError } from '../../../src/errors.ts';
 import { checkName } from '../../../src/protocol/names.ts';
 import { eventually } from '../../support/eventually.ts';
 import { clockOf } from '../../support/product/clock.ts';
+import { refused } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 import { randomFrom } from '../../support/random.ts';
 
@@ -38,10 +39,6 @@ async function contentOf({ engine }: EngineUnderTest, name = 'a.bin'): Promise<B
   }
 }
 
-async function refuses(work: Promise<unknown>, code: string): Promise<void> {
-  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
-}
-
 function whole(bytes: Uint8Array): PassThrough {
   const stream = new PassThrough();
   stream.end(bytes);
@@ -49,7 +46,7 @@ function whole(bytes: Uint8Array): PassThrough {
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  test(`requests of any length, broken anywhere, and crashes in between make the file, durability ${durability}`, async (t) => {
+  test(`a file survives broken requests of any length and crashes between them, durability ${durability}`, async (t) => {
     const under = await startEngine(t, { durability });
     for (let seed = 1; seed <= 12; seed += 1) {
       const random = randomFrom(seed).unit;
@@ -77,7 +74,7 @@ for (const durability of ['chunk', 'seal'] as const) {
           const left = stream.readableLength;
           stream.destroy();
           if (left > 0) await appended.catch(() => {});
-          else await refuses(appended, 'length_mismatch');
+          else await refused(appended, 'length_mismatch');
           const now = (await under.engine.resumableState(address)).offset;
           assert.ok(now >= offset && now <= offset + length);
           if (left === 0) assert.equal(now, offset + length, 'nothing that arrived is lost');
@@ -103,21 +100,21 @@ for (const durability of ['chunk', 'seal'] as const) {
 
 const DAY = 86_400_000;
 
-test('a newer request takes over: the older one is ended, and what it brought counts', async (t) => {
+test('a newer request ends the older one, whose bytes count', async (t) => {
   const { engine } = await startEngine(t);
   const address = await engine.createResumable({ ...INTENT, size: 100 });
   const first = new PassThrough();
   const older = engine.append(first, address, at(0));
   first.write(Buffer.alloc(40, 1));
   await eventually(() => first.readableLength === 0, 'the engine has read it');
-  const superseded = refuses(older, 'superseded');
+  const superseded = refused(older, 'superseded');
   assert.equal((await engine.resumableState(address)).offset, 40, 'the offset is right at once');
   await superseded;
   const second = new PassThrough();
   const next = engine.append(second, address, at(40));
   second.write(Buffer.alloc(10, 2));
   await eventually(() => second.readableLength === 0, 'the engine has read it');
-  const ended = refuses(next, 'superseded');
+  const ended = refused(next, 'superseded');
   // Two at once at the offset that was true: one goes on, the other is told where it is wrong.
   const outcomes = await Promise.allSettled([
     engine.append(whole(Buffer.alloc(50, 3)), address, at(50)),
@@ -128,7 +125,7 @@ test('a newer request takes over: the older one is ended, and what it brought co
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'complete');
 });
 
-test('what does not fit is refused and changes nothing', async (t) => {
+test('an append that does not fit is refused and changes nothing', async (t) => {
   const limit: Quota = {
     groupOf: () => 'g',
     admit: (_owner, { own }, more) => {
@@ -136,16 +133,16 @@ test('what does not fit is refused and changes nothing', async (t) => {
     },
   };
   const { engine } = await startEngine(t, { maxFileBytes: 2000 }, { quota: limit });
-  await refuses(engine.createResumable({ ...INTENT, size: 2001 }), 'file_too_large');
-  await refuses(engine.createResumable({ ...INTENT, size: 1001 }), 'quota_exceeded');
+  await refused(engine.createResumable({ ...INTENT, size: 2001 }), 'file_too_large');
+  await refused(engine.createResumable({ ...INTENT, size: 1001 }), 'quota_exceeded');
   const address = await engine.createResumable({ ...INTENT, size: 100 });
-  await refuses(engine.append(whole(Buffer.alloc(5)), address, at(1)), 'offset_mismatch');
-  await refuses(engine.append(whole(Buffer.alloc(101)), address, at(0, { contentLength: 101 })), 'out_of_bounds');
-  await refuses(engine.append(whole(Buffer.alloc(5)), address, at(0, { size: 99 })), 'size_conflict');
-  await refuses(engine.append(whole(Buffer.alloc(5)), { ...address, secret: 'x'.repeat(32) }, at(0)), 'not_found');
+  await refused(engine.append(whole(Buffer.alloc(5)), address, at(1)), 'offset_mismatch');
+  await refused(engine.append(whole(Buffer.alloc(101)), address, at(0, { contentLength: 101 })), 'out_of_bounds');
+  await refused(engine.append(whole(Buffer.alloc(5)), address, at(0, { size: 99 })), 'size_conflict');
+  await refused(engine.append(whole(Buffer.alloc(5)), { ...address, secret: 'x'.repeat(32) }, at(0)), 'not_found');
   assert.equal((await engine.resumableState(address)).offset, 0);
   const open = await engine.createResumable({ ...INTENT, name: 'open.bin' });
-  await refuses(engine.append(whole(Buffer.alloc(1001)), open, at(0)), 'quota_exceeded');
+  await refused(engine.append(whole(Buffer.alloc(1001)), open, at(0)), 'quota_exceeded');
   assert.equal((await engine.resumableState(open)).offset, 0);
 });
 
@@ -166,7 +163,7 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
   assert.equal((await contentOf(under, 'dir/a (2).tar')).toString(), 'two');
 });
 
-test('a number makes no name longer than names may be, nor moves it into another folder', async (t) => {
+test('a numbered name stays within the length limit and in its directory', async (t) => {
   const { engine } = await startEngine(t);
   const nameOf = async (name: string): Promise<string> => {
     const address = await engine.createResumable({ ...INTENT, name, size: 0 });
@@ -191,20 +188,20 @@ test('a number makes no name longer than names may be, nor moves it into another
   }
   const folder = 'd'.repeat(1019);
   assert.equal(await nameOf(`${folder}/ab.c`), `${folder}/ab.c`);
-  await refuses(nameOf(`${folder}/ab.c`), 'already_exists');
+  await refused(nameOf(`${folder}/ab.c`), 'already_exists');
 });
 
-test('an upload is removed with its address, and lapses when nothing comes', async (t) => {
+test('a deletion ends the address of an upload, and a silent upload expires', async (t) => {
   let now = 1_000_000;
   const { engine } = await startEngine(t, { staleSeconds: 10 }, { clock: clockOf(() => now) });
   const address = await engine.createResumable({ ...INTENT, size: 100 });
   const stream = new PassThrough();
-  const older = refuses(engine.append(stream, address, at(0)), 'superseded');
+  const older = refused(engine.append(stream, address, at(0)), 'superseded');
   stream.write(Buffer.alloc(10));
   await eventually(() => stream.readableLength === 0, 'the engine has read it');
   await engine.removeResumable(address);
   await older;
-  await refuses(engine.resumableState(address), 'not_found');
+  await refused(engine.resumableState(address), 'not_found');
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
   const second = await engine.createResumable({ ...INTENT, size: 100 });
   const expiresAt = 1_000_000 + 10_000 + 30 * DAY;
@@ -221,10 +218,10 @@ test('an upload is removed with its address, and lapses when nothing comes', asy
   now += 30 * DAY;
   assert.equal((await engine.resumableState(second)).offset, 10, 'it is good until it is removed');
   assert.equal((await engine.sweep()).removed, 1);
-  await refuses(engine.resumableState(second), 'not_found');
+  await refused(engine.resumableState(second), 'not_found');
   const done = await engine.createResumable({ ...INTENT, size: 0 });
   assert.equal((await engine.resumableState(done)).complete, true);
   await engine.removeResumable(done);
-  await refuses(engine.resumableState(done), 'not_found');
+  await refused(engine.resumableState(done), 'not_found');
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'complete');
 });

@@ -15,7 +15,7 @@ import {
 import { startEngine } from '../../support/product/engine.ts';
 import { folders } from './undeclared-setup.ts';
 
-test('0-4 then 5-9 is complete 5/5/5, then complete 10/10/10, and the download gives all ten bytes', async (t) => {
+test('0-4 then 5-9 reads as complete 5/5/5, then 10/10/10, and the download has all ten bytes', async (t) => {
   const { engine } = await startEngine(t);
   const five = await send(engine, 'f', 0, text('01234'));
   assert.deepEqual(progress(five), {
@@ -39,7 +39,7 @@ test('0-4 then 5-9 is complete 5/5/5, then complete 10/10/10, and the download g
   assert.deepEqual(await download(engine, 'f'), Buffer.from('0123456789'));
 });
 
-test('a gap makes it partial: total_bytes is the highest end seen, next_expected_byte the first gap', async (t) => {
+test('a file with a gap is partial: total_bytes is the highest end, next_expected_byte the first gap', async (t) => {
   const { engine } = await startEngine(t);
   assert.deepEqual(progress(await send(engine, 'f', 5, text('56789'))), {
     status: 'partial',
@@ -66,7 +66,7 @@ test('a gap makes it partial: total_bytes is the highest end seen, next_expected
   assert.equal(await readRange(engine, 'f', 4, 5), null);
 });
 
-test('complete goes back to partial when a later chunk leaves a gap', async (t) => {
+test('a complete file becomes partial when a later chunk leaves a gap', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('01234'));
   const partial = await send(engine, 'f', 6, text('6'));
@@ -85,7 +85,7 @@ test('each state of a growing file has an entity tag of its own', async (t) => {
   assert.equal((await engine.status(OWNER, 'f')).etag, second.etag, 'the seal changes no byte and no tag');
 });
 
-test('status of an unknown name: pending, and asking makes nothing', async (t) => {
+test('the status of an unknown name is pending and creates nothing', async (t) => {
   const { engine, dataDir } = await startEngine(t);
   assert.deepEqual(await engine.status(OWNER, 'nobody'), {
     filename: 'nobody',
@@ -108,7 +108,7 @@ test('status of an unknown name: pending, and asking makes nothing', async (t) =
   assert.deepEqual(await folders(dataDir), []);
 });
 
-test('while the first chunk is on its way the name is pending; refused, it leaves no folder on disk', async (t) => {
+test('the name is pending while its first chunk arrives, and a refused one leaves no directory', async (t) => {
   const { engine, dataDir, quiet } = await startEngine(t);
   const first = slowly(engine, 'f', 0, content(0, 100_000), { declaredSize: 200_000, contentType: 'text/plain' });
   first.push(70_000);
@@ -128,7 +128,7 @@ test('while the first chunk is on its way the name is pending; refused, it leave
   assert.equal(status.content_type, 'application/octet-stream', 'nothing that the refused chunk declared sticks');
 });
 
-test('complete seals at once: what goes on past the end is refused from then on, what is equal is a duplicate', async (t) => {
+test('complete seals at once: later bytes are refused, and equal ones are duplicates', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('01234'));
   const sealed = await run.engine.complete(OWNER, 'f');
@@ -142,7 +142,7 @@ test('complete seals at once: what goes on past the end is refused from then on,
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from('01234'));
 });
 
-test('complete with gaps: 409 not_contiguous with what is missing, and the upload goes on', async (t) => {
+test('complete with gaps is refused with 409 not_contiguous and the missing ranges, and the upload continues', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 2, text('234'));
   await send(engine, 'f', 7, text('7'));
@@ -158,7 +158,7 @@ test('complete with gaps: 409 not_contiguous with what is missing, and the uploa
   assert.equal((await engine.complete(OWNER, 'f')).total_bytes, 8);
 });
 
-test('a file of declared size can be completed: it is already', async (t) => {
+test('complete succeeds for a file of declared size that is complete', async (t) => {
   const { engine } = await startEngine(t);
   const status = await send(engine, 'f', 0, text('abc'), { declaredSize: 3 });
   const { chunk: _, ...rest } = status;

@@ -25,7 +25,7 @@ function pathsOf(run: EngineUnderTest, id: string | null): ReturnType<Layout['fi
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  test(`durability ${durability}: uploads go on where they were, after a clean stop and after a crash`, async (t) => {
+  test(`durability ${durability}: uploads continue after a clean stop and after a crash`, async (t) => {
     const run = await startEngine(t, { durability });
     await send(run.engine, 'f', 10, content(10, 10), { declaredSize: 40 });
     await send(run.engine, 'open', 0, content(0, 10));
@@ -42,7 +42,7 @@ for (const durability of ['chunk', 'seal'] as const) {
   });
 }
 
-test('durability seal: after a crash what is not on the disk any more is forgotten, and asked for again', async (t) => {
+test('durability seal: lost bytes are forgotten and requested again after a crash', async (t) => {
   const run = await startEngine(t, { durability: 'seal' });
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
   await send(run.engine, 'f', 10, content(10, 10));
@@ -60,7 +60,7 @@ test('durability seal: after a crash what is not on the disk any more is forgott
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 30)));
 });
 
-test('durability seal: after a crash a part cut short is asked for again from there', async (t) => {
+test('durability seal: the lost end of a part is requested again after a crash', async (t) => {
   const run = await startEngine(t, { durability: 'seal' });
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   await send(run.engine, 'f', 10, content(10, 10).subarray(0, 9));
@@ -68,7 +68,7 @@ test('durability seal: after a crash a part cut short is asked for again from th
   assert.deepEqual((await run.engine.status(OWNER, 'f')).missing, [[10, 19]]);
 });
 
-test('durability seal: a covered file that is not right on the disk is not sealed by the next start', async (t) => {
+test('durability seal: the next start does not seal a file with damaged bytes', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, { durability: 'seal' }, { tap });
   const gate = tap.hold('blobs.seal');
@@ -90,7 +90,7 @@ test('durability seal: a covered file that is not right on the disk is not seale
   });
 });
 
-test('durability seal: the journal that a power cut took with it means that nothing was received', async (t) => {
+test('durability seal: a journal lost with the power means that nothing was received', async (t) => {
   const run = await startEngine(t, { durability: 'seal' });
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   await run.crash(() => rm(pathsOf(run, id).manifest));
@@ -99,7 +99,7 @@ test('durability seal: the journal that a power cut took with it means that noth
   assert.equal((await send(run.engine, 'f', 0, content(0, 20))).status, 'complete');
 });
 
-test('durability seal: bytes that a power cut took with their journal, or without it, are asked for again', async (t) => {
+test('durability seal: bytes lost with the power, with or without their journal, are requested again', async (t) => {
   for (const taken of [['part'], ['part', 'manifest']] as const) {
     const run = await startEngine(t, { durability: 'seal' });
     const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
@@ -114,7 +114,7 @@ test('durability seal: bytes that a power cut took with their journal, or withou
   }
 });
 
-test('a journal that vouches for bytes which are gone is no reason to make empty ones', async (t) => {
+test('lost bytes that a journal records as synced are not replaced with zeros', async (t) => {
   const run = await startEngine(t, { durability: 'chunk' });
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
   const { part } = pathsOf(run, id);
@@ -122,7 +122,7 @@ test('a journal that vouches for bytes which are gone is no reason to make empty
   await assert.rejects(readFile(part), { code: 'ENOENT' });
 });
 
-test('after a clean stop nothing is read again, even of unsynced records', async (t) => {
+test('a start after a clean stop reads no bytes, even of unsynced records', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, { durability: 'seal' }, { tap });
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
@@ -133,7 +133,7 @@ test('after a clean stop nothing is read again, even of unsynced records', async
   assert.equal(tap.count('inspector.verify'), 1);
 });
 
-test('durability chunk: after a crash nothing is read again, for it was synced', async (t) => {
+test('durability chunk: a start after a crash reads no synced bytes', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
@@ -142,7 +142,7 @@ test('durability chunk: after a crash nothing is read again, for it was synced',
   assert.equal(tap.count('inspector.verify'), 0);
 });
 
-test('a manifest cut at any byte: the start works, what is missing is asked for again', async (t) => {
+test('a start succeeds with a manifest cut at any byte, and requests the missing bytes again', async (t) => {
   const run = await startEngine(t);
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 100 });
   for (let start = 10; start < 60; start += 10) await send(run.engine, 'f', start, content(start, 10));
@@ -161,7 +161,7 @@ test('a manifest cut at any byte: the start works, what is missing is asked for 
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 100)));
 });
 
-test('a manifest damaged anywhere costs the chunk whose record it hit, and no other', async (t) => {
+test('a damaged manifest loses only the chunk of the damaged record', async (t) => {
   const run = await startEngine(t);
   for (let position = 40; position < 160; position += 7) {
     const name = `f${position}`;
@@ -184,7 +184,7 @@ test('a manifest damaged anywhere costs the chunk whose record it hit, and no ot
   }
 });
 
-test('what belongs to nobody is removed, what somebody has is left', async (t) => {
+test('a start removes blobs without a document and keeps the others', async (t) => {
   const run = await startEngine(t);
   const { id } = await send(run.engine, 'f', 0, text('abc'), { declaredSize: 3 });
   const orphan = 'ab'.repeat(16);
@@ -198,7 +198,7 @@ test('what belongs to nobody is removed, what somebody has is left', async (t) =
   assert.deepEqual(await run.doors.blobs.list(), [id]);
 });
 
-test('an upload whose first chunk was never acknowledged leaves nothing after a crash', async (t) => {
+test('a first chunk that was never acknowledged leaves nothing after a crash', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   const gate = tap.hold('catalog.put');
@@ -213,7 +213,7 @@ test('an upload whose first chunk was never acknowledged leaves nothing after a 
   assert.deepEqual(await run.doors.blobs.list(), []);
 });
 
-test('one upload that cannot be recovered keeps no other from starting', async (t) => {
+test('one upload that cannot be recovered does not prevent the recovery of others', async (t) => {
   const run = await startEngine(t);
   const { id } = await send(run.engine, 'bad', 0, text('abc'));
   await send(run.engine, 'good', 0, text('abc'));
@@ -240,7 +240,7 @@ test('thousands of uploads are recovered, a few at a time', async (t) => {
   assert.equal((await send(run.engine, 'f299', 0, text('y'))).bytes_received, 2);
 });
 
-test('a stored byte that changed behind our back is found by verify', async (t) => {
+test('verify finds a stored byte that was changed on the disk', async (t) => {
   const run = await startEngine(t);
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
   await send(run.engine, 'f', 10, content(10, 10));

@@ -7,7 +7,7 @@ import { startEngine } from '../../support/product/engine.ts';
 
 const NAME = 'a.bin';
 
-test('of requests that delete a file at the same time one does, and the others are told that it is not there', async (t) => {
+test('one of several concurrent deletions deletes the file, and the others get not_found', async (t) => {
   const { engine, doors } = await startEngine(t);
   for (let round = 0; round < 5; round += 1) {
     await send(engine, NAME, 0, text('abc'), { declaredSize: 3 });

@@ -4,7 +4,7 @@ import { download, OWNER, send, text } from '../../support/product/device.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { HOUR, timed } from './timed-engine.ts';
 
-test('an upload whose client comes back while its end is being announced goes on, and is not parked', async (t) => {
+test('an upload that receives a chunk while its parking is announced is not parked', async (t) => {
   const tap = new Tap();
   const wrap = tap.wrap;
   let wanted = '';

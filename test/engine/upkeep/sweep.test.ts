@@ -8,7 +8,7 @@ import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { HOUR, timed } from './timed-engine.ts';
 
-test('an upload for which nothing came for the set time is parked with its bytes, and removed long after', async (t) => {
+test('a silent upload is parked with its bytes, and removed a long time after', async (t) => {
   const { run, pass } = await timed(t);
   const { engine } = run;
   const status = await send(engine, 'f', 0, text('abc'), { declaredSize: 10 });
@@ -51,7 +51,7 @@ test('an upload for which nothing came for the set time is parked with its bytes
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 });
 });
 
-test('a parked upload goes on with the next chunk, over restarts and crashes too', async (t) => {
+test('a parked upload resumes with the next chunk, even after restarts and crashes', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
   pass(25 * HOUR);
@@ -78,7 +78,7 @@ test('a parked upload goes on with the next chunk, over restarts and crashes too
   assert.equal(run.engine.usage(OWNER).openUploads, 0);
 });
 
-test('a repeat of what is stored brings a parked upload back too', async (t) => {
+test('a duplicate chunk also resumes a parked upload', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
   pass(25 * HOUR);
@@ -89,7 +89,7 @@ test('a repeat of what is stored brings a parked upload back too', async (t) => 
   assert.equal(run.engine.usage(OWNER).openUploads, 1);
 });
 
-test('with 0 days nothing is ever removed, and no time is promised', async (t) => {
+test('with 0 days no upload is removed, and the status has no expiry', async (t) => {
   const { run, pass } = await timed(t);
   await run.restart({ staleRemoveDays: 0 });
   assert.equal((await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 })).expires_at, null);
@@ -101,7 +101,7 @@ test('with 0 days nothing is ever removed, and no time is promised', async (t) =
   assert.deepEqual([stale, expires_at], [true, null]);
 });
 
-test('the first sweep after a long stop parks and removes nothing', async (t) => {
+test('the first sweep after a long stop parks uploads and removes none', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
   await run.restart();
@@ -110,7 +110,7 @@ test('the first sweep after a long stop parks and removes nothing', async (t) =>
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 });
 });
 
-test('a chunk that comes while its upload is parked counts, at every moment', async (t) => {
+test('a chunk that arrives at any moment of the parking counts', async (t) => {
   for (const moment of ['before', 'after'] as const) {
     const tap = new Tap();
     const { run, pass } = await timed(t, tap);
@@ -135,7 +135,7 @@ test('a chunk that comes while its upload is parked counts, at every moment', as
   }
 });
 
-test('a parked upload that goes on needs room among the open ones', async (t) => {
+test('a parked upload resumes only within the quota of open uploads', async (t) => {
   let now = Date.UTC(2030, 0, 1);
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const limit = { bytes: 1000, openUploads: 1, dayBytes: 1000 };
@@ -166,7 +166,7 @@ test('a complete file never goes stale', async (t) => {
   assert.equal((await download(run.engine, 'f')).toString(), 'abc');
 });
 
-test('a replacement that is parked for long goes, the complete file stays', async (t) => {
+test('a replacement that was parked for a long time is removed, and the complete file stays', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 3 });
   await send(run.engine, 'f', 0, text('x'), { declaredSize: 5, overwrite: true });
@@ -179,7 +179,7 @@ test('a replacement that is parked for long goes, the complete file stays', asyn
   assert.equal((await download(run.engine, 'f')).toString(), 'abc');
 });
 
-test('an upload with a chunk on its way is not stale, however long that takes', async (t) => {
+test('an upload that is receiving a chunk is never stale', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 100 });
   const slow = slowly(run.engine, 'f', 10, content(10, 10));
@@ -193,7 +193,7 @@ test('an upload with a chunk on its way is not stale, however long that takes', 
   assert.equal((await slow.reply).bytes_received, 20);
 });
 
-test('an open-ended file is sealed after its time, not removed', async (t) => {
+test('a file of undeclared size is sealed after the silence and not removed', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'));
   pass(900_000 - 1);
@@ -203,14 +203,14 @@ test('an open-ended file is sealed after its time, not removed', async (t) => {
   assert.equal((await send(run.engine, 'f', 3, text('d'))).total_bytes, 4, 'what comes after all continues it');
 });
 
-test('an upload of undeclared size with a gap goes stale like any other', async (t) => {
+test('an upload of undeclared size with a gap becomes stale', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 3, text('abc'));
   pass(24 * HOUR);
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0, parked: 1 });
 });
 
-test('what cannot be parked or removed is warned of, does not stop the others, and is tried again', async (t) => {
+test('the sweep warns of an upload that it cannot park or remove, continues with the others, and tries again', async (t) => {
   const tap = new Tap();
   const { run, pass } = await timed(t, tap);
   for (const name of ['a', 'b', 'c']) await send(run.engine, name, 1, text('x'));
@@ -230,7 +230,7 @@ test('what cannot be parked or removed is warned of, does not stop the others, a
   assert.deepEqual(await run.doors.blobs.list(), []);
 });
 
-test('staleness counts from the last chunk also over a restart', async (t) => {
+test('staleness counts from the last chunk, even after a restart', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
   pass(20 * HOUR);

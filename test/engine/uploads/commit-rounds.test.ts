@@ -7,7 +7,7 @@ import type { FileDocument } from '../../../src/records/file.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { OWNER, settle } from '../../support/product/device.ts';
 
-test('a commit asked for at any moment of another round is carried out', async () => {
+test('a commit requested at any moment of another round is carried out', async () => {
   // Between the end of a round and the news of it there are a few steps of the event loop: all of them are tried.
   const document: FileDocument = {
     id: '0'.repeat(32),

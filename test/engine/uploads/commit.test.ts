@@ -68,7 +68,7 @@ test('durability chunk: data synced, then the record appended and synced, then t
   assert.deepEqual({ ...record, time: 0 }, { start: 0, end: 9, crc32: crc32(content(0, 10)), synced: true, time: 0 });
 });
 
-test('durability chunk: the bytes of a large chunk go to stable storage while the rest still comes', async (t) => {
+test('durability chunk: the bytes of a large chunk go to stable storage while the rest arrives', async (t) => {
   const { run, tap } = await rig(t);
   const bytes = content(0, 5 * 1024 ** 2);
   const sending = slowly(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
@@ -92,7 +92,7 @@ test('durability seal: not even a large chunk is synced', async (t) => {
   assert.equal(tap.count('part.sync'), 0);
 });
 
-test('durability seal: nothing is synced for a chunk, and its record says so', async (t) => {
+test('durability seal: a chunk is not synced, and its record says so', async (t) => {
   const { run, tap } = await rig(t, { durability: 'seal' });
   tap.reset();
   await send(run.engine, 'f', 10, content(10, 10));
@@ -100,7 +100,7 @@ test('durability seal: nothing is synced for a chunk, and its record says so', a
   assert.equal(tap.appended[0]?.[0]?.synced, false);
 });
 
-test('durability seal: what makes a file of undeclared size read as complete is synced before it says so', async (t) => {
+test('durability seal: a chunk that makes a file of undeclared size readable as complete is synced first', async (t) => {
   const { run, tap } = await rig(t, { durability: 'seal' });
   await send(run.engine, 'f', 10, content(10, 10));
   tap.reset();
@@ -177,7 +177,7 @@ for (const operation of [
   });
 }
 
-test('a document that cannot be written refuses the chunk that declared something, and the declaration does not stick', async (t) => {
+test('a chunk is refused if its declaration cannot be stored, and the declaration has no effect', async (t) => {
   const { run, tap } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10));
   tap.fail('catalog.put', FULL());
@@ -187,7 +187,7 @@ test('a document that cannot be written refuses the chunk that declared somethin
   assert.equal(status.total_bytes, 20);
 });
 
-test('chunks of one round are looked at again in the light of each other: the size that one declares binds the next', async (t) => {
+test('chunks of one round are checked in order: the size that one declares applies to the next', async (t) => {
   const { run, tap } = await rig(t);
   const gate = tap.hold('part.sync');
   const first = sendAndTell(run.engine, 'f', 0, content(0, 10));

@@ -27,7 +27,7 @@ async function silence(run: EngineUnderTest, pass: (ms: number) => void): Promis
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 1 });
 }
 
-test('it goes on, at once and after restarts; then it is complete and sealed anew', async (t) => {
+test('a sealed file is continued at once or after restarts, and is sealed again', async (t) => {
   const { run, pass, before } = await sealedOne(t);
   await run.restart();
   assert.deepEqual(await run.engine.status(OWNER, 'f'), before);
@@ -48,7 +48,7 @@ test('it goes on, at once and after restarts; then it is complete and sealed ane
   assert.equal((await run.engine.verify(OWNER, 'f')).checked_bytes, 11);
 });
 
-test('what is stored is a duplicate; other bytes, other sizes and a refused chunk change nothing', async (t) => {
+test('a duplicate, a conflict, a wrong size and a refused chunk do not change a sealed file', async (t) => {
   const { run, pass, before } = await sealedOne(t);
   assert.equal((await send(run.engine, 'f', 1, text('123'))).chunk?.duplicate, true);
   await refused(send(run.engine, 'f', 1, text('xxx')), 'file_complete');
@@ -65,7 +65,7 @@ test('what is stored is a duplicate; other bytes, other sizes and a refused chun
   );
 });
 
-test('with a gap the file that was complete stays readable; cancelling leaves it as it was', async (t) => {
+test('a continuation with a gap leaves the complete file readable, and its cancellation restores the file', async (t) => {
   const { run, before } = await sealedOne(t);
   const gap = await send(run.engine, 'f', 8, text('89'));
   assert.deepEqual([gap.status, gap.missing, gap.readable], ['partial', [[5, 7]], true]);
@@ -86,7 +86,7 @@ test('with a gap the file that was complete stays readable; cancelling leaves it
   assert.deepEqual(await run.doors.blobs.list(), []);
 });
 
-test('a continuation that is parked for long goes, the file stays', async (t) => {
+test('a continuation that was parked for a long time is removed, and the file stays', async (t) => {
   const { run, pass, before } = await sealedOne(t);
   await send(run.engine, 'f', 8, text('89'));
   pass(86_400_000);
@@ -97,7 +97,7 @@ test('a continuation that is parked for long goes, the file stays', async (t) =>
   assert.equal((await download(run.engine, 'f')).toString(), '01234');
 });
 
-test('what was completed by word, or had its size declared, is complete for good', async (t) => {
+test('a file that was completed on request or has a declared size cannot be continued', async (t) => {
   const { run } = await sealedOne(t);
   await run.engine.complete(OWNER, 'f');
   await refused(send(run.engine, 'f', 5, text('5')), 'file_complete');
@@ -105,7 +105,7 @@ test('what was completed by word, or had its size declared, is complete for good
   await refused(send(run.engine, 'd', 5, text('5')), 'file_complete');
 });
 
-test('a digest that does not agree after a silence takes nothing away', async (t) => {
+test('a wrong digest after a silence discards nothing', async (t) => {
   const { run, pass } = await sealedOne(t);
   const value = new Uint8Array(32);
   await send(run.engine, 'g', 0, text('abc'), { reprDigest: { algorithm: 'sha-256', value } });
@@ -114,7 +114,7 @@ test('a digest that does not agree after a silence takes nothing away', async (t
   assert.equal((await send(run.engine, 'g', 3, text('d'))).bytes_received, 4);
 });
 
-test('a crash at every moment of going on: the file as it was or longer, never less', async (t) => {
+test('a crash at every step of a continuation never shortens the file', async (t) => {
   for (const operation of ['catalog.put', 'part.write', 'part.sync', 'manifest.append'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();

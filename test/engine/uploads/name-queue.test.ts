@@ -1,6 +1,5 @@
 /** Uploads that wait for a name get it once nobody has it any more, and are seen like every unfinished upload. */
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { ResourceAddress, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';
@@ -8,25 +7,9 @@ import { deadFrom, FaultyDisk, failAt } from '../../support/disk/faulty-disk.ts'
 import { download, OWNER, outcome, send, text, turnsUntil } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine, testThreads } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
+import { INSTEAD, NAME, stream } from '../intents.ts';
 
-const NAME = 'a.bin';
 const OLD = text('before');
-const INSTEAD: ResourceIntent = {
-  owner: OWNER,
-  creator: { kind: 'device', id: OWNER },
-  name: NAME,
-  place: 'instead',
-  size: null,
-  contentType: null,
-  metadata: null,
-  endsWhenTold: true,
-};
-
-function stream(words: string): PassThrough {
-  const source = new PassThrough();
-  source.end(words);
-  return source;
-}
 
 async function begin({ engine }: EngineUnderTest, words: string, more: Partial<ResourceIntent> = {}) {
   const address = await engine.createResumable({ ...INSTEAD, ...more });
@@ -54,7 +37,7 @@ async function hold({ engine }: EngineUnderTest): Promise<string> {
   return (await send(engine, NAME, 0, text('abc'), { declaredSize: 9 })).id ?? '';
 }
 
-test('the upload that waited is that of the name once the other one is cancelled by its id, after a restart and a crash too', async (t) => {
+test('a waiting upload gets the name when the other one is cancelled by its id, and keeps it after a restart and a crash', async (t) => {
   const under = await startEngine(t);
   for (const again of [async () => {}, under.restart, under.crash]) {
     const other = await hold(under);
@@ -73,7 +56,7 @@ test('the upload that waited is that of the name once the other one is cancelled
   }
 });
 
-test('the oldest of them comes first, whatever a restart does, and each comes in its turn', async (t) => {
+test('waiting uploads get the name in the order of their creation, even after restarts', async (t) => {
   const under = await startEngine(t);
   let holder = await hold(under);
   const waiting: ResourceAddress[] = [];
@@ -89,7 +72,7 @@ test('the oldest of them comes first, whatever a restart does, and each comes in
   assert.equal(under.engine.usage(OWNER).openUploads, 0);
 });
 
-test('beside a complete file, and after the other one became complete, it replaces that file', async (t) => {
+test('a waiting upload replaces the complete file of its name', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
@@ -107,7 +90,7 @@ test('beside a complete file, and after the other one became complete, it replac
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
-test('an upload that lapses leaves its name to the one that waits, which stays parked', async (t) => {
+test('an expired upload leaves its name to a waiting one, which stays parked', async (t) => {
   const under = await startEngine(t, { staleSeconds: 0, staleRemoveDays: 1 });
   await hold(under);
   const address = await begin(under, 'new');
@@ -128,7 +111,7 @@ test('an upload that lapses leaves its name to the one that waits, which stays p
   assert.equal((await download(under.engine, NAME)).toString(), 'new');
 });
 
-test('a deletion takes all of them, though one gets the name meanwhile', async (t) => {
+test('a deletion discards all waiting uploads, even if one gets the name meanwhile', async (t) => {
   const under = await startEngine(t);
   await hold(under);
   for (const words of ['1', '22', '333']) await begin(under, words);
@@ -140,7 +123,7 @@ test('a deletion takes all of them, though one gets the name meanwhile', async (
 });
 
 for (const moment of ['before', 'after'] as const) {
-  test(`while it gets the name, ${moment} its document is written: others end it, end with it, complete it or send to it`, async (t) => {
+  test(`concurrent requests are served while an upload gets the name, ${moment} its document is written`, async (t) => {
     for (const what of ['cancel', 'remove', 'finish', 'append', 'begin', 'chunk'] as const) {
       const tap = new Tap();
       const under = await startEngine(t, {}, { tap });
@@ -180,7 +163,7 @@ for (const moment of ['before', 'after'] as const) {
 }
 
 for (const kind of ['crash', 'fault'] as const) {
-  test(`a ${kind} at every step of the cancellation leaves the one or the other, and nothing in between`, async (t) => {
+  test(`a ${kind} at every step of a cancellation leaves the name with one of the two uploads`, async (t) => {
     const found = { holder: 0, waiting: 0 };
     for (let step = 0, over = false; !over; step += 1) {
       const disk = new FaultyDisk(realDisk);
@@ -210,7 +193,7 @@ for (const kind of ['crash', 'fault'] as const) {
   });
 }
 
-test('watchers of the name are called', async (t) => {
+test('the watchers of a name are called when a waiting upload gets it', async (t) => {
   const under = await startEngine(t);
   const other = await hold(under);
   const address = await begin(under, 'new');

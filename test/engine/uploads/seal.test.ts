@@ -10,7 +10,7 @@ import { type Moment, type Operation, Tap } from '../../support/wire/tap.ts';
 const STEPS = ['manifest.sync', 'blobs.seal', 'catalog.put'] as const satisfies Operation[];
 const FULL = (): LadingError => new LadingError('insufficient_storage', 'no room');
 
-test('the steps in their order: journal synced, bytes sealed, document written; then complete', async (t) => {
+test('a seal syncs the journal, seals the bytes, then writes the document', async (t) => {
   const tap = new Tap();
   const { engine } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, content(0, 50), { declaredSize: 100 });
@@ -23,7 +23,7 @@ test('the steps in their order: journal synced, bytes sealed, document written; 
   assert.equal(tap.count('inspector.verify') + tap.count('inspector.digest'), 0, 'no byte is read again');
 });
 
-test('the CRC-32 of the whole is combined from chunks in any order', async (t) => {
+test('the CRC-32 of the file is combined from chunks in any order', async (t) => {
   const { engine } = await startEngine(t);
   let status = await send(engine, 'f', 70, content(70, 30), { declaredSize: 100 });
   for (const [start, length] of [
@@ -124,7 +124,7 @@ for (const operation of STEPS) {
   }
 }
 
-test('chunks that complete the file together make one seal', async (t) => {
+test('two chunks that complete a file at the same time cause one seal', async (t) => {
   const tap = new Tap();
   const { engine, quiet } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, content(0, 1), { declaredSize: 41 });
@@ -139,7 +139,7 @@ test('chunks that complete the file together make one seal', async (t) => {
   assert.equal((await engine.status(OWNER, 'f')).status, 'complete');
 });
 
-test('a failed removal of the replaced bytes is no failure of the seal, and the next start removes them', async (t) => {
+test('a seal succeeds if the replaced bytes cannot be removed, and the next start removes them', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });

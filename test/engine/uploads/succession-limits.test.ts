@@ -3,31 +3,31 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import type { FileEvent } from '../../../src/contracts/file-events.ts';
-import { download, OWNER, send, text, turnsUntil } from '../../support/product/device.ts';
+import { download, OWNER, refused, send, text, turnsUntil } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
-import { BEFORE, INSTEAD, NAME, NEW, OLD, refuses, stream, WHOLE } from './succession-setup.ts';
+import { INSTEAD, NAME, onEvent, stream, WHOLE } from '../intents.ts';
+import { BEFORE, NEW, OLD } from './succession-setup.ts';
 
-test('when all that wait are known to somebody, one more is refused', async (t) => {
+test('an upload is refused when too many uploads wait and clients know all of them', async (t) => {
   const { engine } = await startEngine(t);
   const begin = async (): Promise<void> => {
     const begun = await engine.createResumable(INSTEAD);
     await engine.append(stream(text('abc')), begun, { offset: 0, size: null, contentLength: 3 });
   };
   for (let times = 0; times < 9; times += 1) await begin();
-  await refuses(begin(), 'already_exists');
+  await refused(begin(), 'already_exists');
   assert.equal(engine.usage(OWNER).openUploads, 9);
   const [one] = engine.transfers(() => true);
   await engine.cancel(OWNER, NAME, undefined, one?.file.id ?? '');
-  await refuses(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
+  await refused(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
   assert.equal(engine.usage(OWNER).openUploads, 8, 'that one and no other');
   await engine.cancel(OWNER, NAME);
   assert.equal(engine.usage(OWNER).openUploads, 0);
   await begin();
 });
 
-test('of many that begin at the same moment no more wait than may', async (t) => {
+test('concurrent creations never exceed the limit of waiting uploads', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResumable(INSTEAD)));
@@ -40,7 +40,7 @@ test('of many that begin at the same moment no more wait than may', async (t) =>
   assert.deepEqual(await doors.blobs.list(), [], 'those that were refused leave nothing');
 });
 
-test('the last bytes of an upload of known size do not count while somebody sends to the one that has the name', async (t) => {
+test('the last bytes of an upload of known size are refused while a request sends to the upload that has the name', async (t) => {
   const { engine } = await startEngine(t);
   const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
   const first = await engine.createResumable({ ...known, size: 9 });
@@ -50,19 +50,15 @@ test('the last bytes of an upload of known size do not count while somebody send
   const slow = new PassThrough();
   const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
   const last = { offset: 3, size: null, contentLength: 3 };
-  await refuses(engine.append(stream(text('est')), second, last), 'already_exists');
-  assert.equal(
-    (await engine.resumableState(second)).offset,
-    3,
-    'who asks is not led to believe that all of it is there',
-  );
+  await refused(engine.append(stream(text('est')), second, last), 'already_exists');
+  assert.equal((await engine.resumableState(second)).offset, 3, 'the offset does not include the refused bytes');
   slow.end('def');
   assert.equal((await sending).offset, 6);
   assert.ok((await engine.append(stream(text('est')), second, last)).complete);
   assert.equal((await download(engine, NAME)).toString(), 'newest');
 });
 
-test('a deletion takes those that wait too', async (t) => {
+test('a deletion also discards the waiting uploads', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
   for (let times = 0; times < 3; times += 1) await engine.createResumable(INSTEAD);
@@ -71,14 +67,14 @@ test('a deletion takes those that wait too', async (t) => {
   assert.deepEqual(await doors.blobs.list(), []);
 });
 
-test('a digest that does not agree, a precondition that fails and a refusal leave what waited as it was', async (t) => {
+test('a wrong digest and a failed precondition leave the existing upload as it was', async (t) => {
   for (const had of Object.values(BEFORE)) {
     const under = await startEngine(t);
     await had.make(under);
     const value = createHash('sha256').update('other').digest();
     const reprDigest = { algorithm: 'sha-256' as const, value };
     const wrong = { ...WHOLE, reprDigest };
-    await refuses(
+    await refused(
       under.engine.receiveFile(stream(NEW), wrong, async () => null),
       'digest_mismatch',
     );
@@ -90,7 +86,7 @@ test('a digest that does not agree, a precondition that fails and a refusal leav
         return asked < 2;
       },
     };
-    await refuses(
+    await refused(
       under.engine.receiveFile(stream(NEW), late, async () => null),
       'precondition_failed',
     );
@@ -100,7 +96,7 @@ test('a digest that does not agree, a precondition that fails and a refusal leav
   }
 });
 
-test('what this side does to the upload that has the name refuses nobody', async (t) => {
+test('a file replaces an upload that the sweep is parking', async (t) => {
   const tap = new Tap();
   const { engine } = await startEngine(t, { staleSeconds: 0 }, { tap });
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
@@ -118,12 +114,10 @@ test('what this side does to the upload that has the name refuses nobody', async
 
 test('a waiting upload whose digest fails while another file takes the name is cancelled once, by that file', async (t) => {
   const tap = new Tap();
-  const wrap = tap.wrap;
   const cancelled: string[] = [];
-  const happened = (event: FileEvent): void => {
+  onEvent(tap, (event) => {
     if (event.type === 'upload.cancelled') cancelled.push(event.file.id);
-  };
-  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), emit: happened }) });
+  });
   const under = await startEngine(t, {}, { tap });
   const { engine } = under;
   const { id: holder } = await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });

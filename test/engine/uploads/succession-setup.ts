@@ -1,47 +1,13 @@
 /** What the tests of succession share. */
 import assert from 'node:assert/strict';
-import { PassThrough } from 'node:stream';
-import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
-import type { ResourceAddress, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
-import { LadingError } from '../../../src/errors.ts';
+import type { ResourceAddress } from '../../../src/engine/receive/upload-resource.ts';
 import { content, download, OWNER, send, text } from '../../support/product/device.ts';
 import type { EngineUnderTest } from '../../support/product/engine.ts';
-
-export const NAME = 'a.bin';
-
-export const WHOLE: FileIntent = {
-  owner: OWNER,
-  name: NAME,
-  overwrite: true,
-  contentType: null,
-  reprDigest: null,
-  minSize: 0,
-};
-
-export const INSTEAD: ResourceIntent = {
-  owner: OWNER,
-  creator: { kind: 'device', id: OWNER },
-  name: NAME,
-  place: 'instead',
-  size: null,
-  contentType: null,
-  metadata: null,
-  endsWhenTold: true,
-};
+import { INSTEAD, NAME, stream } from '../intents.ts';
 
 export const NEW = Buffer.from(content(0, 100_000, 7));
 
 export const OLD = text('before');
-
-export function stream(bytes: Uint8Array): PassThrough {
-  const source = new PassThrough();
-  source.end(bytes);
-  return source;
-}
-
-export async function refuses(work: Promise<unknown>, code: string): Promise<void> {
-  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
-}
 
 /** What has the name when the new file comes: made, and looked at again when all is over but the file did not come. */
 export interface Before {

@@ -6,9 +6,10 @@ import { type TestContext, test } from 'node:test';
 import type { ResourceAddress } from '../../../src/engine/receive/upload-resource.ts';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { deadFrom, FaultyDisk, failAt } from '../../support/disk/faulty-disk.ts';
-import { download, OWNER, send, text } from '../../support/product/device.ts';
+import { download, OWNER, refused, send, text } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine, testThreads } from '../../support/product/engine.ts';
-import { BEFORE, type Before, INSTEAD, NAME, NEW, refuses, stream, WHOLE } from './succession-setup.ts';
+import { INSTEAD, NAME, stream, WHOLE } from '../intents.ts';
+import { BEFORE, type Before, NEW } from './succession-setup.ts';
 
 /** The ways in which a file comes in place of what is there; the first part before the disk fails, the last while it does. */
 const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
@@ -48,7 +49,7 @@ async function withDisk(t: TestContext): Promise<{ under: EngineUnderTest; disk:
 
 for (const [had, before] of Object.entries(BEFORE)) {
   for (const [comes, begin] of Object.entries(NEXT)) {
-    test(`${comes} in place of ${had}: a crash at every step leaves the one or the other`, async (t) => {
+    test(`${comes} in place of ${had}: a crash at every step leaves either the old state or the new file`, async (t) => {
       const seen = { new: 0, kept: 0 };
       for (let step = 0, over = false; !over; step += 1) {
         const { under, disk } = await withDisk(t);
@@ -69,7 +70,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
       assert.ok(seen.new > 1 && seen.kept > 3, `${seen.new} times the new one, ${seen.kept} times what was there`);
     });
 
-    test(`${comes} in place of ${had}: a disk that fails once leaves the one or the other, running on and after a crash`, async (t) => {
+    test(`${comes} in place of ${had}: a single disk failure leaves either the old state or the new file, before and after a crash`, async (t) => {
       for (const when of ['before', 'half', 'after'] as const) {
         for (let step = 0, over = false; !over; step += 1) {
           const { under, disk } = await withDisk(t);
@@ -93,7 +94,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
   }
 }
 
-test('a begin alone ends nothing: both live, each goes on, and the one that is complete last has the name', async (t) => {
+test('a new upload does not end another one: both continue, and the last to complete is the file', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const second = await engine.createResumable({ ...INSTEAD, endsWhenTold: false, size: 4 });
@@ -115,7 +116,7 @@ test('a begin alone ends nothing: both live, each goes on, and the one that is c
   assert.equal((await doors.blobs.list()).length, 1);
 });
 
-test('uploads that wait survive a restart, and the older ones end with the newer one', async (t) => {
+test('waiting uploads survive a restart, and a complete one discards the older ones', async (t) => {
   const under = await startEngine(t);
   await send(under.engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const addresses: ResourceAddress[] = [];
@@ -130,7 +131,7 @@ test('uploads that wait survive a restart, and the older ones end with the newer
   const ends = { size: null, contentLength: 0, ends: true };
   await under.engine.append(stream(text('')), two, { offset: 3, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'two');
-  await refuses(under.engine.resumableState(one), 'not_found');
+  await refused(under.engine.resumableState(one), 'not_found');
   assert.equal((await under.engine.resumableState(three)).offset, 5, 'what began later goes on');
   await under.crash();
   await under.engine.append(stream(text('')), three, { offset: 5, ...ends });
@@ -138,7 +139,7 @@ test('uploads that wait survive a restart, and the older ones end with the newer
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
-test('while somebody sends to the upload that has the name, the end is refused and may be said again', async (t) => {
+test('the end of an upload is refused while a request sends to the upload that has the name, and can be repeated', async (t) => {
   const { engine } = await startEngine(t);
   const first = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
@@ -146,16 +147,16 @@ test('while somebody sends to the upload that has the name, the end is refused a
   const slow = new PassThrough();
   const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
   const end = { offset: 0, size: null, contentLength: 2, ends: true };
-  await refuses(engine.append(stream(text('hi')), second, end), 'already_exists');
+  await refused(engine.append(stream(text('hi')), second, end), 'already_exists');
   slow.end('def');
   assert.equal((await sending).offset, 6, 'nobody ended it');
   const { offset } = await engine.resumableState(second);
   assert.ok((await engine.append(stream(text('hi').subarray(offset)), second, { ...end, offset })).complete);
   assert.equal((await download(engine, NAME)).toString(), 'hi');
-  await refuses(engine.resumableState(first), 'not_found');
+  await refused(engine.resumableState(first), 'not_found');
 });
 
-test('a client that never gets an address begins again and again, and acknowledged uploads stay', async (t) => {
+test('uploads whose address was lost are cancelled, and acknowledged ones stay', async (t) => {
   const { engine, doors } = await startEngine(t);
   const known = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), known, { offset: 0, size: null, contentLength: 3 });
@@ -167,7 +168,7 @@ test('a client that never gets an address begins again and again, and acknowledg
     const append = engine.append(broken, lost, { offset: 0, size: null, contentLength: null });
     broken.write(randomBytes(1000));
     setImmediate(() => broken.destroy());
-    await refuses(append, 'length_mismatch');
+    await refused(append, 'length_mismatch');
   }
   assert.ok(engine.usage(OWNER).openUploads < 12, 'they do not pile up');
   assert.equal((await engine.resumableState(known)).offset, 3);

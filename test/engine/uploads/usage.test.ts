@@ -121,7 +121,7 @@ async function receivedToday({ doors }: EngineUnderTest, owner: string, now: num
   return bytes;
 }
 
-test('every counter is what a recount finds, after any sequence of operations and after a restart', async (t) => {
+test('every counter equals a recount after any sequence of operations and after a restart', async (t) => {
   const clock = handClock(Date.UTC(2026, 10, 22, 12));
   const settings = { staleSeconds: 36_000, openEndedSeconds: 7_200 };
   const run = await startEngine(t, settings, { clock, quota: quotaOf({}) });
@@ -154,7 +154,7 @@ test('every counter is what a recount finds, after any sequence of operations an
   );
 });
 
-test('a quota is never exceeded, by chunks that come at the same time neither', async (t) => {
+test('a quota is never exceeded, even by concurrent chunks', async (t) => {
   const own = { bytes: 300, openUploads: 1 };
   const group = { bytes: 400, openUploads: 3 };
   const run = await startEngine(t, {}, { quota: quotaOf(own, group) });
@@ -179,7 +179,7 @@ test('a quota is never exceeded, by chunks that come at the same time neither', 
   assert.ok(refused > 50, `${refused} refusals`);
 });
 
-test('refused before the body where the declared size tells, and what is stored stays', async (t) => {
+test('a declared size over the quota is refused before the body, and stored bytes stay', async (t) => {
   const run = await startEngine(t, {}, { quota: quotaOf({ bytes: 100 }) });
   const { engine } = run;
   const chunk = (name: string, start: number, length: number, declare: number | null) =>
@@ -202,7 +202,7 @@ test('refused before the body where the declared size tells, and what is stored 
   assert.deepEqual(engine.usage('a/1'), { bytes: 0, openUploads: 0, dayBytes: 100 });
 });
 
-test("a day's bytes are those since midnight UTC, of deleted files too", async (t) => {
+test('the bytes of a day count from midnight UTC and include deleted files', async (t) => {
   const clock = handClock(Date.UTC(2026, 10, 22, 23, 59));
   const run = await startEngine(t, {}, { clock, quota: quotaOf({ dayBytes: 100 }) });
   const put = (name: string, length: number) =>
@@ -257,7 +257,7 @@ test('a chunk whose upload is deleted while it is committed is not counted', asy
   assert.deepEqual(run.engine.usage('a/1'), { bytes: 0, openUploads: 0, dayBytes: 20 });
 });
 
-test('a chunk that fails gives back what was set aside for it', async (t) => {
+test('a failed chunk releases its reserved quota', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap, quota: quotaOf({ bytes: 100, openUploads: 1 }) });
   const chunk = (length: number, cut = false) =>
