@@ -1,4 +1,4 @@
-/** Requests that end, replace, complete or continue one name at the same moment: one is first, and the others find what it left. */
+/** Concurrent requests that end, replace, complete or continue one name: one is first, and the others meet its result. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -40,11 +40,11 @@ async function onlyNew(under: EngineUnderTest): Promise<void> {
     assert.ok(NEW.equals(await download(under.engine, NAME)));
     assert.equal((await under.engine.status(OWNER, NAME)).status, 'complete');
     assert.equal(under.engine.usage(OWNER).openUploads, 0);
-    assert.equal((await under.doors.blobs.list()).length, 1, 'nothing is left of what it replaced');
+    assert.equal((await under.doors.blobs.list()).length, 1, 'the replaced bytes are removed');
   }
 }
 
-/** Steps of a file that takes the name of an upload, and of the upload that ends. */
+/** Operations of a file that takes a name, and of the upload that ends. */
 const STEPS: [Operation, 'before' | 'after'][] = [
   ['blobs.seal', 'before'],
   ['blobs.seal', 'after'],
@@ -98,7 +98,7 @@ for (const [operation, moment] of STEPS) {
     for (const again of [async () => {}, under.crash]) {
       await again();
       const status = await under.engine.status(OWNER, NAME);
-      assert.notEqual(status.status, 'complete', 'the deleted bytes are no file');
+      assert.notEqual(status.status, 'complete', 'the deleted bytes are not a file');
       assert.equal(status.readable, false);
     }
   });

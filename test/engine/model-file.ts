@@ -2,13 +2,13 @@
 
 export type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
 
-/** The file as a child would keep it: one cell a byte. */
+/** The simplest model of a file: one cell for each byte. */
 export class Model {
   cells: (number | null)[] = [];
   size: number | null = null;
   sealed = false;
   visible = false;
-  /** Only silence sealed it, so that a chunk past its end continues it. */
+  /** It was sealed after a silence, so a chunk past its end continues it. */
   silent = false;
   /** Bytes that were complete when it was continued. */
   kept: number | null = null;
@@ -36,12 +36,12 @@ export class Model {
     return this.received === this.end;
   }
 
-  /** Nothing of the upload is missing as far as anybody knows, so it reads as a complete file. */
+  /** The upload has no gap, so it is readable as a complete file. */
   get complete(): boolean {
     return this.sealed || (this.visible && this.size === null && this.gapless);
   }
 
-  /** Nothing came for long. */
+  /** The upload received nothing for a long time. */
   silence(): void {
     if (!this.visible || this.sealed) return;
     if (!this.complete) {
@@ -53,7 +53,7 @@ export class Model {
     this.kept = null;
   }
 
-  /** A chunk goes past the end of what silence sealed: it is an upload again, whatever becomes of the chunk. */
+  /** A chunk past the end of a file that was sealed after a silence makes it an upload again, even if the chunk is refused. */
   goesOn({ start, length }: Send): void {
     if (!this.silent || start + length <= this.end) return;
     this.kept = this.end;
@@ -72,7 +72,7 @@ export class Model {
     this.silent = true;
   }
 
-  /** A whole file came in place of all that. */
+  /** A whole file replaces everything. */
   put(bytes: Uint8Array): void {
     this.reset();
     this.cells = [...bytes];
@@ -80,7 +80,7 @@ export class Model {
     this.sealed = true;
   }
 
-  /** The code that this chunk must be refused with, or null; changes the model only in that it goes on. */
+  /** The code with which this chunk must be refused; null: accepted. May turn the file into an upload again. */
   refusal(send: Send, bytes: Uint8Array): string | null {
     const last = send.start + send.length - 1;
     if (send.declare !== null && last >= send.declare) return 'out_of_bounds';

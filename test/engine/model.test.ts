@@ -1,6 +1,6 @@
 /**
- * The core against a plain model: whatever chunks come, in any order, size and overlap, repeated, corrupt, cut short, several at a
- * time, with restarts in between, the stored bytes are those of the model, or the refusal is the documented one.
+ * Compares the engine with a simple model: for chunks of any order, size and overlap, repeated, corrupt, broken or concurrent, with restarts
+ * in between, it stores the bytes of the model or refuses with the documented error.
  */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
@@ -107,17 +107,17 @@ async function compare({ run, name }: Device, model: Model): Promise<void> {
   assert.equal(status.status, complete ? 'complete' : model.visible ? 'partial' : 'pending');
   assert.equal(status.bytes_received, model.received);
   const stored = await readBack(run.engine, OWNER, name, Math.max(model.end, 1));
-  // With a gap in it what was complete before is what readers get.
+  // If the upload has a gap, readers get the previous complete file.
   const kept = !complete && model.kept !== null;
   assert.deepEqual(stored, kept ? model.cells.slice(0, model.kept ?? 0) : model.cells);
   if (complete) assert.equal(status.crc32, hex32(crc32(Uint8Array.from(model.cells, (cell) => cell ?? 0))));
 }
 
-/** Each run has a name of its own, so that one engine, and one start, serves them all. */
+/** Each run has its own name, so that all of them share one engine and its starts. */
 interface Device {
   run: EngineUnderTest;
   name: string;
-  /** So much time goes by. */
+  /** Lets this time pass. */
   pass(ms: number): void;
 }
 

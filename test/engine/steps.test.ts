@@ -1,4 +1,4 @@
-/** What somebody does to the date of the machine while uploads lie or run. */
+/** Changes of the system date while uploads are stored or running. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { machine, STEPS } from '../support/product/clock.ts';
@@ -28,7 +28,7 @@ for (const by of STEPS) {
     on.step(by);
     await untouched(3);
     await send(run.engine, 'f', 3, text('d'));
-    // The date counts by now.
+    // From now on the new date counts.
     on.pass(11 * MINUTE);
     await untouched(4);
     await send(run.engine, 'open', 0, text('x'));

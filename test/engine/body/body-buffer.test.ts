@@ -10,7 +10,7 @@ import { content, settle, turnsUntil } from '../../support/product/device.ts';
 interface Rig {
   source: PassThrough;
   inbox: BodyBuffer;
-  /** Every arrival that was reported. */
+  /** Every reported number of bytes. */
   seen: number[];
   limit: { bytes: number };
 }
@@ -127,7 +127,7 @@ test('small blocks are joined, so that a sender of single bytes does not cost an
     pieces.push(piece);
     source.emit('data', piece);
   }
-  // What was put together is a copy: the pieces are let go.
+  // The joined block is a copy, so the pieces can be freed.
   for (const piece of pieces.slice(0, -65)) piece.fill(0);
   assert.equal(inbox.bytes, bytes.length);
   assert.deepEqual(drain(inbox, bytes.length), Buffer.from(bytes));
@@ -218,7 +218,7 @@ test('single bytes in the buffer take little more memory than their number', asy
     return heapUsed + arrayBuffers;
   };
   const rigs = Array.from({ length: 500 }, () => rig(64 * 1024));
-  // What the source needs once bytes flow is not the inbox's.
+  // The memory of the source itself does not count.
   for (const { source } of rigs) source.write(content(0, 1));
   await settle();
   const before = used();

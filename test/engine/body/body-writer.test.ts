@@ -1,4 +1,4 @@
-/** How bytes get from senders of every speed through a fixed number of segments. */
+/** How senders of every speed share a fixed number of segments. */
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
@@ -54,7 +54,7 @@ test('a sender of one byte at a time holds no segment, up to 64 KiB', async (t) 
   slow.push(1);
   await turnsUntil(() => tap.jobs.length === 1);
   await turnsUntil(() => inUse(run).large + inUse(run).small === 0);
-  assert.ok((tap.jobs[0]?.length ?? 0) >= SMALL_SEGMENT_BYTES, 'then the worker gets what came');
+  assert.ok((tap.jobs[0]?.length ?? 0) >= SMALL_SEGMENT_BYTES, 'then the worker gets the bytes that arrived');
   slow.push();
   slow.end();
   assert.equal((await slow.reply).bytes_received, length);
@@ -94,7 +94,7 @@ test('a sender that becomes slow gives its large segment back', async (t) => {
   const slow = slowly(run.engine, 'f', 0, content(0, 4 * MIB));
   slow.push(SMALL_SEGMENT_BYTES);
   await turnsUntil(() => inUse(run).large === 1);
-  // A byte every tenth of a second: never quiet, and never worth a segment.
+  // A byte every tenth of a second: the sender is never silent and never fills a segment.
   for (let tenth = 0; tenth < 4; tenth += 1) {
     slow.push(1);
     await slow.taken();
@@ -189,7 +189,7 @@ test('every failure of a chunk gives its segments back', async (t) => {
   await refused(send(engine, 'stored', 0, content(0, 3 * MIB, 1)), 'chunk_conflict');
   tap.fail('part.write', new LadingError('insufficient_storage', 'no room'));
   await refused(send(engine, 'f', 0, bytes), 'insufficient_storage');
-  // Not larger than a segment: a failure of the early sync of a larger one would not be the commit's.
+  // Not larger than a segment: a larger chunk syncs early, and the failure would hit that sync instead of the commit.
   tap.fail('part.sync', new LadingError('insufficient_storage', 'no room'));
   await refused(send(engine, 'f', 0, content(0, LARGE_SEGMENT_BYTES)), 'insufficient_storage');
   for (const sent of [0, 1, SMALL_SEGMENT_BYTES, 2 * MIB, 3 * MIB - 1]) {
@@ -208,7 +208,7 @@ test('every failure of a chunk gives its segments back', async (t) => {
   assert.equal((await send(engine, 'f', 0, bytes)).bytes_received, bytes.length);
 });
 
-/** Bytes that are in the server's memory for these requests: sent, taken off the wire, and not given to a worker. */
+/** Bytes of these requests in the server's memory: read from the socket and not passed to a worker. */
 function held(senders: SlowSend[], sent: number, tap: Tap): number {
   const onTheWire = senders.reduce((sum, { source }) => sum + source.readableLength + source.writableLength, 0);
   return sent - onTheWire - tap.jobs.reduce((sum, job) => sum + job.length, 0);
@@ -257,21 +257,21 @@ test('the limit of early senders falls when many more connect', async (t) => {
     const sender = slowly(engine, 'crowd', start, content(start, SMALL_SEGMENT_BYTES));
     senders.push(sender);
     await sender.taken();
-    // The most that this one may hold now, with its header, without getting it to a worker.
+    // The most that this request may hold now, with its header, without a job for a worker.
     const share = Math.min(SMALL_SEGMENT_BYTES, Math.floor(quarter / senders.length));
     const most = share - 1 - CHUNK_HEADER_BYTES;
     sender.push(most);
     await sender.taken();
     sent += most;
   }
-  assert.ok(held(senders, sent, tap) > 2 * quarter, 'each took its share as it was when it came');
-  // Twice: on a busy machine the first look comes late, and then only the next one judges.
+  assert.ok(held(senders, sent, tap) > 2 * quarter, 'each holds as much as the limit was at its arrival');
+  // Two checks: on a busy machine the first one is late and does nothing.
   t.mock.timers.tick(1000);
   await turnsUntil(() => held(senders, sent, tap) <= quarter, 'the fair share');
   for (const [i, sender] of senders.entries()) if (i !== 1) sender.sever();
   senders[1]?.push();
   senders[1]?.end();
-  assert.equal((await senders[1]?.reply)?.bytes_received, SMALL_SEGMENT_BYTES, 'nobody lost anything by it');
+  assert.equal((await senders[1]?.reply)?.bytes_received, SMALL_SEGMENT_BYTES, 'no byte was lost');
   await Promise.allSettled(senders.map(({ reply }) => reply));
 });
 
@@ -282,7 +282,7 @@ test('a paused sender resumes when the others have ended', async (t) => {
   first.push(500);
   const crowd = Array.from({ length: 400 }, (_, i) => slowly(engine, 'crowd', i * MIB, content(0, 10)));
   await turnsUntil(() => engine.gauges().receiving === 401);
-  // It waits for the first one's range, stopped at the share of one among many.
+  // It waits for the range of the first one, paused at the limit for many requests.
   const bytes = content(0, 100_000);
   const second = slowly(engine, 'f', 0, bytes);
   second.push();

@@ -8,7 +8,7 @@ const MIB = 1024 ** 2;
 const TWO_LARGE = 4 * LARGE_SEGMENT_BYTES;
 const FOREVER_MS = 2 ** 31 - 1;
 
-/** Takes all segments of a size; then the next one has to wait. */
+/** Takes all segments of a size, so that the next request has to wait. */
 function exhaust(pool: BufferPool, size: 'small' | 'large', count: number): ArrayBuffer[] {
   return Array.from({ length: count }, () => {
     const taken = pool.take(size);

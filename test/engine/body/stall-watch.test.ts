@@ -7,7 +7,7 @@ import { clockOf, machine, STEPS } from '../../support/product/clock.ts';
 
 interface Rig {
   watchdog: StallWatch;
-  /** Moves the clock, looking every half second as the timer does. */
+  /** Moves the clock, and checks every half second as the timer does. */
   pass(seconds: number, each?: () => void): void;
 }
 
@@ -64,7 +64,7 @@ test('a request without a byte for the idle time is ended, and not before', () =
   assert.deepEqual(request.codes, []);
   watch.received(1);
   pass(9.5);
-  assert.deepEqual(request.codes, [], 'a byte starts the time anew');
+  assert.deepEqual(request.codes, [], 'a byte restarts the time');
   pass(0.5);
   assert.deepEqual(request.codes, ['request_timeout']);
   assert.match(request.failures[0]?.message ?? '', /no byte for 10 s/);
@@ -139,7 +139,7 @@ test('a request that the server keeps waiting is never ended as idle or slow', (
   assert.deepEqual(request.codes, []);
   request.waits = false;
   pass(9.5);
-  assert.deepEqual(request.codes, [], 'its times start anew when it is let go');
+  assert.deepEqual(request.codes, [], 'its times restart when it resumes');
   pass(0.5);
   assert.deepEqual(request.codes, ['request_timeout']);
   watch.stop();

@@ -1,4 +1,4 @@
-/** What readers are shown: representations of files and uploads, listings, and news of changes. */
+/** What readers get: representations of files and uploads, lists, and notifications. */
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';

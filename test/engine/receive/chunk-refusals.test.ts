@@ -1,4 +1,4 @@
-/** Chunks for complete files, broken connections, and chunks that are wrong in themselves. */
+/** Refused chunks: for complete files, from broken connections, and invalid ones. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32, hex32 } from '../../../src/protocol/crc32.ts';

@@ -1,4 +1,4 @@
-/** Files made of partial uploads: by sharing their bytes or copying them, and whatever a crash interrupts. */
+/** Concatenated files, with shared and with copied bytes, and after crashes. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -47,7 +47,7 @@ async function contentOf({ engine }: EngineUnderTest, size: number): Promise<Buf
   }
 }
 
-/** On a disk that gives a file one name only. */
+/** On a disk without hard links. */
 class NoLinks extends Tap {
   override async run<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
     return operation === 'blobs.link' ? (false as T) : await super.run(operation, work);
@@ -73,7 +73,7 @@ for (const durability of NAMES) {
         await under[end]();
         assert.ok((await contentOf(under, bytes.length)).equals(bytes), `after a ${end}`);
       }
-      // Read anywhere, over the edges of its pieces.
+      // Reads at many positions, across the ends of its pieces.
       const representation = await under.engine.open(OWNER, 'whole');
       for (const [start, length] of [
         [699_999, 3],
@@ -99,7 +99,7 @@ async function crashAt(t: TestContext, operation: Operation, moment: 'before' | 
   const pieces = [randomBytes(50_000), randomBytes(60_000)];
   const bytes = Buffer.concat(pieces);
   const parts = await partsOf(under, pieces);
-  // The join begins when it is made; what comes before is not what is tried here.
+  // The concatenation begins when it is created. Earlier operations are not tested here.
   const first = tap.hold('blobs.link');
   const made = under.engine.createResumable(joined(parts));
   made.catch(() => {});

@@ -1,10 +1,10 @@
-/** What clients say about a whole file, when it binds, and when it does not stick. Empty files. */
+/** Declarations about a whole file: when they are fixed, and when they have no effect. Empty files. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { download, OWNER, progress, refused, send, sendRaw, slowly, text } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 
-test('a refused chunk of an upload under way declares nothing', async (t) => {
+test('the declaration of a refused chunk has no effect', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('abc'));
   const declared = {
@@ -18,7 +18,7 @@ test('a refused chunk of an upload under way declares nothing', async (t) => {
   assert.equal(status.content_type, 'application/octet-stream');
 });
 
-test('a size declared late: fixed from then on, and complete when it is reached', async (t) => {
+test('a size can be declared later, and is fixed from then on', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('01234'));
   const late = await send(engine, 'f', 5, text('56'), { declaredSize: 9 });
@@ -36,7 +36,7 @@ test('a size declared late: fixed from then on, and complete when it is reached'
   assert.equal((await send(engine, 'f', 7, text('78'))).status, 'complete');
 });
 
-test('a size declared late by a repeat, exactly what is there: sealed at once', async (t) => {
+test('a duplicate that declares the stored size seals the upload', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('01234'));
   const status = await send(engine, 'f', 0, text('012'), { declaredSize: 5 });
@@ -45,7 +45,7 @@ test('a size declared late by a repeat, exactly what is there: sealed at once', 
   await refused(send(engine, 'f', 5, text('5')), 'file_complete');
 });
 
-test('a size declared late that is less than what is stored: 409 size_conflict', async (t) => {
+test('a declared size below the stored bytes is refused with 409 size_conflict', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 5, text('56789'));
   const error = await refused(send(engine, 'f', 0, text('01'), { declaredSize: 9 }), 'size_conflict');
@@ -53,7 +53,7 @@ test('a size declared late that is less than what is stored: 409 size_conflict',
   assert.equal((await engine.status(OWNER, 'f')).bytes_received, 5);
 });
 
-test('what was declared survives a restart and a crash', async (t) => {
+test('a declaration survives a restart and a crash', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('01'), { declaredSize: 4, contentType: 'text/x-log' });
   for (const again of [run.restart, run.crash]) {
@@ -65,7 +65,7 @@ test('what was declared survives a restart and a crash', async (t) => {
   }
 });
 
-test('an empty file: total_size=0 with an empty body', async (t) => {
+test('total_size=0 with an empty body creates an empty file', async (t) => {
   const run = await startEngine(t);
   const status = await sendRaw(run.engine, 'f', new Uint8Array(), { declaredSize: 0 });
   assert.deepEqual(progress(status), {
@@ -87,7 +87,7 @@ test('an empty file: total_size=0 with an empty body', async (t) => {
   assert.equal((await download(run.engine, 'f')).length, 0);
 });
 
-test('an empty body for a file that has bytes: 409 size_conflict', async (t) => {
+test('an empty body for a file with bytes is refused with 409 size_conflict', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'open', 0, text('01234'));
   await refused(sendRaw(engine, 'open', new Uint8Array(), { declaredSize: 0 }), 'size_conflict');
@@ -96,7 +96,7 @@ test('an empty body for a file that has bytes: 409 size_conflict', async (t) => 
   assert.equal((await engine.status(OWNER, 'open')).bytes_received, 5);
 });
 
-test('an empty file while a first chunk of that name is on its way: the chunk is refused', async (t) => {
+test('an empty file refuses a first chunk of its name that is arriving', async (t) => {
   const { engine, quiet } = await startEngine(t);
   const slow = slowly(engine, 'f', 0, text('01234'));
   slow.push(2);

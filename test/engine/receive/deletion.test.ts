@@ -1,4 +1,4 @@
-/** Deleting files and uploads while requests for them are under way. */
+/** Deletions of files and uploads during other requests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { content, download, OWNER, refused, send, sendAndTell, slowly, text } from '../../support/product/device.ts';
@@ -74,14 +74,14 @@ for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.
       const run = await startEngine(t, {}, { tap });
       await send(run.engine, 'f', 0, content(0, 10));
       const gate = tap.hold(operation, moment);
-      // It declares something, so that its commit writes the document.
+      // The chunk declares its size, so that its commit writes the document.
       const late = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 30 });
       await gate.reached;
       const removed = run.engine.remove(OWNER, 'f');
       await run.quiet();
       gate.open();
       await removed;
-      // Either it counted before the deletion or it was refused by it.
+      // Either the chunk counted before the deletion, or the deletion refused it.
       await late.reply.catch((error: { code: string }) => assert.equal(error.code, 'not_found'));
       assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
       assert.deepEqual(await run.doors.blobs.list(), []);

@@ -1,4 +1,4 @@
-/** What a client says about digests: of one message (Content-Digest), of the whole file (Repr-Digest). */
+/** Digests of one message (Content-Digest) and of the whole file (Repr-Digest). */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -19,7 +19,7 @@ function base64({ value }: Digest): string {
 }
 
 for (const algorithm of ['sha-256', 'sha-512'] as const) {
-  test(`Content-Digest ${algorithm} covers header and data, also over several segments and over what is stored`, async (t) => {
+  test(`Content-Digest ${algorithm} covers header and data, even over several segments and stored bytes`, async (t) => {
     const { engine } = await startEngine(t);
     const bytes = content(0, 3_000_000);
     const contentDigest = digest(encodeChunk(0, bytes), algorithm);
@@ -111,7 +111,7 @@ test('a wrong Repr-Digest is refused with 400 digest_mismatch and discards the u
   assert.equal(status.status, 'complete');
 });
 
-test('another Repr-Digest than the one declared before: 400, and the first one stays', async (t) => {
+test('a Repr-Digest that differs from the declared one is refused with 400, and the first one stays', async (t) => {
   const { engine } = await startEngine(t);
   const bytes = content(0, 100);
   await send(engine, 'f', 0, bytes.subarray(0, 50), { declaredSize: 100, reprDigest: digest(bytes) });
@@ -120,7 +120,7 @@ test('another Repr-Digest than the one declared before: 400, and the first one s
   assert.equal((await send(engine, 'f', 50, bytes.subarray(50), { reprDigest: digest(bytes) })).status, 'complete');
 });
 
-test('with a Repr-Digest and no size, only the seal says that it is complete', async (t) => {
+test('an upload with a Repr-Digest and no size is complete only after the seal', async (t) => {
   const { engine } = await startEngine(t);
   const bytes = content(0, 100);
   const first = await send(engine, 'f', 0, bytes.subarray(0, 50), { reprDigest: digest(bytes) });
@@ -131,14 +131,14 @@ test('with a Repr-Digest and no size, only the seal says that it is complete', a
   assert.deepEqual(await download(engine, 'f'), Buffer.from(bytes));
 });
 
-test('with a Repr-Digest and no size, completing other bytes starts over', async (t) => {
+test('completing other bytes than the Repr-Digest discards the upload', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('abc'), { reprDigest: digest(text('abcd')) });
   await refused(engine.complete(OWNER, 'f'), 'digest_mismatch');
   assert.equal((await engine.status(OWNER, 'f')).status, 'pending');
 });
 
-test('an empty file with a Repr-Digest', async (t) => {
+test('the Repr-Digest of an empty file is checked', async (t) => {
   const { engine } = await startEngine(t);
   const empty = new Uint8Array();
   await refused(sendRaw(engine, 'f', empty, { declaredSize: 0, reprDigest: digest(text('x')) }), 'digest_mismatch');
@@ -147,7 +147,7 @@ test('an empty file with a Repr-Digest', async (t) => {
   assert.equal(status.status, 'complete');
 });
 
-test('a replacement whose digest differs leaves the file that was there', async (t) => {
+test('a replacement with a wrong digest leaves the complete file', async (t) => {
   const { engine } = await startEngine(t);
   const old = await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   const said = { overwrite: true, declaredSize: 3, reprDigest: digest(text('xyz')) };
@@ -156,7 +156,7 @@ test('a replacement whose digest differs leaves the file that was there', async 
   assert.deepEqual(await download(engine, 'f'), Buffer.from('old'));
 });
 
-test('repeats that come while the digest is computed are answered with its outcome', async (t) => {
+test('duplicates that arrive while the digest is computed get its outcome', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   const bytes = content(0, 100);
@@ -185,7 +185,7 @@ test('repeats that come while the digest is computed are answered with its outco
   }
 });
 
-test('a digest that a crash interrupted is computed at the next start, while the rest is served', async (t) => {
+test('a digest that a crash interrupted is computed after the next start, while requests are served', async (t) => {
   const tap = new Tap();
   const run = await startEngine(t, {}, { tap });
   const bytes = content(0, 100);

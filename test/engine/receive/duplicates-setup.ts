@@ -1,4 +1,4 @@
-/** What the tests of duplicates share. */
+/** Shared by the tests of duplicates. */
 import type { TestContext } from 'node:test';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';

@@ -1,4 +1,4 @@
-/** PROTOCOL §4, line by line: what is sent again, and what contradicts. */
+/** PROTOCOL §4: duplicates and conflicts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32, hex32 } from '../../../src/protocol/crc32.ts';
@@ -16,14 +16,14 @@ import {
 import type { Tap } from '../../support/wire/tap.ts';
 import { rig } from './duplicates-setup.ts';
 
-/** Extents that went to the workers to be written. */
+/** Extents that workers wrote. */
 function written(tap: Tap): [number, number][] {
   return tap.jobs.flatMap(({ ranges }) =>
     ranges.filter(({ action }) => action === 'write').map(({ extent }): [number, number] => [extent.start, extent.end]),
   );
 }
 
-test('the same range again, same bytes: 200, duplicate: true, nothing written', async (t) => {
+test('a chunk with stored bytes is a duplicate with 200, and nothing is written', async (t) => {
   const { run, tap } = await rig(t);
   const first = await send(run.engine, 'f', 10, content(10, 20));
   assert.deepEqual(first.chunk, { start: 10, end: 29, crc32: hex32(crc32(content(10, 20))), duplicate: false });
@@ -34,7 +34,7 @@ test('the same range again, same bytes: 200, duplicate: true, nothing written', 
   assert.deepEqual(written(tap), []);
 });
 
-test('a range that overlaps stored bytes, equal where they overlap: 200; only the new bytes are added', async (t) => {
+test('a range that overlaps equal stored bytes is accepted, and only the new bytes are added', async (t) => {
   const { run, tap } = await rig(t);
   await send(run.engine, 'f', 10, content(10, 10));
   await send(run.engine, 'f', 30, content(30, 10));
@@ -60,7 +60,7 @@ test('a range that overlaps stored bytes, equal where they overlap: 200; only th
   assert.deepEqual(verified, { ok: true, checked_bytes: 50, bad: [] });
 });
 
-test('a range that overlaps, different where they overlap: 409 chunk_conflict; what is stored stays', async (t) => {
+test('a range that overlaps different stored bytes is refused with 409 chunk_conflict', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 10, content(10, 10));
   const before = await run.engine.status(OWNER, 'f');
@@ -74,7 +74,7 @@ test('a range that overlaps, different where they overlap: 409 chunk_conflict; w
   assert.equal((await send(run.engine, 'f', 0, content(0, 30))).bytes_received, 30, 'the range is free again');
 });
 
-test('a damaged chunk over stored bytes is told about its checksum, not about a conflict', async (t) => {
+test('a damaged chunk over stored bytes is refused for its checksum and not for a conflict', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10));
   const damaged = content(0, 10);
@@ -82,7 +82,7 @@ test('a damaged chunk over stored bytes is told about its checksum, not about a 
   await refused(send(run.engine, 'f', 0, damaged, { crc32: crc32(content(0, 10)) }), 'checksum_mismatch');
 });
 
-test('two requests for one range at the same time: the second waits for the first, then it is a duplicate', async (t) => {
+test('the second of two requests for one range waits for the first, then is a duplicate', async (t) => {
   const { run, tap } = await rig(t);
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
@@ -104,7 +104,7 @@ test('two requests for one range at the same time: the second waits for the firs
   );
 });
 
-test('two requests for one range at the same time, the first breaks: the second is stored', async (t) => {
+test('the second of two requests for one range is stored when the first breaks', async (t) => {
   const { run } = await rig(t);
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
@@ -118,7 +118,7 @@ test('two requests for one range at the same time, the first breaks: the second 
   assert.deepEqual(status.missing, [[0, 49]]);
 });
 
-test('two requests for one range at the same time, other bytes: the second is refused', async (t) => {
+test('the second of two requests for one range is refused when its bytes differ', async (t) => {
   const { run } = await rig(t);
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
@@ -131,7 +131,7 @@ test('two requests for one range at the same time, other bytes: the second is re
   await refused(second, 'chunk_conflict');
 });
 
-test('a request that waits for another one ends when its own client goes away', async (t) => {
+test('a request that waits for another one ends with its own connection', async (t) => {
   const { run } = await rig(t);
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
@@ -160,7 +160,7 @@ test('requests for other ranges do not wait', async (t) => {
   assert.equal((await first.reply).bytes_received, 30);
 });
 
-test('the last range twice at the same time: both are told that the file is complete', async (t) => {
+test('two concurrent requests for the last range both get the complete file', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 50), { declaredSize: 100 });
   const pair = [50, 50].map((start) => sendAndTell(run.engine, 'f', start, content(start, 50)));
@@ -174,7 +174,7 @@ test('the last range twice at the same time: both are told that the file is comp
   );
 });
 
-test('a chunk past the declared size: 400 out_of_bounds', async (t) => {
+test('a chunk past the declared size is refused with 400 out_of_bounds', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   const error = await refused(send(run.engine, 'f', 15, content(15, 6)), 'out_of_bounds');
@@ -186,7 +186,7 @@ test('a chunk past the declared size: 400 out_of_bounds', async (t) => {
   assert.equal((await send(run.engine, 'f', 15, content(15, 5))).bytes_received, 15);
 });
 
-test('a chunk past a size that was declared while it was on its way: 400 out_of_bounds', async (t) => {
+test('a chunk past a size that was declared during its transfer is refused with 400 out_of_bounds', async (t) => {
   const { run } = await rig(t);
   const early = slowly(run.engine, 'f', 15, content(15, 10));
   early.push(5);

@@ -1,4 +1,4 @@
-/** A whole file in one stream of unknown length: all of it or nothing. */
+/** A whole file in one stream of unknown length. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
@@ -209,7 +209,7 @@ test('an unfinished upload survives a whole file of its name that breaks, is ref
     await kept();
     await refused(engine.receiveFile(stream(abc), { ...over, precondition: () => false }, pass), 'precondition_failed');
     await kept();
-    // Its sender comes back while the file comes, and is at it when that is all there.
+    // Its sender continues while the whole file arrives, and still sends when that is complete.
     const rest = new PassThrough();
     let sending: Promise<unknown> = Promise.resolve();
     await refused(
@@ -250,10 +250,10 @@ test('no request begins an upload between the end of the old one and its replace
   const whole = engine.receiveFile(stream(bytes), { ...INTENT, overwrite: true }, pass);
   await gate.reached;
   const late = sendChunk(engine, { ...chunk, start: 3 });
-  assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'until then the upload is what is there');
+  assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'until then the upload has the name');
   gate.open();
   await whole;
-  assert.equal((await late).code, 'size_conflict', 'it came to the complete file');
+  assert.equal((await late).code, 'size_conflict', 'the chunk met the complete file');
   await engine.remove(OWNER, 'a.bin');
   assert.deepEqual(engine.usage(OWNER), { ...engine.usage(OWNER), bytes: 0, openUploads: 0 });
   assert.deepEqual(await doors.blobs.list(), []);

@@ -1,4 +1,4 @@
-/** Names of files that go beside others: every one is free, of thousands only a few are looked at, and nobody is refused for their number. */
+/** Numbered names: every name is free, and only a few of thousands are looked up. */
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
@@ -45,7 +45,7 @@ test('the 1,200th file of a name is stored after a few look-ups', async (t) => {
   tap.reset();
   assert.match(await send(), /^takes\/a \(1\d{3}\)\.wav$/);
   assert.ok(tap.count('catalog.find') < 60, String(tap.count('catalog.find')));
-  // What became free is used again, or is not; nothing is refused and nothing replaced.
+  // A freed number may or may not be used again. No file is refused or replaced.
   for (const name of ['takes/a (2).wav', 'takes/a (500).wav']) await engine.remove(OWNER, name);
   const more = new Set([await send(), await send(), await send()]);
   assert.equal(more.size, 3);

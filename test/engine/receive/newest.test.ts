@@ -1,4 +1,4 @@
-/** A whole file that is to become the file of its name whatever else is under way for that name: of several the one that is whole last stays. */
+/** Whole files with `newest`: each becomes the file of its name regardless of other uploads, and the last one stays. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -26,11 +26,11 @@ const CREATES = { ...REPLACES, overwrite: false };
 interface Sending {
   source: PassThrough;
   done: Promise<FileStatus>;
-  /** Sends the rest and waits for the answer. */
+  /** Sends the remaining bytes and waits for the reply. */
   finish(): Promise<FileStatus>;
 }
 
-/** A file of which a part has come. */
+/** A file whose first bytes have arrived. */
 function begin({ engine }: EngineUnderTest, said: FileIntent, bytes: Buffer): Sending {
   const source = new PassThrough();
   const done = engine.admitFile(said).then(() => engine.receiveFile(source, said, async () => null));
@@ -43,7 +43,7 @@ function begin({ engine }: EngineUnderTest, said: FileIntent, bytes: Buffer): Se
   return { source, done, finish };
 }
 
-/** One file of the name and nothing besides. */
+/** The name has exactly one file and no upload. */
 async function alone(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
   assert.ok(Buffer.from(bytes).equals(await download(under.engine, NAME)));
   const { files } = await under.engine.list({ owner: OWNER, prefix: '', cursor: null, limit: 9, status: null });
@@ -55,7 +55,7 @@ async function alone(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
   assert.equal((await under.doors.blobs.list()).length, 1);
 }
 
-/** The same after a crash as before it. */
+/** As `alone`, before and after a crash. */
 async function aloneForGood(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
   await alone(under, bytes);
   await under.crash();
@@ -122,7 +122,7 @@ test('a file without overwrite is refused when the newest file took the name', a
   await refused(other.finish(), 'already_exists');
   await aloneForGood(under, contents[1] as Buffer);
   await under.engine.remove(OWNER, NAME);
-  // The newest that never comes whole takes nothing from it.
+  // A newest file that never completes does not affect it.
   const creates = begin(under, CREATES, contents[0] as Buffer);
   const broken = begin(under, INTENT, contents[1] as Buffer);
   setImmediate(() => broken.source.destroy());
@@ -131,7 +131,7 @@ test('a file without overwrite is refused when the newest file took the name', a
   await aloneForGood(under, contents[0] as Buffer);
 });
 
-/** Uploads that are being sent to when the newest file is whole. */
+/** Uploads that receive bytes when the newest file completes. */
 const UNFINISHED: Record<
   string,
   (under: EngineUnderTest, rest: PassThrough) => Promise<{ sending: Promise<unknown> }>

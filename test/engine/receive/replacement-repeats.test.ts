@@ -1,4 +1,4 @@
-/** Late repeats of a replacement's last chunk, and cancelled replacements. */
+/** Late duplicates of the last chunk of a replacement, and cancelled replacements. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
@@ -7,7 +7,7 @@ import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { OVER } from './replacement-setup.ts';
 
-test('a late repeat of the chunk that completed a replacement is a duplicate, not the next replacement', async (t) => {
+test('a late repetition of the chunk that completed a replacement is a duplicate', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
   await send(run.engine, 'f', 0, text('the'), OVER);
@@ -19,7 +19,7 @@ test('a late repeat of the chunk that completed a replacement is a duplicate, no
   assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
 });
 
-test('a late repeat of the chunk that completed a file sent with overwrite=true under a new name is a duplicate too', async (t) => {
+test('a late repetition of the chunk that completed a new file with overwrite=true is a duplicate too', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('the'), OVER);
   const complete = await send(run.engine, 'f', 3, text('new'), OVER);
@@ -66,7 +66,7 @@ test('a replacement is completed in a later second than the file that it replace
   );
 });
 
-test('cancelling a replacement keeps the file, and deleting says what it removed', async (t) => {
+test('a cancellation of a replacement keeps the file, and a deletion reports what it removed', async (t) => {
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
@@ -95,7 +95,7 @@ test('a cancellation does not affect a contiguous file of undeclared size', asyn
   await refused(engine.cancel(OWNER, 'f'), 'not_found');
   assert.deepEqual(await download(engine, 'f'), Buffer.from('old'));
   assert.deepEqual(await engine.remove(OWNER, 'f'), ['file']);
-  // With a gap it is an upload again.
+  // A gap makes it an upload again.
   assert.equal((await send(engine, 'f', 3, text('new'))).status, 'partial');
   await engine.cancel(OWNER, 'f');
   await refused(engine.cancel(OWNER, 'f'), 'not_found');

@@ -1,3 +1,3 @@
-/** What the tests of replacement share. */
+/** Shared by the tests of replacements. */
 
 export const OVER = { overwrite: true, declaredSize: 6 };

@@ -1,4 +1,4 @@
-/** Replacing a complete file (overwrite=true) and deleting, while others read and write. */
+/** Replacements of a complete file (overwrite=true) during other reads and writes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { content, download, OWNER, refused, send, sendRaw, text } from '../../support/product/device.ts';

@@ -1,4 +1,4 @@
-/** Bytes appended in requests of any length: what arrived counts, whatever becomes of the connection or the server. */
+/** Appends of any length: received bytes count even if the connection or the server fails. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -66,7 +66,7 @@ for (const durability of ['chunk', 'seal'] as const) {
           stream.end();
           assert.equal((await appended).offset, offset + length);
         } else {
-          // Read by the engine before it breaks: what never left the stream did not arrive.
+          // The engine reads the bytes before the stream breaks; bytes that it never read did not arrive.
           await eventually(
             () => stream.readableLength === 0 || stream.readableFlowing === false,
             'the engine has read it',
@@ -81,11 +81,7 @@ for (const durability of ['chunk', 'seal'] as const) {
         }
         const told: number = (await under.engine.resumableState(address)).offset;
         if (random() < 0.2) await under.crash();
-        assert.equal(
-          (await under.engine.resumableState(address)).offset,
-          told,
-          'an offset that was told never decreases',
-        );
+        assert.equal((await under.engine.resumableState(address)).offset, told, 'a reported offset never decreases');
         offset = told;
       }
       const { complete } = await under.engine.resumableState(address);
@@ -115,7 +111,7 @@ test('a newer request ends the older one, whose bytes count', async (t) => {
   second.write(Buffer.alloc(10, 2));
   await eventually(() => second.readableLength === 0, 'the engine has read it');
   const ended = refused(next, 'superseded');
-  // Two at once at the offset that was true: one goes on, the other is told where it is wrong.
+  // Two concurrent requests at the correct offset: one succeeds, the other gets offset_mismatch.
   const outcomes = await Promise.allSettled([
     engine.append(whole(Buffer.alloc(50, 3)), address, at(50)),
     engine.append(whole(Buffer.alloc(50, 3)), address, at(50)),

@@ -1,4 +1,4 @@
-/** What the tests of undeclared share. */
+/** Shared by the tests of undeclared sizes. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 

@@ -12,7 +12,7 @@ import { folders } from './undeclared-setup.ts';
 
 const MINUTE = 60_000;
 
-test('sealed when nothing came for the set time, by its timer; what comes after all continues it', async (t) => {
+test('a timer seals a silent file of undeclared size, and a later chunk continues it', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { engine, warnings, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
@@ -23,7 +23,7 @@ test('sealed when nothing came for the set time, by its timer; what comes after 
   now += 15 * MINUTE - 1;
   t.mock.timers.tick(15 * MINUTE - 1);
   await quiet();
-  assert.equal((await send(engine, 'f', 6, text('6'))).total_bytes, 7, 'every chunk starts the time anew');
+  assert.equal((await send(engine, 'f', 6, text('6'))).total_bytes, 7, 'every chunk restarts the timer');
   let sealed = false;
   engine.watch(OWNER, 'f', () => {
     sealed = true;
@@ -37,7 +37,7 @@ test('sealed when nothing came for the set time, by its timer; what comes after 
   assert.deepEqual(warnings, []);
 });
 
-test('a chunk on its way keeps an open-ended file open, however long it takes', async (t) => {
+test('an arriving chunk keeps a file of undeclared size open', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { engine, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
@@ -66,7 +66,7 @@ test('a file with a gap is not sealed by its timer', async (t) => {
   assert.equal((await send(engine, 'f', 0, text('01234'))).total_bytes, 10);
 });
 
-test('a chunk that comes after the time, but before any timer looked, goes on', async (t) => {
+test('a chunk after the silence but before the timer continues the file', async (t) => {
   let now = Date.now();
   const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   const { id } = await send(engine, 'f', 0, text('01234'));
@@ -76,7 +76,7 @@ test('a chunk that comes after the time, but before any timer looked, goes on', 
   assert.equal((await send(engine, 'f', 0, text('0'))).chunk?.duplicate, true);
 });
 
-test('the time goes on over a restart', async (t) => {
+test('the silence counts on after a restart', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
@@ -94,7 +94,7 @@ test('the time goes on over a restart', async (t) => {
   assert.notEqual((await run.doors.catalog.find(OWNER, 'f')).sealed, null);
 });
 
-test('two first chunks at the same time make one upload', async (t) => {
+test('two concurrent first chunks create one upload', async (t) => {
   const { engine, dataDir } = await startEngine(t);
   const statuses = await Promise.all([0, 1, 2, 3, 4].map((i) => send(engine, 'f', i * 2, content(i * 2, 2))));
   assert.equal(new Set(statuses.map(({ id }) => id)).size, 1);
@@ -121,7 +121,7 @@ test('the reply to a chunk lists at most 16 gaps', async (t) => {
   assert.deepEqual([missing.length, missing_more, missing.at(-1)], [18, false, [39, 39]]);
 });
 
-test('completing while a chunk past the end is on its way: the chunk is refused, the file is what it was', async (t) => {
+test('a completion refuses an arriving chunk past the end, and the file stays as it was', async (t) => {
   const { engine, dataDir, quiet } = await startEngine(t);
   const { id } = await send(engine, 'f', 0, text('01234'));
   const slow = slowly(engine, 'f', 5, content(5, 200_000));
@@ -137,7 +137,7 @@ test('completing while a chunk past the end is on its way: the chunk is refused,
   assert.deepEqual(await readFile(blob), Buffer.from('01234'), 'and nothing of the chunk lies behind its end');
 });
 
-test('completing waits for what a chunk past the end is writing at that moment', async (t) => {
+test('a completion waits for the running write of a chunk past the end', async (t) => {
   const tap = new Tap();
   const { engine, dataDir, quiet } = await startEngine(t, {}, { tap });
   const { id } = await send(engine, 'f', 0, text('01234'));
@@ -154,7 +154,7 @@ test('completing waits for what a chunk past the end is writing at that moment',
   assert.deepEqual(await readFile(new Layout(dataDir).file(id ?? '').blob), Buffer.from('01234'));
 });
 
-test('a completion that failed leaves the file open: it can grow', async (t) => {
+test('a file can grow after a failed completion', async (t) => {
   for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const) {
     const tap = new Tap();
     const { engine } = await startEngine(t, {}, { tap });

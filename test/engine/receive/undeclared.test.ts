@@ -1,4 +1,4 @@
-/** PROTOCOL §3, files whose size nobody declared. */
+/** PROTOCOL §3: files of undeclared size. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {

@@ -1,4 +1,4 @@
-/** What a start makes of what lies on disk. */
+/** How a start recovers the state on the disk. */
 import assert from 'node:assert/strict';
 import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -147,7 +147,7 @@ test('a start succeeds with a manifest cut at any byte, and requests the missing
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 100 });
   for (let start = 10; start < 60; start += 10) await send(run.engine, 'f', start, content(start, 10));
   const { manifest } = pathsOf(run, id);
-  // Header and six records of 40 bytes; every length is tried, the longest first.
+  // The header and six records of 40 bytes. The test tries every length, the longest first.
   for (let length = 290; length >= 0; length -= 13) {
     await run.crash(() => truncate(manifest, length));
     const whole = Math.max(0, Math.floor((length - 40) / 40));
@@ -217,7 +217,7 @@ test('one upload that cannot be recovered does not prevent the recovery of other
   const run = await startEngine(t);
   const { id } = await send(run.engine, 'bad', 0, text('abc'));
   await send(run.engine, 'good', 0, text('abc'));
-  // An intact header of another upload's journal: nothing that damage could explain.
+  // An intact header of the journal of another upload, which no damage explains.
   const foreign = await send(run.engine, 'foreign', 0, text('abc'));
   await run.crash(async () => {
     await writeFile(pathsOf(run, id).manifest, await readFile(pathsOf(run, foreign.id).manifest));

@@ -1,4 +1,4 @@
-/** A file is removed once, however many ask for it at the same time. */
+/** Concurrent deletions delete a file once. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';

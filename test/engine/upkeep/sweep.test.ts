@@ -18,7 +18,7 @@ test('a silent upload is parked with its bytes, and removed a long time after', 
   assert.equal(
     (await send(engine, 'f', 3, text('d'))).expires_at,
     '2030-02-01T23:59:59.999Z',
-    'a chunk starts the time anew',
+    'a chunk restarts the time',
   );
   pass(24 * HOUR - 1);
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 });
@@ -72,7 +72,7 @@ test('a parked upload resumes with the next chunk, even after restarts and crash
   pass(23 * HOUR);
   await run.crash();
   pass(30 * 60_000);
-  assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 }, 'the time began anew');
+  assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 }, 'the time restarted');
   assert.equal((await send(run.engine, 'f', 4, text('efghij'))).status, 'complete');
   assert.equal((await download(run.engine, 'f')).toString(), 'abcdefghij');
   assert.equal(run.engine.usage(OWNER).openUploads, 0);
@@ -200,7 +200,7 @@ test('a file of undeclared size is sealed after the silence and not removed', as
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 });
   pass(1);
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 1 });
-  assert.equal((await send(run.engine, 'f', 3, text('d'))).total_bytes, 4, 'what comes after all continues it');
+  assert.equal((await send(run.engine, 'f', 3, text('d'))).total_bytes, 4, 'a later chunk continues it');
 });
 
 test('an upload of undeclared size with a gap becomes stale', async (t) => {

@@ -8,7 +8,7 @@ import { clockOf } from '../../support/product/clock.ts';
 import { OWNER, settle } from '../../support/product/device.ts';
 
 test('a commit requested at any moment of another round is carried out', async () => {
-  // Between the end of a round and the news of it there are a few steps of the event loop: all of them are tried.
+  // A few steps of the event loop separate the end of a round from its resolution. The test tries all of them.
   const document: FileDocument = {
     id: '0'.repeat(32),
     owner: OWNER,

@@ -28,7 +28,7 @@ async function rig(
   return { run: await startEngine(t, settings, { tap }), tap };
 }
 
-/** Ids of everything that lies on disk. */
+/** Ids of all blobs on the disk. */
 async function stored(dataDir: string): Promise<string[]> {
   const files = join(dataDir, 'v1', 'files');
   const shards = await readdir(files);

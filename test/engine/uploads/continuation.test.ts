@@ -1,4 +1,4 @@
-/** PROTOCOL §3: a file of undeclared size that silence sealed goes on with the chunk after its end. */
+/** PROTOCOL §3: a chunk past its end continues a file of undeclared size that was sealed after a silence. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
@@ -8,7 +8,7 @@ import { Tap } from '../../support/wire/tap.ts';
 
 const SILENCE = 900_000;
 
-/** A file `01234` that silence sealed. */
+/** A file `01234` that was sealed after a silence. */
 async function sealedOne(t: TestContext, tap = new Tap()) {
   let now = Date.UTC(2030, 0, 1);
   t.mock.timers.enable({ apis: ['setTimeout'] });

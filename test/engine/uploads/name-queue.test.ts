@@ -1,4 +1,4 @@
-/** Uploads that wait for a name get it once nobody has it any more, and are seen like every unfinished upload. */
+/** Uploads that wait for a name get it once it is free, and are then visible as every unfinished upload is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ResourceAddress, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
@@ -22,7 +22,7 @@ async function finish({ engine }: EngineUnderTest, address: ResourceAddress, wor
   await engine.append(stream(words), address, { offset, size: null, contentLength: words.length, ends: true });
 }
 
-/** What everybody sees of the name: the status and the list agree. */
+/** The status of the name, which has to agree with the list. */
 async function seen({ engine, quiet }: EngineUnderTest) {
   await quiet();
   const { id, status, bytes_received: bytes, readable } = await engine.status(OWNER, NAME);
@@ -32,7 +32,7 @@ async function seen({ engine, quiet }: EngineUnderTest) {
   return { id, status, bytes, readable };
 }
 
-/** A holder of the name in chunks; its id. */
+/** Begins an upload in chunks that has the name, and returns its id. */
 async function hold({ engine }: EngineUnderTest): Promise<string> {
   return (await send(engine, NAME, 0, text('abc'), { declaredSize: 9 })).id ?? '';
 }
@@ -105,7 +105,7 @@ test('an expired upload leaves its name to a waiting one, which stays parked', a
     const status = await under.engine.status(OWNER, NAME);
     assert.equal(status.stale, true);
     assert.ok(status.expires_at !== null && expires !== null);
-    assert.equal(under.engine.usage(OWNER).openUploads, 0, 'nobody came back for it');
+    assert.equal(under.engine.usage(OWNER).openUploads, 0, 'no upload is left');
   }
   await finish(under, address);
   assert.equal((await download(under.engine, NAME)).toString(), 'new');

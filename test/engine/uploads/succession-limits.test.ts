@@ -1,4 +1,4 @@
-/** Uploads that wait for one name: how many may wait, and what ends them. */
+/** Limits and ends of uploads that wait for one name. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -21,7 +21,7 @@ test('an upload is refused when too many uploads wait and clients know all of th
   const [one] = engine.transfers(() => true);
   await engine.cancel(OWNER, NAME, undefined, one?.file.id ?? '');
   await refused(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
-  assert.equal(engine.usage(OWNER).openUploads, 8, 'that one and no other');
+  assert.equal(engine.usage(OWNER).openUploads, 8, 'only that upload was cancelled');
   await engine.cancel(OWNER, NAME);
   assert.equal(engine.usage(OWNER).openUploads, 0);
   await begin();
@@ -37,7 +37,7 @@ test('concurrent creations never exceed the limit of waiting uploads', async (t)
   assert.ok(engine.usage(OWNER).openUploads <= 9, String(engine.usage(OWNER).openUploads));
   await engine.cancel(OWNER, NAME);
   assert.equal(engine.usage(OWNER).openUploads, 0);
-  assert.deepEqual(await doors.blobs.list(), [], 'those that were refused leave nothing');
+  assert.deepEqual(await doors.blobs.list(), [], 'refused uploads leave nothing');
 });
 
 test('the last bytes of an upload of known size are refused while a request sends to the upload that has the name', async (t) => {
@@ -90,7 +90,7 @@ test('a wrong digest and a failed precondition leave the existing upload as it w
       under.engine.receiveFile(stream(NEW), late, async () => null),
       'precondition_failed',
     );
-    assert.equal(asked, 2, 'asked before the bytes count, and right before the change');
+    assert.equal(asked, 2, 'checked before the bytes count and right before the change');
     await had.kept(under);
     await under.close();
   }

@@ -1,4 +1,4 @@
-/** What the tests of succession share. */
+/** Shared by the tests of succession. */
 import assert from 'node:assert/strict';
 import type { ResourceAddress } from '../../../src/engine/receive/upload-resource.ts';
 import { content, download, OWNER, send, text } from '../../support/product/device.ts';
@@ -9,7 +9,7 @@ export const NEW = Buffer.from(content(0, 100_000, 7));
 
 export const OLD = text('before');
 
-/** What has the name when the new file comes: made, and looked at again when all is over but the file did not come. */
+/** The state of the name before the new file: how to create it, and how to check that it stayed. */
 export interface Before {
   make(under: EngineUnderTest): Promise<void>;
   kept(under: EngineUnderTest): Promise<void>;
@@ -41,7 +41,7 @@ export const BEFORE: Record<string, Before> = {
       assert.ok(Buffer.from(OLD).equals(await download(under.engine, NAME)));
     },
   },
-  'a file that goes on': {
+  'a continuation': {
     make: async (under) => {
       await send(under.engine, NAME, 0, OLD);
       await under.restart({ openEndedSeconds: 0 });

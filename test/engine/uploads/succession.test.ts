@@ -1,4 +1,4 @@
-/** A complete file takes a name that unfinished uploads still have: they end in the step in which it is there, and not before. */
+/** A complete file takes the name of unfinished uploads: they are discarded in the step in which it becomes the file. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -11,7 +11,7 @@ import { type EngineUnderTest, startEngine, testThreads } from '../../support/pr
 import { INSTEAD, NAME, stream, WHOLE } from '../intents.ts';
 import { BEFORE, type Before, NEW } from './succession-setup.ts';
 
-/** The ways in which a file comes in place of what is there; the first part before the disk fails, the last while it does. */
+/** The kinds of replacements: the first function runs before the disk fails, the returned one while it fails. */
 const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
   'a whole file': async (under) => () => under.engine.receiveFile(stream(NEW), WHOLE, async () => null),
   'the newest file': async (under) => () =>
@@ -29,13 +29,13 @@ const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unk
   },
 };
 
-/** Either the new file, whole, or what was there. */
+/** Checks that the name has either the whole new file or its previous state. */
 async function eitherOr(under: EngineUnderTest, before: Before): Promise<'new' | 'kept'> {
   const { status, total_bytes: total } = await under.engine.status(OWNER, NAME);
   if (status === 'complete' && total === NEW.length) {
     assert.ok(NEW.equals(await download(under.engine, NAME)));
     assert.equal(under.engine.usage(OWNER).openUploads, 0);
-    assert.equal((await under.doors.blobs.list()).length, 1, 'nothing is left of what it replaced');
+    assert.equal((await under.doors.blobs.list()).length, 1, 'the replaced bytes are removed');
     return 'new';
   }
   await before.kept(under);
@@ -63,7 +63,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
         over = disk.disarm() === 0;
         await under.crash();
         const found = await eitherOr(under, before);
-        if (outcome) assert.equal(found, 'new', `step ${step}: what was acknowledged is there`);
+        if (outcome) assert.equal(found, 'new', `step ${step}: the acknowledged file exists`);
         seen[found] += 1;
         await under.close();
       }
@@ -83,7 +83,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
           );
           over = disk.disarm() === 0;
           const complete = (await under.engine.status(OWNER, NAME)).total_bytes === NEW.length;
-          if (outcome) assert.ok(complete, `step ${step}: what was acknowledged is there`);
+          if (outcome) assert.ok(complete, `step ${step}: the acknowledged file exists`);
           await under.crash();
           const found = await eitherOr(under, before);
           if (complete) assert.equal(found, 'new', `step ${step}, ${when}`);
@@ -132,7 +132,7 @@ test('waiting uploads survive a restart, and a complete one discards the older o
   await under.engine.append(stream(text('')), two, { offset: 3, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'two');
   await refused(under.engine.resumableState(one), 'not_found');
-  assert.equal((await under.engine.resumableState(three)).offset, 5, 'what began later goes on');
+  assert.equal((await under.engine.resumableState(three)).offset, 5, 'the newer upload continues');
   await under.crash();
   await under.engine.append(stream(text('')), three, { offset: 5, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'three');
@@ -149,7 +149,7 @@ test('the end of an upload is refused while a request sends to the upload that h
   const end = { offset: 0, size: null, contentLength: 2, ends: true };
   await refused(engine.append(stream(text('hi')), second, end), 'already_exists');
   slow.end('def');
-  assert.equal((await sending).offset, 6, 'nobody ended it');
+  assert.equal((await sending).offset, 6, 'the upload was not ended');
   const { offset } = await engine.resumableState(second);
   assert.ok((await engine.append(stream(text('hi').subarray(offset)), second, { ...end, offset })).complete);
   assert.equal((await download(engine, NAME)).toString(), 'hi');

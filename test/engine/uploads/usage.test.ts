@@ -1,4 +1,4 @@
-/** What is counted of everybody's use is what a recount finds, whatever happened before. */
+/** The counted use of every owner equals a recount. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -15,7 +15,7 @@ const OWNERS = ['a/1', 'a/2', 'b/1'];
 const NAMES = ['x', 'y'];
 const HOUR = 3_600_000;
 
-/** Owners before the slash are a group; limits of an owner and of a group. */
+/** The name before the slash is the group of an owner. Limits apply to an owner and to a group. */
 function quotaOf(own: Partial<Use>, group: Partial<Use> = {}): Quota {
   return {
     groupOf: (owner) => owner.slice(0, 1),
@@ -70,7 +70,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), hours: fc.integer({ min: 1, max: 30 }) }) },
 );
 
-/** Overwrites need a size, and other content than the file before: all of it is one byte. */
+/** An overwrite needs a size and different content, so the file has one byte. */
 function chunkOf({ owner, name, start, length, declare, overwrite, cut }: Send): ChunkToSend {
   const bytes = new Uint8Array(length).fill(7);
   const declaredSize = overwrite ? (declare ?? 100) : declare;
@@ -92,7 +92,7 @@ async function take(run: EngineUnderTest, clock: { time: number }, one: Step): P
   else await run.crash();
 }
 
-/** By looking at everything there is. */
+/** Counts again from the catalog and the journals. */
 async function recount({ engine, doors }: EngineUnderTest, owner: string): Promise<Omit<Use, 'dayBytes'>> {
   let bytes = 0;
   let openUploads = 0;
@@ -106,7 +106,7 @@ async function recount({ engine, doors }: EngineUnderTest, owner: string): Promi
   return { bytes, openUploads };
 }
 
-/** What came today and is still there, as the journals have it. */
+/** The bytes of today in the journals. */
 async function receivedToday({ doors }: EngineUnderTest, owner: string, now: number): Promise<number> {
   let bytes = 0;
   for (const name of NAMES) {
