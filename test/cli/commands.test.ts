@@ -143,8 +143,8 @@ test('--if-match replaces and deletes only the named version', async (t) => {
 });
 
 test('an upload of undeclared size is listed without a percentage, and --status parked finds parked uploads', async (t) => {
-  let passed = 0;
-  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
+  let elapsed = 0;
+  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + elapsed) });
   const lading = async (...args: string[]) => {
     const { code, stdout, stderr } = await runCli(t, args, { env: envOf(server, server.client) });
     assert.equal(code, 0, stderr);
@@ -164,7 +164,7 @@ test('an upload of undeclared size is listed without a percentage, and --status 
   assert.match(listed, /^ *2.0 KiB +partial +\S+ +open$/m);
   assert.match(listed, /^ *2.0 KiB +partial 25 % +\S+ +known$/m);
   assert.equal((await lading('ls', '--status', 'parked')).trim(), '');
-  passed = 61_000;
+  elapsed = 61_000;
   await fetch(`${server.origin}/api/sweep`, { method: 'POST', headers: server.admin.headers });
   await fetch(`${server.origin}/api/files/content/whole`, { method: 'PUT', headers: server.client.headers, body: 'x' });
   const parked = await lading('ls', '--status', 'parked');
@@ -211,12 +211,12 @@ test('administrators create, list and delete clients and start a sweep', async (
 });
 
 test('a parked upload is shown as parked, with its deletion date', async (t) => {
-  let passed = 0;
-  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
+  let elapsed = 0;
+  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + elapsed) });
   const lading = async (...args: string[]) => (await runCli(t, args, { env: envOf(server, server.client) })).stdout;
   await deviceOf(t, server).uploadChunk('log', { start: 0, data: bytesOf(5), totalSize: 10 });
   assert.match(await lading('status', 'log'), /^status +partial$/m);
-  passed += 61_000;
+  elapsed += 61_000;
   await fetch(`${server.origin}/api/sweep`, { method: 'POST', headers: server.admin.headers });
   assert.match(await lading('ls'), /parked 50 % .* log$/m);
   const shown = await lading('status', 'log');

@@ -36,9 +36,9 @@ for (const [kind, transport] of Object.entries({ fetch: fetchTransport, undici: 
     assert.deepEqual([complete.status, complete.crc32], ['complete', hex32(crc32(bytes))]);
     const head = await client.head(NAME);
     assert.deepEqual([head.size, head.etag, head.contentType], [1000, complete.etag, complete.content_type]);
-    const whole = await client.download(NAME);
-    assert.deepEqual([whole.extent, whole.size, whole.etag], [null, 1000, head.etag]);
-    assert.deepEqual(await collect(whole.body), Buffer.from(bytes));
+    const full = await client.download(NAME);
+    assert.deepEqual([full.extent, full.size, full.etag], [null, 1000, head.etag]);
+    assert.deepEqual(await collect(full.body), Buffer.from(bytes));
     const suffix = await client.download(NAME, { range: { suffix: 10 } });
     assert.deepEqual(await collect(suffix.body), Buffer.from(bytes.subarray(990)));
     await assert.rejects(client.download(NAME, { range: { start: 1000 } }), refusedWith('range_not_satisfiable'));

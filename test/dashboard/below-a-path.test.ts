@@ -48,10 +48,10 @@ for (const sendsPrefix of [true, false]) {
 test('behind a prefix, the session of a person is renewed by its cookie, and the token dashboard works', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
-  let passed = 0;
+  let elapsed = 0;
   const password = 'only for the tokens of this test';
   const settings = { LADING_TRUST_PROXY: 'loopback', DASHBOARD_PASSWORD: password };
-  const { port, admin, origin } = await startServer(t, settings, { clock: clockOf(() => Date.now() + passed) });
+  const { port, admin, origin } = await startServer(t, settings, { clock: clockOf(() => Date.now() + elapsed) });
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
@@ -62,7 +62,7 @@ test('behind a prefix, the session of a person is renewed by its cookie, and the
   await page.getByLabel('Password').fill(person.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('0 entries').waitFor();
-  passed += 31 * 60_000;
+  elapsed += 31 * 60_000;
   await goTo(page, 'Tokens');
   await page.getByText('There are no tokens.').waitFor();
   await page.goto(`${base}api/tokens/dashboard`);

@@ -164,10 +164,10 @@ test('the keyboard alone signs in, selects a file, and opens and closes a docume
   /** Presses Tab until the element with this name has the focus. */
   const reach = async (name: string): Promise<void> => {
     for (let tabs = 0; tabs < 60; tabs += 1) {
-      const here = await page.evaluate(
+      const focused = await page.evaluate(
         "document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim() ?? ''",
       );
-      if (here === name) return;
+      if (focused === name) return;
       await keyboard.press('Tab');
     }
     assert.fail(`${name} cannot be reached with Tab`);

@@ -193,12 +193,12 @@ test('a page that signed in with a token is signed out when the token is revoked
 }, async (t) => {
   const server = await startServer(t);
   const headers = { ...server.client.headers, 'content-type': 'application/json' };
-  const made = await fetch(`${server.origin}/api/tokens`, {
+  const created = await fetch(`${server.origin}/api/tokens`, {
     method: 'POST',
     headers,
     body: '{"scopes":["read","write"]}',
   });
-  const { token, token_id: id } = (await made.json()) as { token: string; token_id: string };
+  const { token, token_id: id } = (await created.json()) as { token: string; token_id: string };
   const { page } = await visit(t, `${server.origin}/`);
   await page.getByRole('button', { name: 'API token' }).click();
   await page.getByLabel('API token', { exact: true }).last().fill(token);

@@ -10,9 +10,9 @@ import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 test('a parked upload shows how it resumes and when it is deleted, and resumes', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
-  let passed = 0;
+  let elapsed = 0;
   const settings = { LADING_STALE_SECONDS: '60', LADING_STALE_REMOVE_DAYS: '30' };
-  const { origin, admin } = await startServer(t, settings, { clock: clockOf(() => Date.now() + passed) });
+  const { origin, admin } = await startServer(t, settings, { clock: clockOf(() => Date.now() + elapsed) });
   const bytes = Buffer.from('0123456789');
   const send = async (start: number, end: number): Promise<void> => {
     const reply = await fetch(`${origin}/api/files/upload?filename=quiet.raw&total_size=10`, {
@@ -27,7 +27,7 @@ test('a parked upload shows how it resumes and when it is deleted, and resumes',
   await signInTo(page, admin);
   const row = page.locator('[data-name="quiet.raw"]');
   await row.getByText('40 % received').waitFor();
-  passed += 61_000;
+  elapsed += 61_000;
   const swept = await fetch(`${origin}/api/sweep`, { method: 'POST', headers: admin.headers });
   assert.equal(swept.status, 200);
   await row.getByText('parked at 40 %').waitFor();

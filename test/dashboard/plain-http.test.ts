@@ -97,8 +97,8 @@ test('cookies are Secure if the Origin of the browser is https', async (t) => {
 test('a person stays signed in after a token expires, and a secret can be copied', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
-  let passed = 0;
-  const { origin, port, admin } = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
+  let elapsed = 0;
+  const { origin, port, admin } = await startServer(t, {}, { clock: clockOf(() => Date.now() + elapsed) });
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
@@ -108,7 +108,7 @@ test('a person stays signed in after a token expires, and a secret can be copied
   await page.getByLabel('Password').fill(person.password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('0 entries').waitFor();
-  passed += 31 * 60_000;
+  elapsed += 31 * 60_000;
   await goTo(page, 'Tokens');
   await page.getByText('There are no tokens.').waitFor();
   await page.getByRole('button', { name: 'Create token' }).click();

@@ -56,15 +56,15 @@ test('a long recording plays from any position, and a long text shows its beginn
 test('playback continues with a new player after the old one expires, and the URL is invalid after a sign-out', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
-  let passed = 0;
-  const { origin, client } = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
+  let elapsed = 0;
+  const { origin, client } = await startServer(t, {}, { clock: clockOf(() => Date.now() + elapsed) });
   await store(origin, client, 'long.wav', silence(1000, 40_000), 'audio/wav');
   const { page, context, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'long.wav', exact: true }).click();
   await holds(page, "document.querySelector('audio')?.duration > 999");
   const before = String(await page.evaluate("document.querySelector('audio').src"));
-  passed += 16 * 60_000;
+  elapsed += 16 * 60_000;
   await page.evaluate("document.querySelector('audio').currentTime = 900");
   await holds(page, `document.querySelector('audio').src !== '${before}'`);
   await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");

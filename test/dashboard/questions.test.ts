@@ -27,8 +27,8 @@ test('changes of roles, access and limits ask for confirmation', {
   await signInTo(page, admin);
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
-  const made = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) });
-  const { id } = (await made.json()) as { id: string };
+  const created = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) });
+  const { id } = (await created.json()) as { id: string };
   const changes: string[] = [];
   page.on('request', (request) => {
     if (request.method() !== 'GET') changes.push(`${request.method()} ${new URL(request.url()).pathname}`);

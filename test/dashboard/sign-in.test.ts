@@ -86,8 +86,8 @@ test('signing out everywhere signs out all other browsers', { skip: WITHOUT_BROW
   const { origin, admin } = await startServer(t);
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };
-  const made = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) });
-  assert.ok(made.ok);
+  const created = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) });
+  assert.ok(created.ok);
   const pages = [(await visit(t, `${origin}/`)).page, (await visit(t, `${origin}/`)).page];
   for (const page of pages) {
     await page.getByRole('button', { name: 'Account' }).click();

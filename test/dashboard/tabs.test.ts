@@ -12,12 +12,12 @@ const PASSWORD = 'seven lamps over dim rivers';
 
 /** A server whose clock a test can advance, so that tokens expire. */
 async function timedServer(t: TestContext): Promise<TestServer & { pass(ms: number): void }> {
-  let passed = 0;
-  const server = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
+  let elapsed = 0;
+  const server = await startServer(t, {}, { clock: clockOf(() => Date.now() + elapsed) });
   return {
     ...server,
     pass: (ms) => {
-      passed += ms;
+      elapsed += ms;
     },
   };
 }
@@ -26,8 +26,8 @@ async function makePerson({ origin, admin }: TestServer, name: string): Promise<
   const email = `${name.toLowerCase()}@example.org`;
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   const body = JSON.stringify({ name, surname: 'Example', email, password: PASSWORD });
-  const made = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body });
-  assert.ok(made.ok, await made.clone().text());
+  const created = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body });
+  assert.ok(created.ok, await created.clone().text());
   return email;
 }
 

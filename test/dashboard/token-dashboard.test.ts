@@ -99,9 +99,9 @@ test('guesses, forged cookies, requests of other sites and requests without a co
   const audit = await fetch(`${origin}/api/audit?limit=100`, { headers: admin.headers });
   const text = await audit.text();
   const { entries } = JSON.parse(text) as { entries: { action: string; outcome: string; detail: string | null }[] };
-  const made = entries.filter(({ action, outcome }) => action === 'token_created' && outcome === 'ok');
+  const created = entries.filter(({ action, outcome }) => action === 'token_created' && outcome === 'ok');
   assert.deepEqual(
-    made.map(({ detail }) => detail?.startsWith(`owner: none → ${admin.id}`)),
+    created.map(({ detail }) => detail?.startsWith(`owner: none → ${admin.id}`)),
     [true, true, true],
     text,
   );

@@ -26,20 +26,20 @@ test('share creates, lists and revokes links that work without an account', asyn
   assert.equal(await (await fetch(url)).text(), ALPHABET.toString());
 
   const options = ['--expires-in', '2h', '--max-downloads', '3', '--password-file', '-', '--json'];
-  const [made] = jsonLines((await lading(['share', 'create', 'tapes/a b', ...options], `${PASSWORD}\n`)).stdout);
-  assert.equal(Date.parse(String(made?.expires_at)) - Date.parse(String(made?.created_at)), 7_200_000);
-  assert.deepEqual([made?.max_downloads, made?.password], [3, true]);
+  const [created] = jsonLines((await lading(['share', 'create', 'tapes/a b', ...options], `${PASSWORD}\n`)).stdout);
+  assert.equal(Date.parse(String(created?.expires_at)) - Date.parse(String(created?.created_at)), 7_200_000);
+  assert.deepEqual([created?.max_downloads, created?.password], [3, true]);
   const authorization = `Basic ${Buffer.from(`:${PASSWORD}`).toString('base64')}`;
-  assert.equal((await fetch(String(made?.url))).status, 401);
-  assert.equal((await fetch(String(made?.url), { headers: { authorization } })).status, 200);
+  assert.equal((await fetch(String(created?.url))).status, 401);
+  assert.equal((await fetch(String(created?.url), { headers: { authorization } })).status, 200);
 
   const shown = await lading(['share', 'list', 'tapes/a b']);
   assert.match(shown.stdout, /^SHARE +DOWNLOADS +PASSWORD +EXPIRES +CREATED BY +FILE\n/);
-  assert.match(shown.stdout, new RegExp(`^${made?.share_id} +\\d of 3 +yes .* tapes/a b$`, 'm'));
-  assert.ok(!shown.stdout.includes(String(made?.token)));
-  assert.equal((await lading(['share', 'revoke', String(made?.share_id)])).code, 0);
-  assert.equal((await fetch(String(made?.url), { headers: { authorization } })).status, 404);
-  assert.equal((await lading(['share', 'revoke', String(made?.share_id)])).code, 4);
+  assert.match(shown.stdout, new RegExp(`^${created?.share_id} +\\d of 3 +yes .* tapes/a b$`, 'm'));
+  assert.ok(!shown.stdout.includes(String(created?.token)));
+  assert.equal((await lading(['share', 'revoke', String(created?.share_id)])).code, 0);
+  assert.equal((await fetch(String(created?.url), { headers: { authorization } })).status, 404);
+  assert.equal((await lading(['share', 'revoke', String(created?.share_id)])).code, 4);
   assert.equal((await lading(['share', 'create', 'none'])).code, 4);
   assert.equal((await lading(['share', 'create', 'tapes/a b', '--max-downloads', '0'])).code, 2);
   const weak = join(folder, 'weak');
@@ -57,8 +57,8 @@ test('grants creates, lists and revokes grants, and the grantee reads the files'
       env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
     });
   for (const name of ['a/1', 'b']) await put(server, name, 0, ALPHABET, { total_size: '26' });
-  const [made] = jsonLines((await lading(['grants', 'create', other.id, '--prefix', 'a/', '--json'])).stdout);
-  assert.deepEqual([made?.kind, made?.name, made?.grantee], ['prefix', 'a/', other.id]);
+  const [created] = jsonLines((await lading(['grants', 'create', other.id, '--prefix', 'a/', '--json'])).stdout);
+  assert.deepEqual([created?.kind, created?.name, created?.grantee], ['prefix', 'a/', other.id]);
   const single = await lading(['grants', 'create', other.id, '--file', 'b', '--expires-in', '1d']);
   assert.match(single.stdout, /^file +b$/m);
 
@@ -75,8 +75,8 @@ test('grants creates, lists and revokes grants, and the grantee reads the files'
 
   const shown = await lading(['grants', 'list'], other.token);
   assert.match(shown.stdout, /^GRANT +OWNER +GRANTEE +EXPIRES +FILES\n/);
-  assert.match(shown.stdout, new RegExp(`^${made?.grant_id} +${server.client.id} +${other.id} +never +a/\\*$`, 'm'));
-  assert.equal((await lading(['grants', 'revoke', String(made?.grant_id)])).code, 0);
+  assert.match(shown.stdout, new RegExp(`^${created?.grant_id} +${server.client.id} +${other.id} +never +a/\\*$`, 'm'));
+  assert.equal((await lading(['grants', 'revoke', String(created?.grant_id)])).code, 0);
   assert.equal((await lading(['status', 'a/1', ...owner], other.token)).code, 3);
   assert.equal((await lading(['grants', 'create', other.id])).code, 2);
   assert.equal((await lading(['grants', 'create', other.id, '--file', 'b'])).code, 5);
@@ -130,9 +130,9 @@ test('a client without administrator rights can name grantees and itself', async
   for (const _ of [1, 2]) await named('twin');
   const lading = (args: readonly string[], who = camera) =>
     runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, ...who } });
-  const made = await lading(['grants', 'create', 'viewer', '--prefix', 'a/', '--json']);
-  assert.equal(made.code, 0, made.stderr);
-  assert.equal(jsonLines(made.stdout)[0]?.grantee, viewer.LADING_CLIENT_ID);
+  const created = await lading(['grants', 'create', 'viewer', '--prefix', 'a/', '--json']);
+  assert.equal(created.code, 0, created.stderr);
+  assert.equal(jsonLines(created.stdout)[0]?.grantee, viewer.LADING_CLIENT_ID);
   const unknown = await lading(['grants', 'create', 'nobody', '--prefix', 'a/']);
   assert.deepEqual(
     [unknown.code, (await lading(['grants', 'create', 'ab'.repeat(12), '--prefix', 'a/'])).stderr],

@@ -34,11 +34,11 @@ async function begin(t: TestContext, { folder, proxy, options }: Awaited<ReturnT
 }
 
 test('a killed download of a range of an unfinished file resumes, even after the file was completed', async (t) => {
-  const here = await setUp(t);
-  const { folder, direct, options } = here;
+  const setup = await setUp(t);
+  const { folder, direct, options } = setup;
   const bytes = bytesOf(1024 * KIB);
   await direct.uploadChunk('f', { start: 0, data: bytes.slice(0, 900 * KIB), totalSize: bytes.length });
-  await begin(t, here);
+  await begin(t, setup);
   await direct.upload(sourceOf(bytes), { name: 'f' });
   const { code, stdout } = await runCli(t, RANGE, options);
   assert.equal(code, 0, stdout.slice(-300));
@@ -50,16 +50,16 @@ test('a killed download of a range of an unfinished file resumes, even after the
 });
 
 test('a download of a range starts over when the file was replaced or the range differs', async (t) => {
-  const here = await setUp(t);
-  const { folder, direct, options } = here;
+  const setup = await setUp(t);
+  const { folder, direct, options } = setup;
   await direct.upload(sourceOf(bytesOf(1024 * KIB)), { name: 'f' });
-  await begin(t, here);
+  await begin(t, setup);
   const second = bytesOf(1024 * KIB, 2);
   await direct.upload(sourceOf(second), { name: 'f', overwrite: true });
   const replaced = await runCli(t, RANGE, options);
   assert.equal(jsonLines(replaced.stdout).at(-1)?.resumed_bytes, 0);
   assert.deepEqual(await readFile(join(folder, 'part')), Buffer.from(second.subarray(1000, 900_001)));
-  await begin(t, here);
+  await begin(t, setup);
   const other = await runCli(t, ['download', 'f', '--range', '2000-900000', '-o', 'part', '--json'], options);
   assert.equal(jsonLines(other.stdout).at(-1)?.resumed_bytes, 0);
   assert.deepEqual(await readFile(join(folder, 'part')), Buffer.from(second.subarray(2000, 900_001)));

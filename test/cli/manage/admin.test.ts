@@ -38,8 +38,8 @@ async function listClients(origin: string, id = '', secret = ''): Promise<number
 
 test('admin reset creates another administrator and shows its secret once', async (t) => {
   const { server, dataDir, reset, done } = await setUp(t);
-  const made = await done();
-  assert.deepEqual([made.role, made.created], ['admin', true]);
+  const created = await done();
+  assert.deepEqual([created.role, created.created], ['admin', true]);
   const text = await reset(['--role', 'root', '--id', 'top']);
   assert.equal(text.code, 0, text.stderr);
   assert.match(text.stdout, /^client id +top$/m);
@@ -47,15 +47,15 @@ test('admin reset creates another administrator and shows its secret once', asyn
   assert.match(text.stdout, /not shown again/);
 
   const { origin, client, admin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await listClients(origin, made.client_id, made.client_secret), 200);
+  assert.equal(await listClients(origin, created.client_id, created.client_secret), 200);
   const { access_token: top } = await signIn(origin, 'top', secret);
   const headers = { authorization: `Bearer ${top}` };
   assert.equal((await fetch(`${origin}/api/tenants`, { headers })).status, 200);
   assert.equal(await listClients(origin, admin.id, admin.secret), 200, 'other administrators are unchanged');
   assert.notEqual(client.id, server.client.id);
   const audit = await (await fetch(`${origin}/api/audit?action=client_created`, { headers })).text();
-  assert.ok(audit.includes(made.client_id ?? '-') && audit.includes('admin reset'), audit);
-  assert.ok(!audit.includes(secret) && !audit.includes(made.client_secret ?? '-'));
+  assert.ok(audit.includes(created.client_id ?? '-') && audit.includes('admin reset'), audit);
+  assert.ok(!audit.includes(secret) && !audit.includes(created.client_secret ?? '-'));
 });
 
 test('admin reset --id replaces the secret of an administrator and ends its sessions and tokens', async (t) => {
@@ -72,11 +72,11 @@ test('admin reset --id replaces the secret of an administrator and ends its sess
   const { refresh_token: refresh, access_token: access } = (await granted.json()) as Record<string, string>;
   assert.ok(refresh && access);
   const { access_token: simple } = await signIn(server.origin, 'boss', first.client_secret ?? '');
-  const made = await fetch(`${server.origin}/api/tokens`, {
+  const created = await fetch(`${server.origin}/api/tokens`, {
     method: 'POST',
     headers: { authorization: `Bearer ${simple}` },
   });
-  const { token: api = '' } = (await made.json()) as Record<string, string>;
+  const { token: api = '' } = (await created.json()) as Record<string, string>;
   await server.close();
 
   const second = await done(['--id', 'boss']);
@@ -102,10 +102,10 @@ test('admin reset promotes a client to administrator only with --role', async (t
   const refused = await reset(['--id', client.id]);
   assert.deepEqual([refused.code, refused.stdout], [2, '']);
   assert.match(refused.stderr, /role client\. Add --role/);
-  const made = await done(['--id', client.id, '--role', 'admin']);
-  assert.equal(made.role, 'admin');
+  const created = await done(['--id', client.id, '--role', 'admin']);
+  assert.equal(created.role, 'admin');
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await listClients(origin, client.id, made.client_secret), 200);
+  assert.equal(await listClients(origin, client.id, created.client_secret), 200);
 });
 
 test('admin reset refuses to run while a server uses the data directory', async (t) => {

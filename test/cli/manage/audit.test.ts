@@ -5,13 +5,13 @@ import { place } from '../../support/product/admin-command-line.ts';
 
 test('audit lists actions and refusals, newest first, up to --limit', async (t) => {
   const { server, lading, json } = await place(t);
-  const made = await json(['tokens', 'create', '--user', server.client.id]);
+  const created = await json(['tokens', 'create', '--user', server.client.id]);
   assert.equal((await lading(['tenants', 'list'], server.client.token)).code, 3);
   const { entries } = await json(['audit', '--action', 'token_created']);
   const [entry, ...more] = entries as Record<string, unknown>[];
   assert.equal(more.length, 0);
-  assert.deepEqual([entry?.principal, entry?.target, entry?.outcome], [server.admin.id, made.token_id, 'ok']);
-  assert.ok(!JSON.stringify(entries).includes(String(made.token)));
+  assert.deepEqual([entry?.principal, entry?.target, entry?.outcome], [server.admin.id, created.token_id, 'ok']);
+  assert.ok(!JSON.stringify(entries).includes(String(created.token)));
   for (let i = 0; i < 3; i += 1) await json(['tokens', 'create']);
   const times = async (limit: string): Promise<string[]> => {
     const { entries: found } = await json(['audit', '--limit', limit, '--action', 'token_created']);

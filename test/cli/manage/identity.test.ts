@@ -12,11 +12,11 @@ test('tokens creates, lists, rotates and revokes API tokens', async (t) => {
   const { server, lading, json } = await place(t);
   const { client } = server;
   const args = ['tokens', 'create', '--scope', 'read', 'files:write', '--expires-in', '30d', '--name', 'backup'];
-  const made = await json(args, client.token);
-  assert.deepEqual(made.scopes, ['read', 'files:write']);
-  const life = Date.parse(String(made.expires_at)) - Date.parse(String(made.created_at));
+  const created = await json(args, client.token);
+  assert.deepEqual(created.scopes, ['read', 'files:write']);
+  const life = Date.parse(String(created.expires_at)) - Date.parse(String(created.created_at));
   assert.equal(life, 30 * 86_400_000);
-  const token = String(made.token);
+  const token = String(created.token);
   assert.equal((await lading(['ls'], token)).code, 0, 'the other commands accept it');
   assert.equal((await lading(['tokens', 'create'], token)).code, 3, 'but it cannot create tokens');
 
@@ -24,22 +24,24 @@ test('tokens creates, lists, rotates and revokes API tokens', async (t) => {
   assert.ok(Array.isArray(tokens) && tokens.length === 1 && !JSON.stringify(tokens).includes(token));
   const shown = await lading(['tokens', 'list'], client.token);
   assert.match(shown.stdout, /^TOKEN +OWNER +SCOPES +USES +LAST USED +EXPIRES +NAME\n/);
-  assert.match(shown.stdout, new RegExp(`^${made.token_id} +${client.id} +read files:write +\\d+ .* backup$`, 'm'));
+  assert.match(shown.stdout, new RegExp(`^${created.token_id} +${client.id} +read files:write +\\d+ .* backup$`, 'm'));
 
-  const next = await json(['tokens', 'rotate', String(made.token_id)], client.token);
+  const next = await json(['tokens', 'rotate', String(created.token_id)], client.token);
   assert.equal((await lading(['ls'], token)).code, 3);
   assert.equal((await lading(['ls'], String(next.token))).code, 0);
-  assert.deepEqual(await json(['tokens', 'revoke', String(made.token_id)], client.token), { revoked: made.token_id });
+  assert.deepEqual(await json(['tokens', 'revoke', String(created.token_id)], client.token), {
+    revoked: created.token_id,
+  });
   assert.equal((await lading(['ls'], String(next.token))).code, 3);
   assert.equal(
-    (await lading(['tokens', 'revoke', String(made.token_id)], client.token)).code,
+    (await lading(['tokens', 'revoke', String(created.token_id)], client.token)).code,
     0,
     'a repeated revocation succeeds',
   );
   assert.equal((await lading(['tokens', 'revoke', '0123456789abcdef'], client.token)).code, 4);
 
   const revoked = await lading(['tokens', 'list', '--revoked'], client.token);
-  assert.match(revoked.stdout, new RegExp(`^${made.token_id} .* revoked +backup$`, 'm'));
+  assert.match(revoked.stdout, new RegExp(`^${created.token_id} .* revoked +backup$`, 'm'));
 
   const theirs = await json(['tokens', 'create', '--user', client.id]);
   assert.deepEqual([theirs.user_id, theirs.scopes], [client.id, ['read', 'write']]);
@@ -58,15 +60,15 @@ test('users creates people with a password from a file or standard input, lists 
   const password = 'correct horse 7 battery staple';
   await writeFile(join(folder, 'password'), `${password}\n`);
   const who = ['users', 'create', '--name', 'Ada', '--surname', 'Byron'];
-  const made = await json([...who, '--email', 'Ada@Example.org', '--password-file', 'password']);
-  assert.deepEqual([made.email, made.role], ['ada@example.org', 'client']);
+  const created = await json([...who, '--email', 'Ada@Example.org', '--password-file', 'password']);
+  assert.deepEqual([created.email, created.role], ['ada@example.org', 'client']);
   const admin = await json(
     [...who, '--admin', '--email', 'boss@example.org', '--password-file', '-'],
     undefined,
     password,
   );
   assert.equal(admin.role, 'admin');
-  assert.ok(!JSON.stringify([made, admin]).includes(password));
+  assert.ok(!JSON.stringify([created, admin]).includes(password));
   const login = (email: string, given: string): Promise<Response> =>
     fetch(`${server.origin}/v1/auth/login`, {
       method: 'POST',
@@ -82,7 +84,7 @@ test('users creates people with a password from a file or standard input, lists 
     'boss@example.org',
   ]);
   assert.match((await lading(['users', 'list'])).stdout, /^USER +EMAIL +ROLE +LAST USED +NAME\n/);
-  assert.deepEqual(await json(['users', 'delete', 'ADA@example.org']), { deleted: made.id });
+  assert.deepEqual(await json(['users', 'delete', 'ADA@example.org']), { deleted: created.id });
   assert.deepEqual(await json(['users', 'delete', String(admin.id)]), { deleted: admin.id });
   assert.equal((await login('ada@example.org', password)).status, 401);
   assert.equal((await lading(['users', 'delete', 'ada@example.org'])).code, 4);
@@ -102,7 +104,7 @@ test('users creates people with a password from a file or standard input, lists 
 test('users shows and updates people by id or address, and keeps omitted values', async (t) => {
   const { server, lading, json } = await place(t);
   const [first, second] = ['correct horse 7 battery staple', 'another 7 battery horse'];
-  const made = await json(
+  const created = await json(
     ['users', 'create', '--email', 'ada@example.org', '--name', 'Ada', '--surname', 'Byron', '--password-file', '-'],
     undefined,
     first,
@@ -115,7 +117,7 @@ test('users shows and updates people by id or address, and keeps omitted values'
     const { id, email, name, surname, role } = await json(['users', 'show', who]);
     return [id, email, name, surname, role];
   };
-  const { id } = made;
+  const { id } = created;
   assert.deepEqual(await shown('ADA@example.org'), [id, 'ada@example.org', 'Ada', 'Byron', 'client']);
   assert.match((await lading(['users', 'show', String(id)])).stdout, /^role +client$/m);
 

@@ -127,8 +127,8 @@ test('every command accepts a name in place of an id, unless it is ambiguous', a
     assert.equal(code, 0, stderr + stdout);
     return jsonLines(stdout)[0] ?? {};
   };
-  const made = await json('clients', 'create', '--name', 'camera-7');
-  const id = String(made.client_id);
+  const created = await json('clients', 'create', '--name', 'camera-7');
+  const id = String(created.client_id);
   const token = await json('tokens', 'create', '--user', 'camera-7', '--scope', 'read', 'write');
   const device = { ...server, client: { ...server.client, token: String(token.token) } };
   await deviceOf(t, device).upload(sourceOf(bytesOf(10)), { name: 'f' });

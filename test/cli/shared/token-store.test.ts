@@ -73,11 +73,11 @@ test('a refused token is discarded, logout deletes the cache, and an invalid cac
 test('a token that expires soon is not used, and a failed sign-in caches nothing', async (t) => {
   const folder = await temporaryFolder(t);
   let date = 1_000_000;
-  let made = 0;
+  let signIns = 0;
   const store = tokenStore(join(folder, 'tokens.json'), { server: 's', clientId: 'a', clientSecret: 'b' }, () => date);
   const signIn = async () => {
-    made += 1;
-    return { token: `t${made}`, lifeMs: 600_000 };
+    signIns += 1;
+    return { token: `t${signIns}`, lifeMs: 600_000 };
   };
   assert.equal((await store(null, signIn)).token, 't1');
   date += 500_000;

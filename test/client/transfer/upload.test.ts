@@ -72,37 +72,37 @@ test('an interrupted upload resumes with the missing bytes', async (t) => {
 
 test('different content is replaced only with overwrite, and readable until the new file is complete', async (t) => {
   const client = deviceOf(t, await startServer(t));
-  const [old, fresh] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
+  const [old, replacement] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
   await client.upload(sourceOf(old), options());
-  await assert.rejects(client.upload(sourceOf(fresh), options()), refusedWith('file_complete'));
+  await assert.rejects(client.upload(sourceOf(replacement), options()), refusedWith('file_complete'));
   const readers: Promise<Buffer>[] = [];
   const onProgress: UploadOptions['onProgress'] = ({ done }) => {
     if (done > 0 && readers.length === 0) readers.push(stored(client));
   };
-  const slow = sourceOf(fresh, { check: async () => void (await readers[0]) });
+  const slow = sourceOf(replacement, { check: async () => void (await readers[0]) });
   const result = await client.upload(slow, options({ overwrite: true, parallel: 3, onProgress }));
   assert.deepEqual(await readers[0], Buffer.from(old));
-  assert.equal(result.sent, fresh.length);
-  assert.deepEqual(await stored(client), Buffer.from(fresh));
-  const again = await client.upload(sourceOf(fresh), options({ overwrite: true }));
+  assert.equal(result.sent, replacement.length);
+  assert.deepEqual(await stored(client), Buffer.from(replacement));
+  const again = await client.upload(sourceOf(replacement), options({ overwrite: true }));
   assert.equal(again.already, true);
 });
 
 test('an interrupted replacement resumes, with or without overwrite', async (t) => {
   const client = deviceOf(t, await startServer(t));
-  const [old, fresh] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
+  const [old, replacement] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
   await client.upload(sourceOf(old), options());
   const stop = new AbortController();
   const onProgress: UploadOptions['onProgress'] = ({ done }) => done >= 32 * KIB && stop.abort(new Error('enough'));
   const first = client.upload(
-    sourceOf(fresh),
+    sourceOf(replacement),
     options({ overwrite: true, parallel: 1, signal: stop.signal, onProgress }),
   );
   await assert.rejects(first, /enough/);
   assert.deepEqual(await stored(client), Buffer.from(old));
-  const { resumed } = await client.upload(sourceOf(fresh), options());
+  const { resumed } = await client.upload(sourceOf(replacement), options());
   assert.ok(resumed >= 32 * KIB);
-  assert.deepEqual(await stored(client), Buffer.from(fresh));
+  assert.deepEqual(await stored(client), Buffer.from(replacement));
 });
 
 test('empty files are uploaded, recognized as stored, and replaced', async (t) => {
@@ -134,9 +134,9 @@ test('a file that changed between two runs never mixes with the bytes sent befor
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   const path = join(folder, 'f');
-  const [old, fresh] = [bytesOf(160 * KIB), bytesOf(160 * KIB, 2)];
+  const [old, replacement] = [bytesOf(160 * KIB), bytesOf(160 * KIB, 2)];
   await begin(client, old, 80 * KIB);
-  await writeFile(path, fresh);
+  await writeFile(path, replacement);
   let restarts = 0;
   const onRestart = () => {
     restarts += 1;
@@ -144,7 +144,7 @@ test('a file that changed between two runs never mixes with the bytes sent befor
   const result = await uploadFile(client, path, options({ onRestart }));
   assert.equal(restarts, 1);
   assert.equal(result.digest?.algorithm, 'sha-256');
-  assert.deepEqual(await stored(client), Buffer.from(fresh));
+  assert.deepEqual(await stored(client), Buffer.from(replacement));
 
   await client.remove('f');
   await begin(client, old, 80 * KIB);
