@@ -13,7 +13,7 @@ import './style/files.css';
 import './style/charts.css';
 
 function App() {
-  const [session, setWho] = useState<Session | null | undefined>(undefined);
+  const [session, setSession] = useState<Session | null | undefined>(undefined);
   const [failure, setFailure] = useState<string | null>(null);
   const [address, setAddress] = useState(partOf(location.hash, 0));
   useEffect(() => {
@@ -24,22 +24,22 @@ function App() {
   const enter = (next: Session | null) => {
     next?.onEnded((reason) => {
       setFailure(reason);
-      setWho(null);
+      setSession(null);
       void next.signOut();
     });
-    setWho(next);
+    setSession(next);
   };
   useEffect(() => {
     resume().then(enter, (error) => {
       setFailure(messageOf(error));
-      setWho(null);
+      setSession(null);
     });
   }, []);
   if (session === undefined) return <main aria-busy="true">Lading …</main>;
   if (session === null) return <SignInPage failure={failure} onDone={enter} />;
   const leave = (reason: string | null) => {
     setFailure(reason);
-    setWho(null);
+    setSession(null);
     void session.signOut();
   };
   return <SignedInFrame session={session} address={address} onLeave={leave} />;

@@ -123,7 +123,7 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
   };
   const created = await client.deliveries.addTarget(target, { tenant, signal });
   const secret = `\nsecret ${created.secret}\nThe secret is not shown again. The receiver needs it to check signatures.`;
-  out.result(created, `${printable(created.name)} is target ${created.id}.${kind === 'webhook' ? secret : ''}`);
+  out.result(created, `Created target ${created.id} (${printable(created.name)}).${kind === 'webhook' ? secret : ''}`);
   return undefined;
 }
 

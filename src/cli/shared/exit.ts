@@ -22,8 +22,8 @@ export const EXIT = {
 export const EXIT_HELP = `Exit codes:
   0  done                       6    verification failed
   1  other failure              7    network or server unavailable
-  2  usage or settings error  8    the range starts past the end of the file
-  3  not signed in, forbidden 9    a local file does not exist or cannot be opened
+  2  usage or settings error    8    the range starts past the end of the file
+  3  not signed in, forbidden   9    a local file does not exist or cannot be opened
   4  not found on the server    10   the file is not the requested version
   5  conflict on the server     130  interrupted by Ctrl-C; run it again to resume
                                 141  the reader of standard output closed it early
