@@ -19,6 +19,7 @@ export interface BenchContext {
   peers: Set<Peer>;
 }
 
+/** A measurement that `npm run bench` can run. */
 export interface Benchmark {
   name: string;
   /** What it measures: one line for the help and the heading. */
@@ -32,10 +33,12 @@ export interface Benchmark {
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
+/** Formats a size in whole MiB or KiB. */
 export function sizeLabel(bytes: number): string {
   return bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
 }
 
+/** The result of a job. */
 export interface Run extends LoadResult {
   /** Processor seconds that the server used. */
   serverCpuSeconds: number;
@@ -59,6 +62,7 @@ export async function warmUp(bench: BenchContext, peer: Peer, seconds: number, j
   while (!bench.options.quick && performance.now() < until) await runJob(bench, peer, await job());
 }
 
+/** Payload in MB (10⁶ bytes) per second. */
 export function megabytesPerSecond({ bytes, seconds }: LoadResult): number {
   return bytes / 1e6 / seconds;
 }
@@ -86,6 +90,7 @@ export async function startLading(
   return registered(bench, Lading.start({ dataDir: directory, durability, cpuProfiles, generator, settings }));
 }
 
+/** The path of a new directory in memory. Does not create it. */
 export function newDirectory(bench: BenchContext, name: string): string {
   directories += 1;
   return join(bench.memory, `${name}-${directories}`);

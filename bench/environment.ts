@@ -11,6 +11,7 @@ const FILE_SYSTEMS: Record<number, string> = {
   801189825: 'zfs',
 };
 
+/** The type of the file system of a path, such as `tmpfs`; its number in hexadecimal if it is unknown. */
 export function fileSystem(path: string): string {
   const { type } = statfsSync(path);
   return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`;
@@ -29,6 +30,7 @@ export function createDiskDirectory(out: string): string {
   return mkdtempSync(join(resolve(out), 'disk-'));
 }
 
+/** The machine on which the benchmarks ran. */
 export interface Environment {
   cpu: string;
   cores: number;

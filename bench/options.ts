@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 
+/** The command-line options. */
 export interface Options {
   /** Tiny sizes, one round and no targets: only shows that everything runs. */
   quick: boolean;

@@ -12,17 +12,20 @@ export interface Target {
   bound: number;
 }
 
+/** The samples of one series and their median. */
 export interface Value {
   name: string;
   median: number;
   samples: number[];
 }
 
+/** A target, the measured value, and whether the value meets the target. */
 export interface Judgement extends Target {
   measured: number;
   met: boolean;
 }
 
+/** The samples of all series in one case of a benchmark. */
 export interface Row {
   benchmark: string;
   label: string;
@@ -34,6 +37,7 @@ export interface Row {
   note: string;
 }
 
+/** Collects rows and notes, and prints them as they are added. */
 export class Report {
   readonly rows: Row[] = [];
   /** Notes, for example on what was skipped and why. */
@@ -71,6 +75,7 @@ function judge(target: Target, samples: Samples): Judgement {
   return { ...target, measured, met: sense === '>=' ? measured >= bound : measured <= bound };
 }
 
+/** Formats a number with about three significant digits. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (value >= 100) return value.toFixed(0);

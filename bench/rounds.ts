@@ -5,6 +5,7 @@ export interface Contestant {
   sample(): Promise<number>;
 }
 
+/** Samples by name of the contestant. */
 export type Samples = Map<string, number[]>;
 
 /** Measures the contestants in turns, A B C A B C …, so that disturbances affect all of them. Runs at least one round, and starts none after `deadline` (performance.now()). */
@@ -22,6 +23,7 @@ export function median(values: Iterable<number>): number {
   return quantile(values, 0.5);
 }
 
+/** The quantile `q` (0 to 1), interpolated; NaN for an empty list. */
 export function quantile(values: Iterable<number>, q: number): number {
   const sorted = Float64Array.from(values).sort();
   if (sorted.length === 0) return Number.NaN;

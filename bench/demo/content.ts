@@ -12,6 +12,7 @@ export interface Content {
   crc32: string;
 }
 
+/** Writes a file of random bytes and returns its checksums. */
 export function makeFile(source: string, size: number): Content {
   const crcOf = fastCrc32();
   const hash = createHash('sha256');

@@ -7,15 +7,18 @@ let steps = 0;
 /** Failed comparisons. */
 export const failures: string[] = [];
 
+/** Prints the title of a numbered step. */
 export function step(title: string): void {
   steps += 1;
   process.stdout.write(`\n${String(steps).padStart(2)}  ${title}\n`);
 }
 
+/** Prints an indented line. */
 export function say(line: string): void {
   process.stdout.write(`    ${line}\n`);
 }
 
+/** Prints the result of a comparison and records a failure. */
 export function check(ok: boolean, what: string): void {
   say(`${ok ? 'ok    ' : 'FAILED'} ${what}`);
   if (!ok) failures.push(what);
@@ -29,6 +32,7 @@ export function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(2)} s`;
 }
 
+/** Describes the missing bytes of an upload. */
 export function missing({ missing, missing_more: more }: FileStatus): string {
   const bytes = missing.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   return `${mb(bytes)} missing in ${missing.length}${more ? '+' : ''} ${missing.length === 1 ? 'gap' : 'gaps'}`;

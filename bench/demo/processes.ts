@@ -31,6 +31,7 @@ process.once('exit', () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
+/** Starts the server and waits until it is ready. */
 export async function startServer(): Promise<ChildProcess> {
   const began = performance.now();
   const settings = {
@@ -61,6 +62,7 @@ export interface Command {
   finished: Promise<{ code: number | null; lines: Record<string, unknown>[] }>;
 }
 
+/** Runs the command line with `--json`. */
 export function lading(...args: string[]): Command {
   const settings = {
     ...cleared,

@@ -7,6 +7,7 @@ export type Order =
   /** The positions 0..slots-1 in an order that `seed` determines, of which `count` are used after the first `first`. */
   | { kind: 'shuffled'; first: number; count: number; slots: number; seed: number };
 
+/** Whether a chunk header precedes the payload, and for which position. */
 export type Frame = 'none' | 'at-position' | 'at-zero';
 
 /** Requests that one connection sends one after another. */
@@ -25,6 +26,7 @@ export interface Series {
   expect: number;
 }
 
+/** The requests of one run. */
 export interface Plan {
   port: number;
   /** One keep-alive connection each. */
@@ -37,6 +39,7 @@ export interface Plan {
   limitSeconds: number;
 }
 
+/** The measurements of one run. */
 export interface LoadResult {
   /** From the first byte written to the last reply. */
   seconds: number;
@@ -65,6 +68,7 @@ export interface SlowPlan {
   files?: number;
 }
 
+/** The current state of the slow devices. */
 export interface SlowState {
   connected: number;
   /** Devices whose connection ended or that received an early reply. */

@@ -44,6 +44,7 @@ export { NameInUseError } from './transfer/upload-state.ts';
 export { NetworkError, SourceChangedError, VerificationError } from './transport/failures.ts';
 export type { AuditRecord, Client, ClientCreated, FileList, FileStatus, Person, Role };
 
+/** Options of a client. */
 export interface LadingClientOptions extends Credentials {
   /** URL of the server, including its path: `https://files.example.org` or `https://example.org/lading/`. */
   server: string;
@@ -55,6 +56,7 @@ export interface LadingClientOptions extends Credentials {
   idleMs?: number;
 }
 
+/** A client of one server. */
 export class LadingClient extends FileCalls {
   readonly clients: ClientCalls;
   readonly tokens: TokenCalls;

@@ -3,6 +3,7 @@ import type { FileStatus } from '../client/client.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
+/** Formats a size with binary units: `1.5 MiB`; empty for null. */
 export function size(bytes: number | null): string {
   if (bytes === null) return '';
   let value = bytes;
@@ -20,6 +21,7 @@ export function time(iso: string | null): string {
   return zoned === null ? '' : new Date(zoned).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
+/** Formats a duration: `12 s`, `3 min`, `2 h 5 min`; empty if it is unknown. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '';
   if (seconds < 60) return `${Math.ceil(seconds)} s`;

@@ -1,6 +1,7 @@
 /** Messages between the page and its worker. */
 import type { ErrorCode } from '../errors.ts';
 
+/** Messages from the page to the worker. `id` is the id of a task. */
 export type ToWorker =
   | {
       type: 'upload';
@@ -31,6 +32,7 @@ export type Cancelled =
   /** The server could not be reached. */
   | 'unknown';
 
+/** Messages from the worker to the page. `id` is the id of a task. */
 export type FromWorker =
   | { type: 'progress'; id: string; bytes: number; total: number | null; rate: number; left: number | null }
   | { type: 'waiting'; id: string; why: string }

@@ -3,6 +3,7 @@
 import type { Session } from './session.ts';
 import type { Task, Transfers } from './transfers.ts';
 
+/** What every page receives. */
 export interface PageProps {
   session: Session;
   /** The transfers of this browser tab, independent of the page that is shown. */

@@ -4,6 +4,7 @@ import { useRef, useState } from 'preact/hooks';
 import type { Role } from '../protocol/schemas/role.ts';
 import { messageOf } from './format.ts';
 
+/** An error, announced to screen readers; empty for null. */
 export function ErrorMessage({ children }: { children: string | null }) {
   return (
     <p role="alert" class="bad">

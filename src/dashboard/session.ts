@@ -40,6 +40,7 @@ const people = new BrowserSessions(SERVER);
 /** From least to most rights. */
 const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
 
+/** A signed-in principal and its client. */
 export interface Session {
   client: LadingClient;
   /** Id of the principal. */
@@ -56,6 +57,7 @@ export interface Session {
   signOut(): Promise<void>;
 }
 
+/** The credentials of a sign-in. */
 export type SignIn =
   | { kind: 'account'; email: string; password: string }
   | { kind: 'client'; id: string; secret: string }

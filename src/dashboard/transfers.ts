@@ -4,6 +4,7 @@ import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import type { Session } from './session.ts';
 
+/** An upload or download in the list of the page. */
 export interface Task {
   id: string;
   kind: 'upload' | 'download';
@@ -33,6 +34,7 @@ const CONFLICTS: Record<string, string> = {
 /** Concurrent transfers; each has several chunks in flight. */
 const MAX_ACTIVE = 3;
 
+/** The transfers of one page and session. */
 export class Transfers {
   readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   readonly #tasks = new Map<string, Task>();

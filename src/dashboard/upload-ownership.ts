@@ -9,6 +9,7 @@ import { LadingError } from '../errors.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas/files.ts';
 
+/** Which uploads of one name this page started. */
 export class UploadOwnership {
   /** Ids of uploads that this page started. */
   readonly #own: Set<string>;

@@ -9,6 +9,7 @@ import type { PageProps } from './page.ts';
 const DEBOUNCE_MS = 300;
 const MAX_PAUSE_MS = 15_000;
 
+/** The loaded data. */
 export interface Live<T> {
   /** Null until it is loaded for the first time. */
   value: T | null;
@@ -17,6 +18,7 @@ export interface Live<T> {
   refresh(): void;
 }
 
+/** What to load, and when to load it again. */
 export interface LiveOptions<T> {
   load(signal: AbortSignal): Promise<T>;
   /** Types of events after which to load again. */
@@ -29,6 +31,7 @@ export interface LiveOptions<T> {
   key?: string;
 }
 
+/** Loads data and keeps it current while the component is mounted. */
 export function useLive<T>({ session, onEnded }: PageProps, options: LiveOptions<T>): Live<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<string | null>(null);

@@ -68,6 +68,7 @@ complete -o filenames -F _lading lading
 `;
 }
 
+/** The zsh script, which shows the description of each word. */
 export function zsh(nodes: Node[]): string {
   const quote = (text: string) => text.replaceAll("'", "'\\''").replaceAll(':', '\\:');
   const cases = nodes.map(({ path, children, options, words: choices, files, kind: asked }) => {
@@ -112,6 +113,7 @@ if [ "$funcstack[1]" = "_lading" ]; then _lading "$@"; else compdef _lading ladi
 `;
 }
 
+/** The fish script: one `complete` command per word. */
 export function fish(nodes: Node[]): string {
   const quote = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const ask = (kind: string) => quote(`(__lading_ask ${kind})`);

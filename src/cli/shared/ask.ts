@@ -8,6 +8,7 @@ export class Declined extends Error {
   override readonly name = 'Declined';
 }
 
+/** How to prompt. */
 export interface AskOptions {
   /** Do not echo the input. */
   hidden?: boolean;

@@ -7,6 +7,7 @@ import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
 import { tokenStore, tokensPathOf } from './token-store.ts';
 
+/** What the body of a command receives. */
 export interface Context {
   client: LadingClient;
   settings: Settings;

@@ -2,6 +2,7 @@
 import { LadingError, NameInUseError, NetworkError, VerificationError } from '../../client/client.ts';
 import { NotRead } from '../../settings/small-file.ts';
 
+/** Exit codes of the command line, which docs/cli.md lists. */
 export const EXIT = {
   ok: 0,
   failure: 1,
@@ -19,6 +20,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
+/** The exit codes for the help page. */
 export const EXIT_HELP = `Exit codes:
   0  done                       6    verification failed
   1  other failure              7    network or server unavailable

@@ -24,6 +24,7 @@ export function surviveClosedOutput(): void {
   }
 }
 
+/** Prints results, notes, errors and progress in the requested format. */
 export class Output {
   readonly json: boolean;
   readonly quiet: boolean;

@@ -3,6 +3,7 @@ import { LadingError } from '../../client/client.ts';
 import type { Context } from './command.ts';
 import { UsageError } from './exit.ts';
 
+/** Kinds of principals that have names. */
 export type Kind = 'client' | 'person';
 
 /** An id that the server generated. It is used without a lookup, so that files of a deleted principal can still be found. */

@@ -9,6 +9,7 @@ import { formatSeconds, formatSize } from './values.ts';
 
 const REDRAW_MS = 100;
 
+/** The progress of one transfer. */
 export class ProgressView {
   readonly #out: Output;
   readonly #file: string;

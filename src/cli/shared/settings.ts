@@ -21,6 +21,7 @@ export interface GlobalOptions {
   quiet?: boolean;
 }
 
+/** The merged settings of a command. */
 export interface Settings {
   server: string;
   credentials: Credentials;

@@ -8,6 +8,7 @@ import { printable } from './terminal.ts';
 /** The path that means standard input. */
 export const STDIN = '-';
 
+/** A file to upload. */
 export interface Source {
   /** Name on the server. */
   name: string;
@@ -17,6 +18,7 @@ export interface Source {
   size: number | null;
 }
 
+/** The options that determine names and files. */
 export interface SourceOptions {
   name?: string;
   prefix?: string;
@@ -24,6 +26,7 @@ export interface SourceOptions {
   followSymlinks?: boolean;
 }
 
+/** The files to upload, and the paths that are not uploaded. */
 export interface Sources {
   sources: Source[];
   /** Skipped paths in directories, with the reason. `unexpected`: the user expects the file to be sent. */

@@ -20,6 +20,7 @@ const LOCK_POLL_MS = 25;
 /** Entries by `keyOf`; `expires_at` in milliseconds since 1970. */
 type StoredTokens = Record<string, { token: string; expires_at: number }>;
 
+/** The server and the client to which a token belongs. */
 export interface Identity {
   server: string;
   clientId: string;

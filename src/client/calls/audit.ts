@@ -2,6 +2,7 @@
 import type { AuditPage, AuditRecord } from '../../protocol/schemas/audit.ts';
 import { type AdminOptions, type JsonRequest, yieldPages } from './json-request.ts';
 
+/** Filters for the audit log. */
 export interface AuditOptions extends AdminOptions {
   action?: string | undefined;
   /** Only actions of this principal. */

@@ -7,6 +7,7 @@ import { readText, type Transport, type TransportResponse } from '../transport/t
 
 const IDLE_MS = 60_000;
 
+/** Calls that set, use or clear the session cookie of the browser. */
 export class BrowserSessions {
   readonly #base: URL;
   readonly #transport: Transport;

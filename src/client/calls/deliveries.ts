@@ -2,6 +2,7 @@
 import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '../../protocol/schemas/delivery.ts';
 import { type AdminOptions, type JsonRequest, segment, yieldPages } from './json-request.ts';
 
+/** Filters for the list of deliveries. */
 export interface DeliveryListOptions extends AdminOptions {
   state?: Delivery['state'] | undefined;
   /** Id of the target. */

@@ -26,6 +26,7 @@ import type { Query, Requests } from './requests.ts';
 
 const PAGE_FILES = 100;
 
+/** Calls on the files of one server. */
 export class FileCalls {
   protected readonly requests: Requests;
   /** Computes the CRC-32 of chunks. */

@@ -1,6 +1,7 @@
 /** JSON requests and paged lists, on which the administrative and sharing calls are built. */
 import { checkName } from '../../protocol/names.ts';
 
+/** Options of administrative calls. */
 export interface AdminOptions {
   signal?: AbortSignal | undefined;
   /** Another tenant; for root. */

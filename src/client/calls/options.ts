@@ -8,17 +8,20 @@ import type { UploadStatus } from '../../protocol/schemas/files.ts';
 /** CRC-32 (IETF) of `bytes`; `seed` is the CRC-32 of the bytes before them. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number;
 
+/** Options of every call on a file. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Owner of the file: for administrators, and for files that were granted to the caller. */
   owner?: string | undefined;
 }
 
+/** Options of calls that delete a file or cancel an upload. */
 export interface RemoveOptions extends CallOptions {
   /** Remove nothing and throw `precondition_failed` unless the file has this ETag. */
   ifMatch?: string | undefined;
 }
 
+/** One chunk and what it declares about its file. */
 export interface ChunkUpload {
   /** Offset of the first byte of `data`; 0 for an empty file. */
   start: number;
@@ -39,6 +42,7 @@ export interface ChunkUpload {
 /** Bytes `start` to `end` (inclusive, or to the end of the file), or the last `suffix` bytes. */
 export type RangeRequest = { start: number; end?: number | undefined } | { suffix: number };
 
+/** Which bytes of which version to download. */
 export interface DownloadRequest extends CallOptions {
   range?: RangeRequest | undefined;
   /** Throw `precondition_failed` unless the file still has this ETag. */
@@ -57,6 +61,7 @@ export interface DownloadInfo {
   reprDigest: Digest | null;
 }
 
+/** A running download. */
 export interface Download extends DownloadInfo {
   /** The range of the bytes in `body`; null for the whole file. */
   extent: Extent | null;
@@ -64,6 +69,7 @@ export interface Download extends DownloadInfo {
   discard(): void;
 }
 
+/** Filters for the list of files. */
 export interface ListOptions extends CallOptions {
   prefix?: string | undefined;
   status?: UploadStatus | undefined;
@@ -71,6 +77,7 @@ export interface ListOptions extends CallOptions {
   limit?: number | undefined;
 }
 
+/** Filters for events, and where to continue. */
 export interface EventOptions {
   /** Only events of these types. */
   types?: readonly EventType[] | undefined;
@@ -81,6 +88,7 @@ export interface EventOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** The result of a verification: `bad` lists the damaged ranges, inclusive. */
 export interface VerifyResult {
   ok: boolean;
   checked_bytes: number;

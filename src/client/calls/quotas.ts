@@ -2,6 +2,7 @@
 import type { NewQuota, QuotaReport } from '../../protocol/schemas/quota.ts';
 import { type AdminOptions, type JsonRequest, segment } from './json-request.ts';
 
+/** Kinds of owners with a quota. */
 export type QuotaKind = 'client' | 'person' | 'tenant';
 
 /** Limits and usage of clients, people and tenants. */

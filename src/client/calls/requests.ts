@@ -6,12 +6,15 @@ import { ResponseReader } from '../transport/unexpected-responses.ts';
 import type { JsonRequest } from './json-request.ts';
 import { type Credentials, Session } from './session.ts';
 
+/** Query parameters; undefined ones are omitted. */
 export type Query = Record<string, string | number | boolean | undefined>;
 
+/** One request, without its URL and method. */
 export interface Call extends Partial<Omit<TransportRequest, 'url' | 'method'>> {
   query?: Query;
 }
 
+/** Makes requests to one server and signs in when necessary. */
 export class Requests {
   readonly responses = new ResponseReader();
   readonly session: Session;

@@ -13,6 +13,7 @@ export interface IssuedToken {
 /** Returns a cached token, or calls `signIn` and caches the result. Never returns the refused token. */
 export type TokenStore = (refused: string | null, signIn: () => Promise<IssuedToken>) => Promise<IssuedToken>;
 
+/** How to authenticate: with a token, with a client id and secret, or by `renew`. */
 export interface Credentials {
   /** An existing token, used until the server refuses it. */
   token?: string | undefined;
@@ -27,6 +28,7 @@ export interface Credentials {
 /** Renew a token this long before it expires, or at nine tenths of a shorter lifetime. */
 const RENEW_EARLY_MS = 60_000;
 
+/** Holds the current token and renews it. */
 export class Session {
   readonly #transport: Transport;
   readonly #responses: ResponseReader;

@@ -6,6 +6,7 @@ import type { Player } from '../../protocol/schemas/player.ts';
 import type { NewShare, Share, ShareCreated } from '../../protocol/schemas/share.ts';
 import { type JsonRequest, segment } from './json-request.ts';
 
+/** Options of calls on share links, players and grants. */
 export interface SharingOptions {
   signal?: AbortSignal | undefined;
   /** Owner of the files; for administrators. */

@@ -18,6 +18,7 @@ import { parseObject } from '../transport/failures.ts';
 
 const READ_PIECE = 1024 * 1024;
 
+/** Stores a download in a local file. */
 export class FileSink implements DownloadSink {
   readonly #path: string;
   readonly #part: string;

@@ -5,6 +5,7 @@ import type { Digest } from '../../protocol/http/digests.ts';
 import type { UploadSource } from '../transfer/upload.ts';
 import { SourceChangedError } from '../transport/failures.ts';
 
+/** An open local file. Close it after the upload. */
 export interface FileSource extends UploadSource {
   close(): Promise<void>;
 }

@@ -43,6 +43,7 @@ export interface DownloadSink {
   close(): Promise<void>;
 }
 
+/** Options of a download. */
 export interface DownloadOptions extends RetryOptions {
   /** Download only these bytes, even of an unfinished file. The target begins with the first of them. */
   range?: RangeRequest | undefined;
@@ -58,6 +59,7 @@ export interface DownloadOptions extends RetryOptions {
   onRestart?: (() => void) | undefined;
 }
 
+/** The result of a download. */
 export interface DownloadResult extends Version {
   /** The target was already complete; nothing was downloaded. */
   already: boolean;

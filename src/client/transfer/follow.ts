@@ -18,6 +18,7 @@ const POLL_MS = 1000;
 /** The maximum delay of a timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Yields the bytes of a file from the first one. Throws `precondition_failed` or `not_found` when the file is replaced or deleted. */
 export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
   const backoff = new Backoff(options, options.signal, options.onRetry);
   const follower = new Follower(client, name, options);

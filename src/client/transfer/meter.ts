@@ -18,6 +18,7 @@ const WINDOW_MS = 10_000;
 /** Minimum interval between samples: a fast transfer reports thousands of times per second. */
 const SAMPLE_INTERVAL_MS = 100;
 
+/** Counts confirmed bytes and bytes in flight. */
 export class Meter {
   readonly total: number;
   readonly #now: () => number;

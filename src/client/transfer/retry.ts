@@ -1,6 +1,7 @@
 /** Retries of a transfer: when it retries and when it gives up. */
 import { isTransient, retryAfterMs } from '../transport/failures.ts';
 
+/** How long and how often to retry. */
 export interface RetryOptions {
   /** Milliseconds without any progress after which a transfer gives up; default one hour. */
   retryForMs?: number | undefined;

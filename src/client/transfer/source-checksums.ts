@@ -8,6 +8,7 @@ import type { UploadSource } from './upload-options.ts';
 /** Bytes to read at a time. */
 const READ_BYTES = 8 * 1024 * 1024;
 
+/** Computes the checksums of one source in the background. */
 export class SourceChecksums {
   readonly #source: UploadSource;
   readonly #crc32: Crc32;

@@ -8,6 +8,7 @@ export interface StreamProgress extends Omit<Progress, 'total'> {
   total: number | null;
 }
 
+/** Options of a stream. */
 export interface StreamOptions extends RetryOptions {
   range?: RangeRequest | undefined;
   /** Start at the first byte and wait for bytes that have not arrived. Cannot be combined with `range`. */

@@ -43,6 +43,7 @@ export const MAX_CORRUPTIONS = 3;
 /** Idle limit for the last chunk of a file with a digest: the server reads the whole file before it replies. */
 export const DIGEST_IDLE_MS = 15 * 60_000;
 
+/** Options of an upload. */
 export interface UploadOptions extends CommonUploadOptions {
   /**
    * When to send a digest of the whole file, which the server verifies before the file is complete. By default only when an earlier
@@ -57,6 +58,7 @@ export interface UploadOptions extends CommonUploadOptions {
 /** Why an upload starts over: the server had bytes of another version of the file, or the upload was removed. */
 export type RestartReason = 'other-version' | 'removed';
 
+/** The result of an upload. */
 export interface UploadResult {
   status: FileStatus;
   /** The same content was already stored; nothing was sent. */

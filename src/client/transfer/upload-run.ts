@@ -28,6 +28,7 @@ interface Memory {
   buffer: ArrayBuffer | undefined;
 }
 
+/** One upload of a source. */
 export class UploadRun {
   readonly #client: UploadCalls;
   readonly #source: UploadSource;

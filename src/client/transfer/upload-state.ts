@@ -4,6 +4,7 @@ import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { Plan } from './plan.ts';
 
+/** The state of one upload. */
 export class UploadState {
   readonly size: number;
   readonly plan = new Plan();

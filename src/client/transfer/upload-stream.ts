@@ -23,6 +23,7 @@ import {
 } from './upload-options.ts';
 import { nameConflict } from './upload-state.ts';
 
+/** Options of an upload of a stream. */
 export interface UploadStreamOptions extends CommonUploadOptions {
   /** Total size in bytes, if known. Required to replace a complete file with a stream of more than one chunk. */
   size?: number | undefined;

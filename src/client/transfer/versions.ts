@@ -131,6 +131,7 @@ export async function* readPart(
   }
 }
 
+/** True for the error of a file that was replaced. */
 export function isReplaced(error: unknown): boolean {
   return error instanceof LadingError && error.code === 'precondition_failed';
 }

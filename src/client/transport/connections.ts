@@ -22,6 +22,7 @@ const PROBE_MS = 3_000;
 /** Statuses with which proxies refuse a tunnel, in general or to some ports. */
 const NO_TUNNEL = new Set([400, 403, 405, 501]);
 
+/** The connections to one server. */
 export class Connections {
   readonly #options: UndiciOptions;
   readonly #trust: SecureContext | null;

@@ -124,6 +124,7 @@ export function isTlsFailure(error: unknown): boolean {
   return known !== undefined && known[0] === 'final';
 }
 
+/** The final error for plain HTTP to a TLS server. */
 export function tlsRequired(url: string): NetworkError {
   const { host } = new URL(url);
   return new NetworkError(`The server requires TLS. Use https://${host} instead of http://${host}.`, { final: true });
@@ -201,6 +202,7 @@ export function parseRetryAfter(value: string | null, now: number): number | nul
   return Number.isNaN(date) ? null : Math.max(0, Math.ceil((date - now) / 1000));
 }
 
+/** Parses a JSON object; empty for anything else. */
 export function parseObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);

@@ -43,6 +43,7 @@ const REFUSALS: readonly [words: RegExp, final: boolean, sentence: string][] = [
   [/closed/i, false, 'it closed the connection'],
 ];
 
+/** True for the URL of a SOCKS proxy. */
 export function isSocks({ protocol }: URL): boolean {
   return protocol in SCHEMES;
 }

@@ -3,6 +3,7 @@
  * An aborted request throws the reason of the signal.
  */
 
+/** One HTTP request. */
 export interface TransportRequest {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   url: string;
@@ -16,6 +17,7 @@ export interface TransportRequest {
   onSent?: ((bytes: number) => void) | undefined;
 }
 
+/** A response whose body may still be arriving. */
 export interface TransportResponse {
   status: number;
   /** The value of a header field, by its lowercase name; null when absent. */
@@ -26,6 +28,7 @@ export interface TransportResponse {
   discard(): void;
 }
 
+/** Sends requests. */
 export interface Transport {
   request(request: TransportRequest): Promise<TransportResponse>;
   /** Closes all connections and aborts running requests. */

@@ -12,6 +12,7 @@ const SLICE = 64 * 1024;
 
 export type { UndiciOptions } from './undici-options.ts';
 
+/** Creates a transport with a pool of connections. */
 export function undiciTransport(options: UndiciOptions = {}): Transport {
   const connections = new Connections(options);
   return {

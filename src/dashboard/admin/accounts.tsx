@@ -7,6 +7,7 @@ import { ActionButton, RoleSelect, Section, Table } from '../parts.tsx';
 /** Roles that administrators may assign. */
 const ROLES: Role[] = ['client', 'ops', 'admin'];
 
+/** The role of a new account, as a form field. */
 export function RoleChoice() {
   return (
     <label>

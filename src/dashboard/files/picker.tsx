@@ -1,6 +1,7 @@
 /** The upload area: drop files or folders, or pick them. */
 import { useState } from 'preact/hooks';
 
+/** A file that the user picked or dropped. */
 export interface PickedFile {
   file: File;
   /** The path, including folders. */

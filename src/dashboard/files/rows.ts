@@ -2,8 +2,10 @@
 import type { FileStatus } from '../../client/client.ts';
 
 export type SortKey = 'filename' | 'bytes_received' | 'updated_at';
+/** A folder, or a file of the current folder. */
 export type Row = { folder: string } | { file: FileStatus };
 
+/** What the list shows, and in which order. */
 export interface View {
   folder: string;
   search: string;

@@ -1,6 +1,7 @@
 /** The selected names of a list. */
 import { useState } from 'preact/hooks';
 
+/** The selected names. */
 export interface Selection {
   has(name: string): boolean;
   /** Selects or deselects a name; with `range`, all names between the last one and this one. */
