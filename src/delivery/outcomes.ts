@@ -127,7 +127,7 @@ export class Outcomes {
     this.counts.failed += 1;
     const failed = { ...delivery, state: 'failed' as const };
     const { id, event, lastError } = failed;
-    this.#deps.warn('a delivery was given up', { id, target: target.name, error: lastError });
+    this.#deps.warn('a delivery failed permanently', { id, target: target.name, error: lastError });
     // The failure of such an event causes no further event.
     if (event !== 'delivery.failed')
       this.#deps.events.emitDeliveryFailed(failed, target.name, plainName(target), failedEventKey(failed));

@@ -104,7 +104,7 @@ export class Events {
       owner: owner === null ? null : parseOwnerKey(owner).id,
     };
     const detail = `${target}: ${lastError ?? 'failed'}`;
-    const plainDetail = `${plain}: given up; an administrator can see why.`;
+    const plainDetail = `${plain}: failed permanently; an administrator can see the reason.`;
     this.#emit('delivery.failed', owner, { ...about, detail }, { plainDetail, key });
   }
 

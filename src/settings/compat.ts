@@ -7,23 +7,23 @@
 export const COMPAT = {
   'file-transfer': {
     replaceFromStart:
-      'A chunk of POST /api/files/upload that starts at byte 0 and differs from a complete file of that name begins a replacement of it, without overwrite=true.',
+      'A chunk of POST /api/files/upload that starts at byte 0 and differs from a complete file of that name replaces the file, without overwrite=true.',
     emptyChunk: 'A chunk of POST /api/files/upload with a header for 0-0 and no data stores an empty file.',
   },
   'audio-ftp': {
     refreshAlone:
-      'Anybody who has a refresh token of POST /api/oauth/token gets access tokens for it, without the id and secret of the client.',
+      'A refresh token of POST /api/oauth/token is exchanged for access tokens without the id and secret of the client.',
     keepRefreshToken: 'A refresh token of POST /api/oauth/token can be used again and again until it expires.',
     showFtpTarget:
-      'GET /api/config shows every client of a tenant the host, port, user name and directory of its first FTP target; the password stays masked.',
+      'GET /api/config shows the host, port, user name and directory of the first FTP target to every client of its tenant. The password stays masked.',
   },
   'ops-client': {
     replaceSameName:
-      'POST /ops/upload replaces the complete file of the same name, without overwrite=true; of several uploads at the same time the last one that is complete stays, and an unfinished upload of the name ends.',
+      'POST /ops/upload replaces the complete file of the same name, without overwrite=true. Of several concurrent uploads, the last one to complete remains. An unfinished upload of the name is cancelled.',
   },
   talk: {
     localTokens:
-      'Programs that connect from a loopback address make, list and revoke API tokens at /api/tokens without signing in; the tokens belong to the client talk. A proxy on this machine must send X-Forwarded-For, or all its clients are such programs.',
+      'Programs that connect from a loopback address create, list and revoke API tokens at /api/tokens without signing in. The tokens belong to the client talk. A proxy on this machine must send X-Forwarded-For; otherwise all its clients count as such programs.',
   },
   'audio-hosting': {},
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;

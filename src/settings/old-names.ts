@@ -51,7 +51,7 @@ function siteOfCallback(text: string): Meaning {
   };
 }
 
-const DATABASE = 'No database is needed: everything is kept in LADING_DATA_DIR.';
+const DATABASE = 'No database is needed. Everything is stored in LADING_DATA_DIR.';
 
 /** In order of precedence where two are taken as the same setting. */
 export const OLD_SETTINGS: readonly OldSetting[] = [
@@ -59,21 +59,21 @@ export const OLD_SETTINGS: readonly OldSetting[] = [
     old: 'SECRET_KEY',
     families: ['file-transfer', 'audio-ftp', 'talk', 'audio-hosting'],
     now: 'LADING_JWT_SECRET',
-    note: 'Taken when it has at least 32 bytes; otherwise the server makes a key and keeps it.',
+    note: 'Used if it has at least 32 bytes. Otherwise the server creates a key and stores it.',
     means: signingKey,
   },
   {
     old: 'JWT_SECRET',
     families: ['ops-client'],
     now: 'LADING_JWT_SECRET',
-    note: 'Taken when it has at least 32 bytes; otherwise the server makes a key and keeps it.',
+    note: 'Used if it has at least 32 bytes. Otherwise the server creates a key and stores it.',
     means: signingKey,
   },
   {
     old: 'JWT_ALGO',
     families: ['ops-client'],
     now: 'LADING_JWT_ALGORITHM',
-    note: 'HS256, EdDSA and RS256 are taken, others are not.',
+    note: 'HS256, EdDSA and RS256 are accepted, others are ignored.',
     means: (text) =>
       ['hs256', 'eddsa', 'rs256'].includes(text.toLowerCase())
         ? { text }
@@ -89,19 +89,19 @@ export const OLD_SETTINGS: readonly OldSetting[] = [
     old: 'UPLOAD_DIR',
     families: ['file-transfer'],
     now: 'LADING_DATA_DIR',
-    note: 'Everything is stored in its folder `v1`. Files that the older server left there are not touched and not served; upload them.',
+    note: 'Everything is stored in its subdirectory `v1`. Files of the older server are neither changed nor served; upload them.',
   },
   {
     old: 'STALE_UPLOAD_TIMEOUT_SECONDS',
     families: ['file-transfer'],
     now: 'LADING_STALE_SECONDS',
-    note: 'Both are seconds. An upload is parked then, not deleted.',
+    note: 'Both are seconds. A stalled upload is parked, not deleted.',
   },
   {
     old: 'CLEANUP_INTERVAL_SECONDS',
     families: ['file-transfer'],
     now: 'LADING_CLEANUP_CRON',
-    note: 'Seconds become a cron expression: the longest period that divides a minute, an hour or a day and is no longer.',
+    note: 'The seconds become a cron expression with the longest period that divides a minute, an hour or a day and does not exceed the value.',
     means: cronOf,
   },
   {
@@ -126,14 +126,14 @@ export const OLD_SETTINGS: readonly OldSetting[] = [
     old: 'YANDEX_REDIRECT_URI',
     families: ['audio-hosting'],
     now: 'LADING_PUBLIC_URL',
-    note: `What precedes ${YANDEX_CALLBACK} is taken; another path is not.`,
+    note: `The part before ${YANDEX_CALLBACK} is used; other paths are ignored.`,
     means: siteOfCallback,
   },
   {
     old: 'AUDIO_STORAGE_PATH',
     families: ['audio-hosting'],
     now: 'LADING_DATA_DIR',
-    note: 'Everything is stored in its folder `v1`. Files that the older server left there are not touched and not served; upload them.',
+    note: 'Everything is stored in its subdirectory `v1`. Files of the older server are neither changed nor served; upload them.',
   },
   ...['DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_HOST', 'DB_PORT'].map((old) => ({
     old,
@@ -145,7 +145,7 @@ export const OLD_SETTINGS: readonly OldSetting[] = [
     old: 'FLASK_ENV',
     families: ['talk'],
     now: null,
-    note: 'There is no mode for development; LADING_LOG_LEVEL=debug shows more.',
+    note: 'A development mode does not exist. LADING_LOG_LEVEL=debug shows more.',
   },
 ];
 

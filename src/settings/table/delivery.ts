@@ -9,7 +9,7 @@ export const DELIVERY = [
     'Deliveries to FTP servers and webhooks that run at once, at most two of them to one target',
     { min: 1, max: 64 },
   ),
-  setting('deliveryAttempts', 'int', '300', 'Attempts before a delivery is given up; the default takes two days', {
+  setting('deliveryAttempts', 'int', '300', 'Attempts before a delivery fails permanently; 300 take two days', {
     min: 1,
     max: 10000,
   }),

@@ -128,7 +128,10 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   const failure = receiver.received.find(({ event }) => event.type === 'delivery.failed');
   assert.match(failure?.event.detail ?? '', /^dead: .*ECONNREFUSED/);
   // One for the files of one owner says what that owner may know.
-  assert.match(receivedByOwner.received[0]?.event.detail ?? '', /^dead: given up; an administrator can see why/);
+  assert.match(
+    receivedByOwner.received[0]?.event.detail ?? '',
+    /^dead: failed permanently; an administrator can see the reason/,
+  );
   assert.ok(receiver.received.every(({ signed }) => signed));
 });
 
