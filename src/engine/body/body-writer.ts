@@ -166,10 +166,10 @@ export class BodyWriter {
 
   /** Waits for bytes; false when they did not arrive in time. Throws when the body ended too early. */
   async #waitForBytes(count: number, quietMs: number | null): Promise<boolean> {
-    const here = this.#body.bytes >= count && !this.#body.failure;
-    const came = here || (await this.#body.waitFor(count, quietMs));
+    const hasBytes = this.#body.bytes >= count && !this.#body.failure;
+    const arrived = hasBytes || (await this.#body.waitFor(count, quietMs));
     if (this.#body.ended && this.#body.bytes === 0 && !this.#mayEndEarly) throw this.#lengthMismatch();
-    return came;
+    return arrived;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {

@@ -30,7 +30,7 @@ export interface FileListDeps {
 /** An upload in progress. */
 export interface TransferStatus {
   owner: string;
-  /** It is a part of a concatenated file to come. */
+  /** It is a partial upload, for a concatenated file. */
   part: boolean;
   /** A request sends to it now. */
   receiving: boolean;

@@ -33,7 +33,7 @@ export interface Representation {
   reprDigest: Digest | null;
   /** These bytes are verified and stored. */
   covers(extent: Extent): boolean;
-  /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
+  /** First byte at or after `position` that is not stored yet; grows while bytes arrive. */
   committedUpTo(position: number): number;
   /** The state of the upload now: `discarded` once it was deleted, expired, or failed its digest. */
   state(): 'open' | 'sealed' | 'discarded';

@@ -79,8 +79,8 @@ async function matchesChecksum(
   size: number,
 ): Promise<boolean> {
   if (pieces || crc32 === null) return false;
-  const whole = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
-  const bad = await inspector.verify(id, [whole]).catch((error: unknown) => {
+  const all = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
+  const bad = await inspector.verify(id, [all]).catch((error: unknown) => {
     if (isAbsent(error)) return [0];
     throw error;
   });

@@ -232,7 +232,7 @@ export class ResumableUploads {
     if (kind === 'join')
       throw new LadingError(
         'forbidden',
-        'This upload is a concatenation. Its bytes come from its parts; nothing can be appended to it.',
+        'This upload is a concatenation of partial uploads. No bytes can be appended to it.',
       );
     const request = await this.#claim(address.id);
     let part: OpenUpload | null = null;

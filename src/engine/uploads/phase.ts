@@ -13,12 +13,12 @@
  * Every phase but `sealed` can end in `discarded`. `NEXT` has all transitions but the return of a failed operation to the phase before it.
  * Any other transition throws.
  *
- * An operation does not change what an upload rests in, because it may fail: a parked upload that is being sealed is still parked, and
- * does not count as open. The first document, parking and resuming therefore change the resting phase at any time.
+ * An operation may fail, so the resting phase stays below it: a parked upload that is being sealed is still parked, and does not count as
+ * open. So the first document, parking and resuming can change the resting phase while an operation runs.
  */
 import type { LadingError } from '../../errors.ts';
 
-/** The phases in which an upload waits for bytes. */
+/** The phases in which an upload waits for bytes: it rests. */
 export type RestingPhase = 'creating' | 'open' | 'parked';
 /**
  * The phases that an operation or an end puts on top. `replacing`: another file takes its name. `reverting`: a continuation is reverted to
@@ -163,10 +163,10 @@ export class UploadPhase {
     this.#enter('sealed');
   }
 
-  /** Another file takes its name. @param over resolves when that has ended */
-  beginReplacement(over: Promise<void>): void {
+  /** Another file takes its name. @param done resolves when that has succeeded or failed */
+  beginReplacement(done: Promise<void>): void {
     this.#enter('replacing');
-    this.#replacing = over;
+    this.#replacing = done;
   }
 
   /** The other file has its name and the upload was discarded, or the other file failed and the upload continues. */
@@ -208,7 +208,7 @@ export class UploadPhase {
     this.#upper.push(to);
   }
 
-  /** An operation failed. Another one on top of it goes on. */
+  /** An operation failed. Another one on top of it continues. */
   #leave(phase: UpperPhase): void {
     const at = this.#upper.lastIndexOf(phase);
     if (at < 0) throw forbidden(this.current, this.#resting);
