@@ -1,5 +1,9 @@
 /** Extents of one upload that requests receive now. No two of them overlap, so no byte is written by two requests at once. */
+import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Extent, ExtentSet } from '../../protocol/extents.ts';
+
+/** The extent of every byte that a file can have. */
+export const ALL_BYTES: Extent = { start: 0, end: MAX_OFFSET };
 
 interface Reservation {
   overlaps(extent: Extent): boolean;

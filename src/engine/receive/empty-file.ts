@@ -2,9 +2,10 @@
 import type { Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
-import { CHUNK_HEADER_BYTES, MAX_OFFSET } from '../../protocol/chunk.ts';
+import { CHUNK_HEADER_BYTES } from '../../protocol/chunk.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { assertAuthorized, checkSealedSize, uploadInProgress } from '../files/refusals.ts';
+import { ALL_BYTES } from '../files/reservations.ts';
 import type { Committer } from '../uploads/commit.ts';
 import type { Declaration } from '../uploads/declaration.ts';
 import { sealedStatus } from '../uploads/status.ts';
@@ -63,7 +64,7 @@ export async function receiveEmptyBody(
     return sealedStatus(sealed);
   }
   // No other request may send to an upload that was just created.
-  const reserved = upload.isVisible ? null : upload.tryReserve({ start: 0, end: MAX_OFFSET });
+  const reserved = upload.isVisible ? null : upload.tryReserve(ALL_BYTES);
   try {
     if (upload.isFileUpload) throw uploadInProgress();
     const { reprDigest, contentType } = intent;

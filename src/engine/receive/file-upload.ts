@@ -10,14 +10,13 @@ import type { Readable } from 'node:stream';
 import type { Reader, SegmentRange } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
-import { MAX_OFFSET } from '../../protocol/chunk.ts';
-import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { BodyWriter, type Received } from '../body/body-writer.ts';
 import { RequestBody, type RequestBodyDeps } from '../body/request-body.ts';
 import type { TrailingDigests } from '../body/trailing-digests.ts';
 import { assertAuthorized, fileTooLarge, uploadInProgress } from '../files/refusals.ts';
+import { ALL_BYTES } from '../files/reservations.ts';
 import type { Committer } from '../uploads/commit.ts';
 import type { Lifetime } from '../uploads/lifetime.ts';
 import type { CurrentFiles, Precondition } from '../uploads/preconditions.ts';
@@ -66,8 +65,6 @@ export type Inspect = (arrived: ReceivedFile) => Promise<string | null>;
 /** Codes that show that the file of the name changed after the request began. */
 const CHANGED_CODES: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exists']);
 
-const ALL: Extent = { start: 0, end: MAX_OFFSET };
-
 export interface FileUploadsDeps extends RequestBodyDeps, QuotaWriterDeps {
   catalog: Catalog;
   uploads: UploadTable;
@@ -107,9 +104,9 @@ export class FileUploads {
       return await this.#enterNamed(intent, async (upload, handles) => {
         const writer = new QuotaWriter(this.#deps, upload, handles.part, { maxFileBytes, minSyncBytes: 0 });
         try {
-          const plan: SegmentRange[] = [{ extent: ALL, action: 'write' }];
+          const plan: SegmentRange[] = [{ extent: ALL_BYTES, action: 'write' }];
           const received = await body.receive(
-            new BodyWriter(body.buffer, writer.write, this.#deps.buffers, ALL, plan, true),
+            new BodyWriter(body.buffer, writer.write, this.#deps.buffers, ALL_BYTES, plan, true),
           );
           return await this.#commit(upload, handles, received, intent, inspect, () => writer.releaseQuota());
         } finally {
@@ -158,7 +155,7 @@ export class FileUploads {
           await sealer.seal(upload, true);
           continue;
         }
-        const reserved = upload.isVisible ? null : upload.tryReserve(ALL);
+        const reserved = upload.isVisible ? null : upload.tryReserve(ALL_BYTES);
         if (!reserved) throw uploadInProgress();
         upload.isFileUpload = true;
         upload.takesNameAlways = newest;

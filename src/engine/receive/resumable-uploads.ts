@@ -11,9 +11,9 @@ import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
-import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { fileTooLarge, uploadInProgress } from '../files/refusals.ts';
+import { ALL_BYTES } from '../files/reservations.ts';
 import { noName } from '../files/watchers.ts';
 import { expiryOf, type Lifetime } from '../uploads/lifetime.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
@@ -34,7 +34,6 @@ import {
   sameHash,
 } from './upload-resource.ts';
 
-const ALL = { start: 0, end: MAX_OFFSET };
 /** Maximum number of unfinished uploads that wait for one name. */
 const MAX_WAITING = 8;
 
@@ -104,7 +103,7 @@ export class ResumableUploads {
       const entered = await this.#enter(intent, name);
       if (!entered) continue;
       const { upload, handles } = entered;
-      const reserved = upload.isVisible ? null : upload.tryReserve(ALL);
+      const reserved = upload.isVisible ? null : upload.tryReserve(ALL_BYTES);
       try {
         if (!reserved || upload.document.resource) continue;
         const before = upload.document;

@@ -8,16 +8,13 @@
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
-import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import { uploadInProgress } from '../files/refusals.ts';
-import type { ReservedExtent } from '../files/reservations.ts';
+import { ALL_BYTES, type ReservedExtent } from '../files/reservations.ts';
 import type { Committer } from './commit.ts';
 import type { OpenUpload } from './upload.ts';
 import type { UploadTable } from './upload-table.ts';
-
-const ALL = { start: 0, end: MAX_OFFSET };
 
 export interface SuccessionDeps {
   blobs: BlobStore;
@@ -72,7 +69,7 @@ export class Succession {
     });
     try {
       for (const other of ended) {
-        const all = other.tryReserve(ALL);
+        const all = other.tryReserve(ALL_BYTES);
         if (!all) throw uploadInProgress();
         held.push(all);
         other.phase.beginReplacement(replacing);
