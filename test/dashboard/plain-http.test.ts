@@ -48,7 +48,7 @@ test('the token dashboard explains why it refuses a sign-in', async (t) => {
   const signedIn = await send();
   assert.equal(signedIn.status, 303);
   const next = await fetch(new URL(signedIn.headers.get('location') ?? '', origin));
-  assert.match(await next.text(), /did not keep the cookie/);
+  assert.match(await next.text(), /did not keep the session cookie/);
   // A browser that does not send the origin of the form, and a form of another site.
   for (const headers of [{ origin: 'null' }, { origin: 'http://evil.example' }]) {
     const refused = await send(headers);
