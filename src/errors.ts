@@ -44,7 +44,7 @@ export const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE;
 
-/** Members of a problem document besides the fixed ones; they tell a client what to do next. */
+/** Additional members of a problem document. They tell a client what to do next. */
 export interface ProblemMembers {
   missing?: [number, number][];
   missing_more?: boolean;
@@ -56,13 +56,13 @@ export interface ProblemMembers {
   'violated-policies'?: string[];
   /** The scope that is missing. */
   scope?: string;
-  /** The same in the fixed words of /api/tokens. */
+  /** The error in the fixed words of /api/tokens. */
   error?: string;
-  /** What else is asked for besides the token. */
+  /** The second factor that is required besides the token. */
   second_factor?: 'call';
-  /** How often a code may still be tried. */
+  /** Remaining attempts to enter the code. */
   tries_left?: number;
-  /** Which field was wrong (RFC 9530), its algorithm and value, or the algorithms that are not known. */
+  /** The invalid digest field (RFC 9530), its algorithm and value, or the unknown algorithms. */
   header?: string;
   algorithm?: string;
   provided_digest?: string;
@@ -75,7 +75,7 @@ export interface ProblemMembers {
   total_bytes?: number;
 }
 
-/** The only error that rooms throw on purpose. `detail` reaches the client: no path, stack or secret belongs in it. */
+/** The error of every expected failure. Clients see `detail`, so it must not contain a path, a stack or a secret. */
 export class LadingError extends Error {
   override readonly name = 'LadingError';
   readonly code: ErrorCode;

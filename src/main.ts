@@ -1,6 +1,6 @@
 /**
- * Process entry of the server: settings in, a running server out, a clean end on a signal.
- * Standard output is for what a person should see once; the log goes to standard error.
+ * Entry point of the server process. Reads the settings, starts the server, and stops it on a signal.
+ * Standard output shows what an operator needs once. The log goes to standard error.
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ import { type FoundEnvironment, findEnvironment } from './settings/environment.t
 import { parseFlags } from './settings/flags.ts';
 import { loadConfig } from './settings/load-config.ts';
 
-/** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
+/** Runs the server until a signal stops it. @param argv the flags after `lading serve` */
 export async function serve(argv: readonly string[]): Promise<void> {
   const signals = new Signals();
   let loaded: Loaded;
@@ -30,15 +30,15 @@ export async function serve(argv: readonly string[]): Promise<void> {
     return;
   }
   const { config } = loaded;
-  const room = checkRequirements(availableResources(), config.bufferBytes);
-  if (room.refusal !== null) {
-    console.error(`lading: ${room.refusal}`);
+  const resources = checkRequirements(availableResources(), config.bufferBytes);
+  if (resources.refusal !== null) {
+    console.error(`lading: ${resources.refusal}`);
     process.exitCode = 1;
     return;
   }
   let app: App;
   try {
-    // Not before: it loads hundreds of files at once.
+    // Imported only now, because it loads hundreds of files.
     const { compose } = await import('./compose/compose.ts');
     app = await compose(config);
   } catch (error) {
@@ -47,8 +47,8 @@ export async function serve(argv: readonly string[]): Promise<void> {
     return;
   }
   for (const note of loaded.notes) app.log.info(note);
-  for (const warning of [...found.warnings, ...loaded.warnings, ...room.warnings]) app.log.warn(warning);
-  signals.lead(app, config.shutdownSeconds);
+  for (const warning of [...found.warnings, ...loaded.warnings, ...resources.warnings]) app.log.warn(warning);
+  signals.attach(app, config.shutdownSeconds);
   let isLost = false;
   void app.lost.then(() => {
     isLost = true;
@@ -58,7 +58,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
     const address = await app.start((admin) => console.log(firstAdminLines(admin).join('\n')));
     for (const line of announcement({ config, address })) console.log(line);
   } catch (error) {
-    // A start that a signal or the loss of the data directory broke off: what did so also ends the process.
+    // A signal or the loss of the data directory interrupted the start, and also ends the process.
     if (signals.stopping || isLost) return;
     console.error(`lading: ${startError(error, config)}`);
     await app.close().catch(() => {});
@@ -66,13 +66,13 @@ export async function serve(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** How long answers to what still runs may take to get out when the data directory is lost, in milliseconds. */
-const LAST_ANSWERS_MS = 1_000;
+/** How long the last replies may take after the data directory is lost, in milliseconds. */
+const LAST_REPLIES_MS = 1_000;
 
-/** Ends the process, failed: nothing can be put in order in a directory that is not there. */
+/** Ends the process with an error. A clean stop is impossible without the data directory. */
 function endWithoutData(app: App): void {
   console.error('lading: the data directory was moved, unmounted or replaced; put it back and start the server again');
-  setTimeout(() => process.exit(1), LAST_ANSWERS_MS);
+  setTimeout(() => process.exit(1), LAST_REPLIES_MS);
   app.close().catch(() => {});
 }
 

@@ -1,6 +1,6 @@
 /**
- * Names in the order of their UTF-16 code units. Finding is a binary search; adding at the end is free, else it moves the
- * names behind in one go.
+ * Names in the order of their UTF-16 code units. Lookups are binary searches. Appending the last name is cheap; any other insertion moves the
+ * names after it.
  */
 export class SortedNames {
   readonly #names: string[];
@@ -10,7 +10,7 @@ export class SortedNames {
     this.#names = names.sort();
   }
 
-  /** `name` is not there yet. */
+  /** Adds a name that is not in the list yet. */
   add(name: string): void {
     const last = this.#names.at(-1);
     if (last === undefined || last < name) this.#names.push(name);
@@ -22,7 +22,7 @@ export class SortedNames {
     if (this.#names[at] === name) this.#names.splice(at, 1);
   }
 
-  /** At most `limit` names that begin with `prefix` and come strictly after `after`. */
+  /** At most `limit` names that begin with `prefix` and sort after `after`. */
   page(prefix: string, after: string | null, limit: number): string[] {
     const from = after === null || after < prefix ? this.#lowerBound(prefix) : this.#lowerBound(after);
     const page: string[] = [];
@@ -34,7 +34,7 @@ export class SortedNames {
     return page;
   }
 
-  /** The index of the first name that is not before `name`. */
+  /** The index of the first name that does not sort before `name`. */
   #lowerBound(name: string): number {
     let low = 0;
     let high = this.#names.length;

@@ -1,40 +1,40 @@
 /**
- * The clock of the server (see `Clock` in `contracts.ts`), and the only place that reads the one of the machine.
+ * The clock of the server (see `contracts/clock.ts`). No other code reads the clock of the machine.
  *
- * The machine's date may be set at any moment: by hand, by a time server, by a virtual machine that moves, to what is right or to what is
- * wrong. Nothing else tells them apart, so no step is believed at once. The server goes on by the time that passed, logs the step, and
- * takes the new date when it has held for ten minutes.
+ * The date of the machine may be set at any moment: by an administrator, by a time server, or when a virtual machine moves. The new date
+ * may be right or wrong, and nothing shows which. So the server does not accept a step at once. It continues by the time that passed, logs
+ * the step, and accepts the new date when it has held for ten minutes.
  *
  *     date of the machine    10:00 … 10:05 | 12:05 … 12:15           a step of two hours
- *     date of the server     10:00 … 10:05 | 10:05 … 10:15 | 12:15   believed ten minutes later
- *     monotonic time         0     … 5     | 5     … 15    | 15      knows of nothing
+ *     date of the server     10:00 … 10:05 | 10:05 … 10:15 | 12:15   accepted ten minutes later
+ *     monotonic time         0     … 5     | 5     … 15    | 15      not affected
  *
- * Time that the machine slept is no step: the system counts it, and it has passed.
+ * Sleep of the machine is not a step: the uptime of the system counts it, and the time has passed.
  *
- * How long a right lasts is no matter of the date at all. It is judged on a time line of the server, which begins as the date of its first
- * start and only passes after that; no step moves it, believed or not. A restart goes on where the machine says that it is: as long as the
- * machine runs, its uptime tells how long the server was down. How long the machine was off only the date can tell.
+ * The date does not decide how long a right lasts. Rights expire on a time line of the server. It begins at the date of the first start and
+ * only advances; no step moves it, accepted or not. While the machine runs, its uptime shows how long the server was down. Only the date
+ * shows how long the machine was off.
  */
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { Clock, StoredTime } from '../contracts/clock.ts';
 
-/** What a step must hold for. */
+/** How long a step must hold before it is accepted, in milliseconds. */
 export const CONFIRM_MS = 600_000;
-/** The date is corrected by so much at a time without a word. */
+/** Corrections of the date up to this size are accepted at once and not logged. */
 const TOLERANCE_MS = 2_000;
-/** What has lapsed is kept for so long. A wrong date takes nothing away that a right one could not bring back. */
+/** How long expired documents are kept, in milliseconds, so that a wrong date removes nothing that the right one would still need. */
 export const LINGER_MS = 24 * 3600 * 1000;
 
-/** What the machine says, in milliseconds. */
+/** The clocks of the machine, in milliseconds. */
 export interface TimeSource {
-  /** Since the epoch; may be set. */
+  /** Since the epoch. May be set. */
   date(): number;
-  /** Since some moment; stands still while the machine sleeps. */
+  /** Since some moment. Stops while the machine sleeps. */
   monotonic(): number;
-  /** The same, but counts the sleep. */
+  /** Since some moment, including sleep. */
   uptime(): number;
-  /** Another one after each start of the machine; null: the system does not tell. */
+  /** An id of the current boot of the machine. Null if unknown. */
   boot(): string | null;
 }
 
@@ -53,13 +53,13 @@ const machine: TimeSource = {
 
 export interface SteadyClockOptions {
   source?: TimeSource;
-  /** What the last run of the server left; null: nothing is known. */
+  /** The times that the last run of the server stored. Null if unknown. */
   kept?: StoredTime | null;
   /** For the log. */
   warn?(message: string, details: object): void;
 }
 
-/** Dates that were given out from `from` to `to`, each `offset` more than the monotonic time. */
+/** Dates that the clock returned, from `from` to `to`. Each was `offset` ahead of the monotonic time. */
 interface Span {
   from: number;
   to: number;
@@ -72,25 +72,25 @@ export class SteadyClock implements Clock {
   readonly #warn: (message: string, details: object) => void;
   readonly #began: number;
   readonly #beganUp: number;
-  /** Added to the monotonic time it is the date. */
+  /** The date minus the monotonic time. */
   #offset: number;
-  /** The first date by this offset. */
+  /** The first date with this offset. */
   #from: number;
-  /** Those before the steps that were believed. */
+  /** The dates before each accepted step. */
   readonly #spans: Span[] = [];
   #steppedAt = 0;
-  /** How much of the date is sleep of the machine. */
+  /** Total sleep of the machine. */
   #slept = 0;
-  /** A step that is not believed yet, and when it was noticed. */
+  /** A step that is not accepted yet, and the monotonic time at which it was noticed. */
   #pending: { by: number; at: number } | null = null;
   readonly #boot: string | null;
-  /** Time on the time line, and how much of the time before it is known only from the date. */
+  /** The start of this run on the time line, and how much of the time before it is known only from the date. */
   readonly #beganSteady: number;
   readonly #guessed: number;
-  /** How far the date is ahead of the time line, to be shown: small corrections do not change it. */
+  /** How far the date is ahead of the time line, for display. Small corrections do not change it. */
   #ahead: number;
   #latest: number;
-  /** What was proven last. */
+  /** The last proven date. */
   #proven: Pick<StoredTime, 'date' | 'ahead'>;
 
   constructor({ source = machine, kept = null, warn = () => {} }: SteadyClockOptions = {}) {
@@ -100,7 +100,7 @@ export class SteadyClock implements Clock {
     this.#began = source.monotonic();
     this.#beganUp = source.uptime();
     this.#boot = source.boot();
-    // Time went on while the server was down. A date before that is a step, noticed with the first reading.
+    // Time passed while the server was down. An earlier date is a step, which the first reading notices.
     this.#from = Math.max(source.date(), this.#known ?? 0);
     this.#offset = this.#from - this.#began;
     const { steady, guessed } = steadyAtStart(kept, this.#from, this.#boot, this.#beganUp);
@@ -112,7 +112,7 @@ export class SteadyClock implements Clock {
   }
 
   steady(): number {
-    // A sleep is noticed by the date.
+    // Reading the date notices sleep.
     this.now();
     return Math.floor(this.#beganSteady + this.#source.monotonic() - this.#began + this.#slept);
   }
@@ -143,7 +143,8 @@ export class SteadyClock implements Clock {
     const date = this.#source.date();
     const by = date - (this.#offset + time);
     if (Math.abs(by) > TOLERANCE_MS) return this.#stepped(by, time);
-    if (this.#pending) this.#warn('the date of this machine is as it was before the step', { by_ms: round(by) });
+    if (this.#pending)
+      this.#warn('the date of this machine was set back to what it was before the step', { by_ms: round(by) });
     this.#pending = null;
     this.#offset = date - time;
     this.#from = Math.min(this.#from, date);
@@ -159,24 +160,24 @@ export class SteadyClock implements Clock {
     }
     if (least !== Number.POSITIVE_INFINITY) return Math.max(0, least);
     if (date > now) return 0;
-    // Between the dates before a step and those after it.
+    // The date lies between the dates before a step and those after it.
     if (date >= (this.#spans[0]?.from ?? this.#from)) return time - this.#steppedAt;
-    // How long the server was down is what its date says alone, so that does not count.
+    // Only the date shows how long the server was down, so that time does not count.
     return time - this.#began + this.#slept + Math.max(0, (this.#known ?? date) - date);
   }
 
-  /** A date that the next start may know; null while there is reason to doubt it. */
+  /** A date that the next start may rely on. Null while it is in doubt. */
   get proven(): number | null {
     const now = this.now();
-    // A step that counts has held as long before.
+    // An accepted step has already held that long.
     const held = this.#source.monotonic() - this.#began;
     return this.#pending || held < CONFIRM_MS ? null : now;
   }
 
-  /** For the next run. */
+  /** The times to store for the next run. */
   keep(): StoredTime {
     const date = this.proven;
-    // Reads the date, which says how far it is ahead.
+    // Updates how far the date is ahead.
     this.dateOf(0);
     if (date !== null) this.#proven = { date, ahead: this.#ahead };
     return {
@@ -199,7 +200,7 @@ export class SteadyClock implements Clock {
     }
     if (!this.#pending || !this.#isPending(by)) {
       this.#pending = { by, at: time };
-      this.#warn('the date of this machine was changed; it counts when it has held for ten minutes', {
+      this.#warn('the date of this machine was changed; the server accepts it when it has held for ten minutes', {
         by_ms: round(by),
         machine: iso(this.#offset + time + by),
         server: iso(this.#offset + time),
@@ -212,7 +213,7 @@ export class SteadyClock implements Clock {
     this.#from = this.#offset + time;
     this.#steppedAt = time;
     this.#pending = null;
-    this.#warn('the changed date of this machine has held and counts from now on', {
+    this.#warn('the changed date of this machine has held for ten minutes and is accepted', {
       by_ms: round(by),
       server: iso(this.#from),
     });
@@ -223,7 +224,7 @@ export class SteadyClock implements Clock {
     return this.#pending !== null && Math.abs(by - this.#pending.by) <= TOLERANCE_MS;
   }
 
-  /** @returns how long the machine slept since the last look */
+  /** @returns how long the machine slept since the last call */
   #noticeSleep(time: number): number {
     const slept = this.#source.uptime() - this.#beganUp - (time - this.#began) - this.#slept;
     if (slept <= TOLERANCE_MS) return 0;
@@ -238,8 +239,8 @@ export class SteadyClock implements Clock {
 }
 
 /**
- * Where the time line goes on after what the last run left.
- * @returns `guessed`: how much of the time since then is what the date says alone
+ * Continues the time line of the last run.
+ * @returns `guessed`: how much of the time since then is known only from the date
  */
 function steadyAtStart(
   kept: StoredTime | null,
@@ -260,7 +261,7 @@ function steadyAtStart(
   return { steady: agrees ? Math.max(byDate, kept.steady) : steady, guessed: 0 };
 }
 
-/** True when this moment of the time line is past beyond doubt and for a while: what lapsed then may be removed. */
+/** True when this moment of the time line has certainly passed and `LINGER_MS` with it. What expired then may be removed. */
 export function isLongPast(clock: Clock, moment: number): boolean {
   return clock.passed(moment) >= LINGER_MS;
 }

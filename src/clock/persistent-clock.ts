@@ -1,18 +1,18 @@
-/** The clock of a server over its runs: see `clock/clock.ts`. */
+/** Stores the time of the server for its next run: see `clock/clock.ts`. */
 
 import type { Clock, DateBox } from '../contracts/clock.ts';
 import { CONFIRM_MS, SteadyClock } from './clock.ts';
 
-/** The clock of a server, which remembers from run to run how late it is. */
+/** A clock that continues across restarts. */
 export interface PersistentClock {
   clock: Clock;
-  /** Remembers the date for the next run. */
+  /** Stores the time for the next run. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the clock. What the next run must know is written down at the start, while the server runs and when it stops. When it cannot be
- * read or written, that is no reason to stop: the next run then goes by its date.
+ * Opens the clock. It stores the time for the next run at the start, while the server runs and at the stop. A time that cannot be read or
+ * written is logged and does not stop the server: the next run then relies on the date of the machine.
  */
 export async function openClock(
   box: DateBox,
@@ -26,10 +26,10 @@ export async function openClock(
   const keep = async (): Promise<void> => {
     await box
       .write(clock.keep())
-      .catch((error: unknown) => warn('the date cannot be kept for the next run', { error }));
+      .catch((error: unknown) => warn('the date cannot be stored for the next run', { error }));
   };
   const time = clock.keep();
-  // What was kept since the machine started still says it all.
+  // A time that was stored since the boot of the machine is still sufficient.
   let keeping: Promise<void> = time.boot !== null && time.boot === kept?.boot ? Promise.resolve() : keep();
   await keeping;
   const timer = setInterval(() => {

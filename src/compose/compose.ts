@@ -1,4 +1,4 @@
-/** Builds a whole server from its settings. Only this folder makes rooms known to each other. */
+/** Builds a server from its settings. Only this folder connects the parts of the server. */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { openClock } from '../clock/persistent-clock.ts';
@@ -33,7 +33,7 @@ export interface App extends Lifecycle {
   writeLastLines(): void;
 }
 
-/** What tests put in place of the real thing. */
+/** Replacements for tests. */
 export interface Substitutes {
   clock?: Clock;
   backend?: Backend;
@@ -63,12 +63,12 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
   try {
     const kept = await openClock(store.dateBox, warn);
     const clock = substitutes.clock ?? kept.clock;
-    const rooms = await openServices({ config, store, clock, log, warn });
+    const services = await openServices({ config, store, clock, log, warn });
     let state: ServerState = 'starting';
     // Half of what uploads may hold, so that neither side can starve the other.
     const downloads = new Downloads({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
     const server = buildServer({
-      ...rooms,
+      ...services,
       config,
       downloads,
       followSilenceMs: substitutes.followSilenceMs ?? FOLLOW_SILENCE_MS,
@@ -77,17 +77,17 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
       log,
       state: () => state,
       storage: store.health,
-      gauges: () => gaugesOf(store, rooms, downloads, output),
+      gauges: () => gaugesOf(store, services, downloads, output),
     });
     const enter = (next: ServerState): void => {
       state = next;
     };
-    const sweepAll = (): Promise<void> => sweep({ ...rooms, log });
+    const sweepAll = (): Promise<void> => sweep({ ...services, log });
     const sweeper = schedule(config.cleanupCron, clock, sweepAll);
-    const life = lifecycle({ ...rooms, config, store, kept, clock, log, server, sweeper, sweepAll, enter });
+    const life = lifecycle({ ...services, config, store, kept, clock, log, server, sweeper, sweepAll, enter });
     return {
       server,
-      engine: rooms.engine,
+      engine: services.engine,
       log,
       lost: store.lost,
       start: life.start,

@@ -1,4 +1,4 @@
-/** The life of a server: it starts in order, and stops in reverse. */
+/** Starts the server in order, and stops it in reverse. */
 import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -95,7 +95,7 @@ export function lifecycle(parts: LifecycleDeps): Lifecycle {
   };
 }
 
-/** @param recovered whether a start has looked at everything that an unclean stop may have left */
+/** @param recovered whether a start has checked everything that an unclean stop may have left */
 async function stop(parts: LifecycleDeps, recovered: () => boolean): Promise<void> {
   const { config, store, kept, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
   parts.enter('stopping');

@@ -1,4 +1,4 @@
-/** Who may sign in, opened without a server: for commands that work on a data directory. */
+/** Identity without a server, for commands that work on a data directory. */
 import { SteadyClock } from '../clock/clock.ts';
 import { Targets } from '../delivery/targets.ts';
 import { Audit } from '../identity/audit.ts';
@@ -10,18 +10,18 @@ import { BACKENDS } from '../storage/backends.ts';
 import { openCollection, openIdentityStores } from './documents.ts';
 import { sealingKey as keyOf } from './secrets.ts';
 
-/** Who may sign in, without a server. */
+/** The identity of a data directory, opened without a server. */
 export interface OfflineIdentity {
   identity: Identity;
   audit: Audit;
-  /** Where files are delivered to. */
+  /** Opens the delivery targets. */
   targets(): Promise<Targets>;
   close(): Promise<void>;
 }
 
 /**
- * Opens it in a data directory that no server uses, and locks the directory until `close`. Skips damaged documents, as the server does.
- * @returns null when the directory holds no data of a server; with `make` it is set up instead
+ * Opens the identity of a data directory that no server uses. Locks the directory until `close`. Skips damaged documents, as the server does.
+ * @returns null if the directory holds no data of a server; with `make` the data is created instead
  * @throws DirectoryInUse while a server uses the directory; Error for root when the data belongs to another user
  */
 export async function openIdentity(
@@ -35,7 +35,7 @@ export async function openIdentity(
   if (!make && !(await BACKENDS.disk.hasData(dataDir))) return null;
   await refuseForeignData(dataDir);
   const store = await BACKENDS.disk.open({ dataDir, workers: 1 });
-  // Nothing is recovered here, so an unclean stop stays one.
+  // Nothing is recovered here, so an unclean storage stays unclean.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
     const reports = { onDamaged: () => {}, onCorrected: () => {} };

@@ -1,4 +1,4 @@
-/** Keys of the server: those that sign access tokens, and the one that seals secrets which must be read again. */
+/** Keys of the server: those that sign access tokens, and the one that encrypts stored secrets. */
 import { hkdfSync, randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
 import type { Store } from '../contracts/store.ts';

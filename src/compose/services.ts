@@ -1,4 +1,4 @@
-/** Opens every room of the server below HTTP, in the order in which they need each other. */
+/** Opens all services of the server below HTTP, in the order of their dependencies. */
 import type { Logger } from 'pino';
 import { AudioLibrary } from '../audio/library.ts';
 import { Calls } from '../calls/calls.ts';
@@ -29,7 +29,7 @@ import { voiceOf } from './outgoing.ts';
 import { jwtKeys, sealingKey } from './secrets.ts';
 import type { Warn } from './warn.ts';
 
-/** What every room is opened with. */
+/** What every service is opened with. */
 export interface ServiceDeps {
   config: Config;
   store: Store;
@@ -89,7 +89,7 @@ export async function openServices(ground: ServiceDeps): Promise<Services> {
 
 function reportsTo(log: Logger): DocumentReports {
   return {
-    onDamaged: (key, error) => log.error({ key, err: error }, 'a damaged document was skipped; the rest is served'),
+    onDamaged: (key, error) => log.error({ key, err: error }, 'a damaged document was skipped; all others are served'),
     onCorrected: (key, mended) =>
       log.warn({ key, mended }, 'a number in a document was out of bounds and was corrected'),
   };
@@ -137,10 +137,10 @@ async function openCalls(
 
 async function openDeliveries(
   { config, store, clock, warn }: ServiceDeps,
-  rooms: Pick<Services, 'targets' | 'events' | 'audit'> & Pick<DeliveryDeps, 'catalog' | 'assertUndamaged'>,
+  services: Pick<Services, 'targets' | 'events' | 'audit'> & Pick<DeliveryDeps, 'catalog' | 'assertUndamaged'>,
   reports: DocumentReports,
 ): Promise<Deliveries> {
-  const { targets, catalog, events, audit, assertUndamaged } = rooms;
+  const { targets, catalog, events, audit, assertUndamaged } = services;
   const allowPrivate = config.webhookPrivate === 'on';
   return Deliveries.open(
     {
@@ -173,32 +173,32 @@ async function openDeliveries(
 
 function openEngine(
   { config, store, clock, log, warn }: ServiceDeps,
-  rooms: { catalog: Catalog; quotas: Quotas; events: Events; deliveries: Deliveries },
+  services: { catalog: Catalog; quotas: Quotas; events: Events; deliveries: Deliveries },
 ): Engine {
-  const { catalog, quotas: quota, events, deliveries } = rooms;
-  const happened = (happening: FileEvent): void => {
-    logStale(log, happening);
-    events.emitFileEvent(happening);
+  const { catalog, quotas: quota, events, deliveries } = services;
+  const emit = (event: FileEvent): void => {
+    logStale(log, event);
+    events.emitFileEvent(event);
   };
   const { blobs, manifests, inspector } = store;
   return new Engine(
     {
-      ...{ blobs, manifests, inspector, catalog, clock, warn, quota, emit: happened },
-      announce: (happenings) => deliveries.announce(happenings),
+      ...{ blobs, manifests, inspector, catalog, clock, warn, quota, emit },
+      announce: (fileEvents) => deliveries.announce(fileEvents),
     },
     config,
   );
 }
 
 /** Logs uploads that end because nothing arrived for them: otherwise nobody would notice. */
-function logStale(log: Logger, happening: FileEvent): void {
-  if (happening.type !== 'upload.stale' && happening.type !== 'upload.expired') return;
-  const { file, received } = happening;
+function logStale(log: Logger, event: FileEvent): void {
+  if (event.type !== 'upload.stale' && event.type !== 'upload.expired') return;
+  const { file, received } = event;
   const about = { file: file.name, file_id: file.id, ...parseOwnerKey(file.owner), bytes_received: received };
-  if (happening.type === 'upload.expired') log.warn(about, 'an upload was removed: it was parked for too long');
+  if (event.type === 'upload.expired') log.warn(about, 'an upload was removed: it was parked for too long');
   else
     log.info(
-      { ...about, expires_at: happening.expiresAt ?? null },
+      { ...about, expires_at: event.expiresAt ?? null },
       'an upload was parked: nothing has arrived for it for a long time',
     );
 }

@@ -1,12 +1,12 @@
 /**
- * What the `config.ini` of an older recording server says of clients and of the FTP server:
+ * Reads clients and the FTP server from the `config.ini` of an older recording server:
  *
  *     [FTP]                                       [clients]                      [client:recorder-1]
  *     host = …  port  username                    recorder-1 = HASH              client_secret_hash = HASH
  *     password  directory                         [roles]                        role = client
  *                                                 recorder-1 = admin
  *
- * A section with the key `client_id` is one of a client too. HASH is one that werkzeug wrote, or a secret as it is.
+ * A section with the key `client_id` also describes a client. HASH is a hash of werkzeug, or a plain secret.
  */
 import { isForeignHash } from '../identity/credentials/foreign-hashes.ts';
 import { ROLES, type Role } from '../protocol/schemas/role.ts';
@@ -15,7 +15,7 @@ import type { Ini } from './ini.ts';
 export interface FoundClient {
   id: string;
   role: Role;
-  /** A hash of the older server; or the secret itself. */
+  /** A hash of the older server; null: `secret` has the plain secret. */
   hash: string | null;
   secret: string | null;
 }
@@ -31,18 +31,19 @@ export interface FoundFtp {
 export interface Found {
   clients: FoundClient[];
   ftp: FoundFtp | null;
-  /** What cannot be taken over, a sentence each; without the values. */
+  /** Sentences about entries that cannot be imported. They contain no secrets. */
   problems: string[];
-  /** Sections that mean nothing here. */
+  /** Names of sections that are not imported. */
   ignored: string[];
 }
 
-/** What older servers called those who may only store files. */
+/** Roles of older servers for clients that may only store files. */
 const PLAIN_ROLES = ['user', 'recorder', 'uploader', 'device', 'readonly', 'guest'];
 const SECRETS = ['client_secret_hash', 'secret_hash', 'password_hash', 'hash', 'client_secret', 'secret', 'password'];
 
 type Fields = ReadonlyMap<string, string>;
 
+/** Reads what can be imported. */
 export function findIn(ini: Ini): Found {
   const found: Found = { clients: [], ftp: null, problems: [], ignored: [] };
   const secrets = new Map<string, { secret: string; role: string | null }>();
@@ -85,7 +86,7 @@ function listed(value: string): { secret: string; role: string | null } {
   if (value.startsWith('{')) {
     try {
       const parsed = JSON.parse(value) as Record<string, unknown>;
-      const fields = new Map(Object.entries(parsed).map(([key, one]) => [key.toLowerCase(), String(one)]));
+      const fields = new Map(Object.entries(parsed).map(([key, value]) => [key.toLowerCase(), String(value)]));
       return { secret: firstOf(fields, SECRETS) ?? '', role: fields.get('role') ?? null };
     } catch {
       // A secret may begin with a brace.

@@ -1,12 +1,12 @@
 /**
- * INI files as Python's `configparser` reads them, which wrote the ones that are imported here: `=` or `:` after a key, comments on lines of
- * their own, a value goes on in lines that are indented further, `%%` is a percent sign.
+ * Parses INI files as Python's `configparser` does, which wrote the imported ones: `=` or `:` follows a key, comments have lines of their own,
+ * lines with a larger indent continue a value, and `%%` is a percent sign.
  */
 
-/** Keys as they are written, in order; both maps compare nothing but exact text. */
+/** Section → key → value. Names and order are those of the file. */
 export type Ini = Map<string, Map<string, string>>;
 
-/** The line that cannot be read. The message does not repeat it: it may hold a secret. */
+/** A line that cannot be parsed. The message gives its number and not its text, which may hold a secret. */
 export class IniError extends Error {
   override readonly name = 'IniError';
 }

@@ -1,7 +1,7 @@
-/** How many descriptors (files, connections) the system lets this process have open. */
+/** The limit of open descriptors (files and connections) of this process. */
 import { readFileSync } from 'node:fs';
 
-/** @returns null where the system does not say, or sets no limit */
+/** @returns null if the limit is unknown or does not exist */
 export function descriptorLimit(): number | null {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

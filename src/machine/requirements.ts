@@ -1,12 +1,12 @@
-/** What the server needs of its machine before it starts: descriptors and memory. */
+/** Checks that the machine has enough descriptors and memory for the server. */
 import { totalmem } from 'node:os';
 import { MIB } from '../protocol/sizes.ts';
 import { descriptorLimit } from './descriptors.ts';
 
-/** Files of its own, threads and a few connections. */
+/** For the files and threads of the server and a few connections. */
 const MIN_DESCRIPTORS = 256;
 const RECOMMENDED_DESCRIPTORS = 4096;
-/** The program itself, its threads and what they hold for a moment. */
+/** For the program, its threads and short-lived memory. */
 const MIN_BYTES = 192 * MIB;
 
 export interface Requirements {
@@ -16,7 +16,7 @@ export interface Requirements {
   memory: number;
 }
 
-/** What the system gives this process, the limit of a control group included. */
+/** The descriptors and memory that this process may use. Respects the limit of a control group. */
 export function availableResources(): Requirements {
   const group = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return { descriptors: descriptorLimit(), memory: Math.min(totalmem(), group) };
@@ -24,7 +24,7 @@ export function availableResources(): Requirements {
 
 /**
  * @param bufferBytes LADING_BUFFER_BYTES; downloads may hold half as much again
- * @returns `refusal`: a line that says why the server cannot run; `warnings`: lines about what it will lack
+ * @returns `refusal`: why the server cannot run, as one line; null: it can. `warnings`: lines about scarce resources
  */
 export function checkRequirements(
   { descriptors, memory }: Requirements,

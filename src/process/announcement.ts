@@ -1,4 +1,4 @@
-/** What a person should see when the server starts. */
+/** The lines on standard output when the server starts. */
 
 import type { FirstAdmin } from '../identity/directory/bootstrap.ts';
 import type { Config } from '../settings/config.ts';
@@ -9,15 +9,15 @@ export interface Started {
   address: string;
 }
 
-/** Addresses that stand for all interfaces. */
+/** Hosts that mean all interfaces. */
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '[::]', '[::ffff:0.0.0.0]']);
 
-/** Lines for standard output when the first administrator is made. */
+/** Lines that show the first administrator when it is created. */
 export function firstAdminLines({ id, secret }: FirstAdmin): string[] {
   return ['First administrator (shown this once, keep it):', `  client id      ${id}`, `  client secret  ${secret}`];
 }
 
-/** Lines for standard output when the server has started. */
+/** Lines that show the addresses of the server after its start. */
 export function announcement({ config, address }: Started): string[] {
   const { hostname } = new URL(address);
   const everywhere = EVERYWHERE.has(hostname);

@@ -1,42 +1,42 @@
 /**
  * What signals do to the server:
  *
- *     SIGTERM, SIGINT   stop in order; a second one ends the process at once
- *     SIGHUP            reads the TLS certificate again and opens the log file again; a terminal that closes sends it too
- *     SIGUSR2           nothing
+ *     SIGTERM, SIGINT   stop the server in order; a second one ends the process at once
+ *     SIGHUP            reloads the TLS certificate and reopens the log file; also sent when a terminal closes
+ *     SIGUSR2           has no effect
  *
  * Node ignores SIGPIPE by itself, and SIGUSR1 starts its inspector.
  */
 import type { App } from '../compose/compose.ts';
 
-/** Beyond the patience for running requests there is only syncing left; whatever hangs then hangs for good. */
+/** After the time for running requests, only syncs remain. A stop that takes this much longer hangs. */
 const SPARE_SECONDS = 30;
 
-/** Call it first of all, so that no signal ends a server that is about to start. */
+/** Handles signals. To be created first of all, so that no signal ends a starting server. */
 export class Signals {
   #app: App | null = null;
   #stopping = false;
   /** A signal that arrived before the server existed. */
-  #reloadAsked = false;
+  #reloadRequested = false;
 
   constructor() {
     process.on('SIGHUP', () => {
-      if (this.#app === null) this.#reloadAsked = true;
+      if (this.#app === null) this.#reloadRequested = true;
       else this.#app.reload();
     });
     process.on('SIGUSR2', () => {});
-    // The terminal or pipe that they led to may be closed; the server goes on without.
+    // Their terminal or pipe may be closed. The server continues without it.
     process.stdout.on('error', () => {});
     process.stderr.on('error', () => {});
   }
 
-  /** True once a signal has asked for the end. */
+  /** True once a signal has requested the stop. */
   get stopping(): boolean {
     return this.#stopping;
   }
 
-  /** From here on signals are for this server. */
-  lead(app: App, shutdownSeconds: number): void {
+  /** Applies signals to this server from now on. */
+  attach(app: App, shutdownSeconds: number): void {
     this.#app = app;
     const stop = (signal: NodeJS.Signals): void => {
       if (this.#stopping) process.exit(130);
@@ -46,8 +46,8 @@ export class Signals {
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
     process.once('exit', () => app.writeLastLines());
-    // The log file that was opened may have been renamed since.
-    if (this.#reloadAsked) app.reload();
+    // The log file may have been renamed since it was opened.
+    if (this.#reloadRequested) app.reload();
   }
 
   #stop(app: App, signal: NodeJS.Signals, shutdownSeconds: number): void {

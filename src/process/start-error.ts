@@ -1,8 +1,8 @@
-/** What a start that failed says on standard error: what is wrong, and what to do about it. */
+/** The message of a failed start on standard error: what is wrong and what to do. */
 import type { Config } from '../settings/config.ts';
 import { DirectoryInUse } from '../storage/disk/directory/lock.ts';
 
-/** One sentence without a full stop. What is no fault of the settings, the disk or the network is said in its own words. */
+/** One sentence without a full stop. Errors that settings, the disk or the network do not explain keep their own message. */
 export function startError(error: unknown, config: Pick<Config, 'host' | 'port' | 'dataDir'>): string {
   if (!(error instanceof Error)) return String(error);
   const folder = JSON.stringify(config.dataDir);
