@@ -9,7 +9,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 
-test('the clock of this machine: the date, and a time that never goes back', () => {
+test('the clock returns the date, and a monotonic time that never decreases', () => {
   const clock = new SteadyClock();
   assert.ok(Math.abs(clock.now() - Date.now()) < 1_000);
   const first = clock.monotonic();
@@ -18,7 +18,7 @@ test('the clock of this machine: the date, and a time that never goes back', () 
 });
 
 for (const by of STEPS) {
-  test(`a step of ${by / MINUTE} minutes is logged, not believed at once, and forgotten when it is taken back`, () => {
+  test(`a step of ${by / MINUTE} minutes is logged, not accepted at once, and forgotten when the date is set back`, () => {
     const { clock, pass, step, warnings } = machine();
     const start = clock.now();
     pass(HOUR);
@@ -35,7 +35,7 @@ for (const by of STEPS) {
     assert.equal(warnings.length, 2);
   });
 
-  test(`a step of ${by / MINUTE} minutes counts when it has held; what passed since a date is still known`, () => {
+  test(`a step of ${by / MINUTE} minutes is accepted when it has held, and the time since a date is still known`, () => {
     const { clock, pass, step, warnings } = machine();
     const start = clock.now();
     pass(HOUR);
@@ -55,7 +55,7 @@ for (const by of STEPS) {
   });
 }
 
-test('a second step begins the ten minutes anew', () => {
+test('a second step restarts the ten minutes', () => {
   const { clock, pass, step } = machine();
   const start = clock.now();
   step(YEAR);
@@ -69,7 +69,7 @@ test('a second step begins the ten minutes anew', () => {
   assert.equal(clock.now(), start + 18 * MINUTE + YEAR + DAY);
 });
 
-test('small corrections are followed without a word', () => {
+test('small corrections are accepted and not logged', () => {
   const { clock, pass, step, warnings } = machine();
   const start = clock.now();
   for (const by of [1500, -1500, 300, -1999]) {
@@ -81,7 +81,7 @@ test('small corrections are followed without a word', () => {
   assert.deepEqual(warnings, []);
 });
 
-test('time that the machine slept has passed', () => {
+test('sleep of the machine counts as passed time', () => {
   const { clock, pass, sleep, step, warnings } = machine();
   const start = clock.now();
   pass(HOUR);
@@ -96,7 +96,7 @@ test('time that the machine slept has passed', () => {
   assert.equal(clock.since(start), 11 * HOUR + MINUTE);
 });
 
-test('what the run before left: the time that it was down is what the date says alone, and does not count', () => {
+test('only the date shows how long the server was down, so that time does not count', () => {
   const { pass, step, restart } = machine();
   const first = restart();
   const written = first.now();
@@ -117,7 +117,7 @@ test('what the run before left: the time that it was down is what the date says 
   assert.ok(isLongPast(second, written + 2 * HOUR));
 });
 
-test('a start before the date of the last run goes on from that date until the new one has held', () => {
+test('a start before the date of the last run continues from that date until the new one has held', () => {
   const { clock, pass, step, restart, warnings } = machine();
   pass(HOUR);
   const known = clock.proven;
@@ -133,7 +133,7 @@ test('a start before the date of the last run goes on from that date until the n
   assert.equal(warnings.length, 2);
 });
 
-test('whatever is done to the date, it never says that more time has passed than has', () => {
+test('since() never exceeds the time that has passed, whatever date is set', () => {
   const act = fc.oneof(
     fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20 * MINUTE }) }),
     fc.record({ kind: fc.constant('step' as const), ms: fc.constantFrom(...STEPS, 1000, -1000) }),
@@ -154,7 +154,7 @@ test('whatever is done to the date, it never says that more time has passed than
   );
 });
 
-test('the time line of the server begins as the date and only passes, whatever is done to the date, also over restarts', () => {
+test('the time line begins at the date and only advances, whatever date is set, also across restarts', () => {
   const act = fc.oneof(
     fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20 * MINUTE }) }),
     fc.record({ kind: fc.constant('step' as const), ms: fc.constantFrom(...STEPS, 1000, -1000) }),
@@ -186,7 +186,7 @@ test('the time line of the server begins as the date and only passes, whatever i
   );
 });
 
-test('how long the machine was off is what the date says, and removes nothing', () => {
+test('only the date shows how long the machine was off, so that time removes nothing', () => {
   const on = machine();
   on.pass(HOUR);
   const kept = on.clock.keep();
@@ -205,7 +205,7 @@ test('how long the machine was off is what the date says, and removes nothing', 
   assert.equal(on.restart(next).steady(), before + 3 * DAY + 2 * MINUTE + HOUR, 'it goes back for no date');
 });
 
-test('moments of the time line are shown by the date as it is set now', () => {
+test('moments of the time line are shown on the current date', () => {
   const on = machine();
   const end = on.clock.steady() + DAY;
   const shown = on.clock.now() + DAY;

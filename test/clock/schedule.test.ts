@@ -23,14 +23,14 @@ function watched(t: TestContext, expression: string): { on: Machine; done: numbe
   return { on, done, run };
 }
 
-test('the work is done in each second that the expression names', async (t) => {
+test('the work runs in each second that the expression matches', async (t) => {
   const { done, run } = watched(t, '0 * * * *');
   run(HOUR);
   await Promise.resolve();
   assert.deepEqual(done, [HOUR / 2]);
 });
 
-test('a look that comes late makes good for what it missed, once', (t) => {
+test('a late check makes up for missed seconds once', (t) => {
   const { on, done } = watched(t, '*/10 * * * * *');
   on.pass(35_000);
   t.mock.timers.tick(1000);

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/servers/processes.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.js');
 
-test('with too few descriptors the server says in one line what it needs', async (t) => {
+test('a server with too few descriptors says in one line what it needs', async (t) => {
   const child = spawn('sh', ['-c', 'ulimit -n 128 && exec "$0" "$1"', process.execPath, MAIN], {
     env: { PATH: process.env.PATH ?? '', LADING_DATA_DIR: await temporaryFolder(t), LADING_PORT: '0' },
   });
@@ -23,7 +23,7 @@ test('with too few descriptors the server says in one line what it needs', async
   assert.match(said, /^lading: the system lets this process open 128 files .* 256 .*ulimit -n.*\n$/);
 });
 
-test('too little memory is refused, little memory is warned about', () => {
+test('too little memory is refused, and scarce memory causes a warning', () => {
   const room = (memory: number, descriptors: number | null = 65_536) =>
     checkRequirements({ descriptors, memory }, 256 * MIB);
   assert.match(room(160 * MIB).refusal ?? '', /^there are 160 MiB of memory; .* 192 MiB/);

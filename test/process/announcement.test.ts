@@ -9,7 +9,7 @@ function said(config: Parameters<typeof announcement>[0]['config'], address: str
   return announcement({ config, address }).join('\n');
 }
 
-test('the start says where the dashboard is', () => {
+test('the start shows the address of the dashboard', () => {
   assert.match(said(plain, 'http://0.0.0.0:8005'), /^Dashboard: http:\/\/localhost:8005\/$/m);
   assert.match(said(plain, 'http://[::]:8005'), /^Dashboard: http:\/\/localhost:8005\/$/m);
   assert.match(said(plain, 'http://192.0.2.7:80'), /^Dashboard: http:\/\/192\.0\.2\.7:80\/$/m);
@@ -18,7 +18,7 @@ test('the start says where the dashboard is', () => {
   assert.match(said(behind, 'http://127.0.0.1:8005'), /^Dashboard: https:\/\/example\.org\/drive\/$/m);
 });
 
-test('plain HTTP on all interfaces is told, with what to do; nothing else is', () => {
+test('plain HTTP on all interfaces causes a warning with advice', () => {
   const warning = /Plain HTTP on all interfaces: .*LADING_TLS_CERT.*LADING_HOST=127\.0\.0\.1/;
   assert.match(said(plain, 'http://0.0.0.0:8005'), warning);
   assert.match(said(plain, 'http://[::]:8005'), warning);

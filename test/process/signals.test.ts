@@ -38,7 +38,7 @@ async function isHealthy(port: number): Promise<boolean> {
   return reply?.ok === true;
 }
 
-test('SIGHUP, SIGUSR2 and SIGPIPE end nothing; SIGTERM still stops in order', async (t) => {
+test('SIGHUP, SIGUSR2 and SIGPIPE do not end the server, and SIGTERM still stops it in order', async (t) => {
   const server = await serve(t, await temporaryFolder(t));
   for (const signal of ['SIGHUP', 'SIGUSR2', 'SIGPIPE', 'SIGHUP'] as const) {
     server.process.kill(signal);
@@ -50,7 +50,7 @@ test('SIGHUP, SIGUSR2 and SIGPIPE end nothing; SIGTERM still stops in order', as
   assert.equal((await server.finished).code, 0);
 });
 
-test('SIGHUP before the server listens ends nothing either, and is obeyed later', async (t) => {
+test('SIGHUP before the server listens does not end it and takes effect later', async (t) => {
   const dataDir = await temporaryFolder(t);
   const env = { PATH: process.env.PATH ?? '', LADING_HOST: '127.0.0.1', LADING_PORT: '0', LADING_DATA_DIR: dataDir };
   // The first thing that the program does is to load itself: signals of the time before are the system's.
@@ -72,7 +72,7 @@ test('SIGHUP before the server listens ends nothing either, and is obeyed later'
   assert.equal(child.exitCode, null);
 });
 
-test('SIGHUP opens the log file again', async (t) => {
+test('SIGHUP reopens the log file', async (t) => {
   const folder = await temporaryFolder(t);
   const log = join(folder, 'lading.log');
   const server = await serve(t, join(folder, 'data'), { LADING_LOG_FILE: log });
@@ -103,7 +103,9 @@ async function nameOnTheWire(port: number): Promise<string> {
   return String(subject.CN);
 }
 
-test('SIGHUP reads the certificate again; a bad one changes nothing', { skip: without('openssl') }, async (t) => {
+test('SIGHUP reloads the certificate, and keeps the old one if the new one is invalid', {
+  skip: without('openssl'),
+}, async (t) => {
   const folder = await temporaryFolder(t);
   const [old, renewed, other] = [
     await certificate(folder, 'old'),

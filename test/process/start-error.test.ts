@@ -21,7 +21,7 @@ async function portInUse(t: TestContext): Promise<number> {
   return (taken.address() as AddressInfo).port;
 }
 
-test('a start whose port is taken says which setting to change', async (t) => {
+test('a start on a port in use names the setting to change', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-start-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const port = await portInUse(t);
@@ -35,7 +35,7 @@ test('a start whose port is taken says which setting to change', async (t) => {
   assert.equal(status, 1);
 });
 
-test('an address that the machine does not have', async () => {
+test('a start on an address that the machine does not have is refused', async () => {
   const server = createServer().listen(0, '198.51.100.7');
   const [error] = await once(server, 'error');
   assert.match(
@@ -44,7 +44,7 @@ test('an address that the machine does not have', async () => {
   );
 });
 
-test('a certificate and a key that do not fit', { skip: noOpenssl }, (t) => {
+test('a certificate and a key that do not match are refused', { skip: noOpenssl }, (t) => {
   const said = (cert: string, key: string): string => {
     try {
       createSecureContext({ cert, key });
@@ -60,7 +60,7 @@ test('a certificate and a key that do not fit', { skip: noOpenssl }, (t) => {
   assert.match(said('hello', key), /^LADING_TLS_CERT must be a certificate chain .*PEM/);
 });
 
-test('what else stops a start: the words say what to do', () => {
+test('every other failed start says what to do', () => {
   const failed = (code: string, syscall: string): Error =>
     Object.assign(new Error(`${syscall} ${code}`), { code, syscall });
   assert.match(

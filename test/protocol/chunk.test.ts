@@ -101,7 +101,7 @@ test('every wrong length is refused', () => {
   }
 });
 
-test('what no server accepts is not encoded', () => {
+test('invalid headers are not encoded', () => {
   const bad = [
     { start: -1, end: 4 },
     { start: 0, end: MAX_OFFSET + 1 },

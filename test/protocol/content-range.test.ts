@@ -64,7 +64,7 @@ test('a range past its own size is out of bounds', () => {
 const number = fc.oneof(fc.maxSafeNat(), fc.nat(100));
 const range = fc.tuple(number, number).map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
 
-test('what is formatted is read back', () => {
+test('a formatted value parses to the same value', () => {
   const field = fc.oneof(
     range.map((r) => ({ range: r, size: null })),
     number.map((size) => ({ range: null, size })),
@@ -80,7 +80,7 @@ test('what is formatted is read back', () => {
   );
 });
 
-test('any string is read or refused, and what is read is a possible range', () => {
+test('any string is parsed to a valid range or refused', () => {
   const piece = fc.constantFrom('bytes', ' ', '0', '7', '-', '/', '*', '10', ',', '9007199254740993');
   const any = fc.oneof(
     fc.string(),

@@ -62,7 +62,7 @@ test('empty parameters and tabs are valid, and leave no trace', () => {
     assert.equal(canonicalMediaType(`a/b${hostile.repeat(10_000)}\0`), null);
 });
 
-test('what is no media type is refused', () => {
+test('an invalid media type is refused', () => {
   const bad = [
     '',
     'text',
@@ -93,7 +93,7 @@ test('what is no media type is refused', () => {
   }
 });
 
-test('what passes can be sent as a header', () => {
+test('an accepted media type can be sent as a header', () => {
   fc.assert(
     fc.property(
       fc.oneof(

@@ -117,7 +117,7 @@ test('the environment sets, a flag wins, an empty variable is ignored', () => {
   assert.deepEqual([config.durability, config.trustProxy], ['seal', ['loopback', '10.0.0.0/8']]);
 });
 
-test('a negative number is a value, and a bad one', () => {
+test('a negative number is a value, and is refused', () => {
   assert.throws(
     () => loadConfig(parseFlags(['--max-chunk-bytes', '-1', '--port', '0']), {}),
     /^ConfigError: --max-chunk-bytes must be/,
@@ -125,7 +125,7 @@ test('a negative number is a value, and a bad one', () => {
   assert.throws(() => parseFlags(['--port', '-x']), ConfigError);
 });
 
-test('a bad value is refused in one line that names it as it was given', () => {
+test('an invalid value is refused in one line that names the setting as it was given', () => {
   const bad: [string, string][] = [
     ['LADING_PORT', '65536'],
     ['LADING_PORT', '-1'],
@@ -188,7 +188,7 @@ test('settings that belong together', async (t) => {
   assert.match(config.tls?.cert.toString() ?? '', /BEGIN CERTIFICATE/);
 });
 
-test('what is probably not meant is warned about', () => {
+test('probable mistakes cause warnings', () => {
   const useless = { LADING_JWT_ALGORITHM: 'eddsa', LADING_JWT_SECRET: 'x'.repeat(32) };
   assert.match(loadConfig({}, useless).warnings.join('\n'), /^LADING_JWT_SECRET .*EdDSA$/);
   const warned = loadConfig({}, { LADING_PROT: '80', LADING_VOICE: 'console', OTHER: 'x' }).warnings;
@@ -229,7 +229,7 @@ test('sizes', () => {
   for (const [text, bytes] of sizes) assert.equal(parseSize(text), bytes, text);
 });
 
-test('whatever a variable holds, the answer is a setting or one line', () => {
+test('any value of a variable becomes a setting or one line of error', () => {
   const names = SETTINGS.filter(({ kind }) => kind !== 'file').map(({ env }) => env);
   fc.assert(
     fc.property(fc.constantFrom(...names), fc.string(), (name, value) => {
@@ -253,7 +253,7 @@ test('help and documentation name every setting', () => {
   assert.equal(new Set(SETTINGS.map(({ flag }) => flag)).size, SETTINGS.length);
 });
 
-test('secrets that somebody could guess are refused, in one line that names them and not their value', () => {
+test('guessable secrets are refused in one line that names the setting and not its value', () => {
   const together = { LADING_ADMIN_ID: 'boss' };
   for (const weak of ['a', 'secret', 'password', 'Password1', '12345678', 'aaaaaaaaaaaa', 'qwertyuiop', 'admin123']) {
     for (const [name, others] of [

@@ -25,7 +25,7 @@ export const NewTenant = Type.Object(
   {
     tenant_id: Type.String({
       pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
-      description: '1 to 63 lower-case letters, digits and hyphens.',
+      description: '1 to 63 lowercase letters, digits and hyphens.',
     }),
     name: Type.Optional(Type.String({ maxLength: 200, description: 'Display name; the id by default.' })),
   },
