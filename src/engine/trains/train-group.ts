@@ -1,4 +1,4 @@
-/** What a commit of a train makes count: chunks that follow one another in the train, all of them verified. */
+/** A group: consecutive, verified chunks of a train that one commit stores. */
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
@@ -6,23 +6,23 @@ import type { FreshExtent } from '../uploads/commit.ts';
 /** A chunk of a train; `position` counts from 0. */
 export interface TrainPosition {
   position: number;
-  /** Absent when its header cannot be read. */
+  /** Absent when the header could not be parsed. */
   start?: number;
   end?: number;
 }
 
 /** What one commit added. */
 export interface CommittedGroup {
-  /** In the order of the train; chunks that follow each other are one extent. Duplicates are among them. */
+  /** In train order, duplicates included. Adjacent chunks are merged into one extent. */
   committed: Extent[];
   chunks: number;
-  /** Data bytes of these chunks. */
+  /** Data bytes in these chunks. */
   bytes: number;
-  /** Chunks of the train that count so far; they are its first ones. */
+  /** Number of chunks committed so far, counted from the start of the train. */
   committedChunks: number;
-  /** Stored bytes of the file. */
+  /** Number of stored bytes of the file. */
   received: number;
-  /** The first byte that is not stored. */
+  /** Offset of the first byte that is not stored. */
   next: number;
 }
 
@@ -42,14 +42,14 @@ export class Group {
     for (const extent of fresh) addFresh(this.#fresh, extent);
   }
 
-  /** Its new extents, disjoint and in the order of the file. */
+  /** The new extents, disjoint and in ascending order. */
   get ascending(): FreshExtent[] {
     const merged: FreshExtent[] = [];
     for (const extent of this.#fresh.toSorted((a, b) => a.start - b.start)) addFresh(merged, { ...extent });
     return merged;
   }
 
-  /** Adds functions to be called once the group is committed or failed. */
+  /** Registers functions to call when the group has been committed or has failed. */
   onEnd(...releases: (() => void)[]): void {
     this.#releases.push(...releases);
   }
@@ -59,7 +59,7 @@ export class Group {
   }
 }
 
-/** Adds an extent; one that follows the last extends it. */
+/** Appends an extent, or merges it into the last one if they are adjacent. */
 function addFresh(extents: FreshExtent[], extent: FreshExtent): void {
   const last = extents.at(-1);
   if (last && last.end + 1 === extent.start) {

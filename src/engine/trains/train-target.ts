@@ -1,4 +1,4 @@
-/** Where the chunks of a train go: an upload that is held open for the whole train, or a complete file to compare them with. */
+/** The target of a train: an upload that stays open for the whole train, or a complete file to compare the chunks with. */
 import type { BlobStore, Part, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import type { LadingError } from '../../errors.ts';
@@ -24,36 +24,37 @@ import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
 
-/** `mixed`: some of the bytes are stored. `refuse`: the file accepts no such chunk. */
+/** `write`: none of the bytes is stored. `compare`: all are. `mixed`: some are. `refuse`: the file cannot accept the chunk. */
 export type ChunkAction = 'write' | 'compare' | 'mixed' | 'refuse';
 
 export interface TrainTarget {
-  /** The chunk does not belong here any more: the target must be looked up again. @throws LadingError when the upload ended */
+  /** True when this target no longer accepts the chunk, and the caller must look it up again. @throws LadingError when the upload ended */
   isOver(chunk: Extent): boolean;
   /** @throws LadingError `out_of_bounds` */
   actionFor(chunk: Extent): ChunkAction;
-  /** Which ranges of the chunk are written and which are compared. */
+  /** The ranges of the chunk to write and to compare. */
   plan(chunk: Extent): SegmentRange[];
   reserveMany(): ReservedExtents;
-  /** Reserves the extent, or null when a request receives bytes of it now. */
+  /** Reserves the extent. Null when another request is receiving some of its bytes. */
   tryReserve(chunk: Extent): ReservedExtent | null;
   /** See `Reservations.whenFree`. */
   whenFree(chunk: Extent, failed?: Promise<never>): Promise<void>;
   /** Reserves the bytes that these ranges write, until the returned function is called. @throws LadingError `quota_exceeded` */
   reserveQuota(ranges: readonly SegmentRange[]): () => void;
   write(job: SegmentJob): Promise<SegmentResult>;
-  /** The refusal of a chunk whose bytes differ from the stored ones. */
+  /** The error for a chunk whose bytes differ from the stored ones. */
   conflict(): Promise<LadingError>;
-  /** Makes verified extents count, and seals the upload if they were the last gap. @param fresh disjoint, ascending */
+  /** Commits verified extents, and seals the upload if they close its last gap. @param fresh disjoint, ascending */
   commit(fresh: FreshExtent[]): Promise<void>;
-  /** The digest of the whole file followed its bytes. @throws LadingError `digest_mismatch` */
+  /** Declares the digest of the whole file, received in a trailer. @throws LadingError `digest_mismatch` */
   declare(digest: Digest): Promise<void>;
-  /** The disk is full: removes what refused chunks wrote past the committed bytes. */
+  /** Truncates bytes that refused chunks wrote past the committed ones. Called when the disk is full. */
   freeSpace(): Promise<void>;
-  /** Bytes that are stored, and the first that is not. */
+  /** Number of stored bytes, and the offset of the first byte that is not stored. */
   progress(): { received: number; next: number };
   /** The status of the file, for the reply. */
   status(): FileStatus;
+  /** Releases the target. Must be called exactly once. */
   leave(): Promise<void>;
 }
 
@@ -65,7 +66,7 @@ export interface UploadTargetDeps {
   sealer: Sealer;
   watchers: Watchers;
   limits: Lifetime;
-  /** Durability `chunk`: large chunks begin to go to stable storage while they arrive. */
+  /** With durability `chunk`, the sync of a large chunk starts while it arrives. */
   syncEarly: boolean;
   sealLater(upload: OpenUpload): void;
   emit(event: FileEvent): void;
@@ -76,10 +77,10 @@ export class UploadTarget implements TrainTarget {
   readonly #intent: ChunkIntent;
   readonly #upload: OpenUpload;
   readonly #handles: Handles;
-  /** The precondition held when the train changed the file first; what the train itself changes is not judged. */
+  /** True once the precondition was checked. Later changes are the train's own and would make the precondition fail. */
   #isJudged = false;
 
-  /** @throws LadingError `size_conflict`, `invalid_request`, `already_exists`; then the upload is still held by the caller */
+  /** @throws LadingError `size_conflict`, `invalid_request`, `already_exists`; the caller then still holds the upload */
   constructor(deps: UploadTargetDeps, intent: ChunkIntent, upload: OpenUpload, handles: Handles) {
     this.#deps = deps;
     this.#intent = intent;
@@ -128,7 +129,7 @@ export class UploadTarget implements TrainTarget {
   async write(job: SegmentJob): Promise<SegmentResult> {
     const { part } = this.#handles;
     const result = await this.#upload.write(part, job);
-    // The commit then has little left to wait for. If this sync fails, the sync of the commit makes up for it or fails too.
+    // An early sync shortens the commit. Its failure is ignored, because the commit syncs again and reports the failure.
     if (this.#deps.syncEarly && job.length >= LARGE_SEGMENT_BYTES) part.sync().catch(() => {});
     return result;
   }
@@ -184,7 +185,7 @@ export interface SealedTargetDeps {
   targets: ChunkTargets;
 }
 
-/** A complete file accepts only duplicates: the reply to the first may have been lost. */
+/** A complete file. It accepts only duplicates, which a client sends when it lost the first reply. */
 export class SealedTarget implements TrainTarget {
   readonly #deps: SealedTargetDeps;
   readonly #intent: ChunkIntent;
@@ -237,7 +238,7 @@ export class SealedTarget implements TrainTarget {
     return this.#part.write(job);
   }
 
-  /** A failed precondition is the better explanation, if there is one. */
+  /** Reports a failed precondition instead, if there is one, because it explains the refusal better. */
   async conflict(): Promise<LadingError> {
     await this.#deps.targets.assertPrecondition(this.#intent);
     return fileComplete(this.#sealed.size ?? 0);

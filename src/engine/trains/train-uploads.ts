@@ -1,4 +1,4 @@
-/** Receives trains of chunks (PROTOCOL §8): what a train needs, and its beginning and end. `train.ts` reads it. */
+/** Receives trains of chunks (PROTOCOL §8). Sets up and tears down one `Train` per request, which reads the chunks. */
 import type { Readable } from 'node:stream';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { RequestBody } from '../body/request-body.ts';
@@ -16,15 +16,15 @@ export class TrainUploads {
     this.#targets = new ChunkTargets(deps);
   }
 
-  /** Refuses what the headers alone show to be wrong; see `ChunkTargets.admit`. */
+  /** Checks the request headers before the body is read; see `ChunkTargets.admit`. */
   admit(intent: TrainIntent): Promise<void> {
     return this.#targets.admit(intent);
   }
 
   /**
-   * Reads the train from `source` to its end and resolves with the file's status once all of its chunks count.
+   * Reads the train from `source` to its end and resolves with the file's status once all of its chunks are committed.
    * @param onGroup called after each commit
-   * @throws LadingError with `committed_chunks`, and `failed_chunk` if a chunk is to blame
+   * @throws LadingError with `committed_chunks`, and `failed_chunk` if a chunk caused the error
    */
   async receive(
     source: Readable,
@@ -32,7 +32,7 @@ export class TrainUploads {
     onGroup: (group: CommittedGroup) => void = () => {},
   ): Promise<FileStatus> {
     const { isAuthorized } = intent;
-    // What came whole before the connection broke counts.
+    // Chunks that arrived completely before the connection broke are kept.
     const body = new RequestBody(this.#deps, source, { isAuthorized, keepsPartial: true });
     const writer = new TrainWriter({ buffers: this.#deps.buffers, body, isAuthorized, onGroup });
     const train = new Train({ ...this.#deps, targets: this.#targets }, { ...intent }, body, writer);

@@ -1,10 +1,10 @@
 /**
- * Verifies and commits the chunks of a train in their order, while more arrive:
+ * Verifies and commits the chunks of a train in order, while later ones arrive:
  *
  *     pack being filled → packs at the workers → verified → group being committed
  *
- * A pack goes to a worker when it is full, and at once when nothing else is under way, so a lone chunk waits for no timer. Whatever was
- * verified while one commit ran is the next group. The reader waits when too much is verified and not committed.
+ * A full pack goes to a worker. A partly filled one goes at once if no other work is in progress, so that a single chunk never waits for
+ * a timer. The chunks verified during one commit form the next group. The reader waits when too many verified bytes are uncommitted.
  */
 import type { SegmentResult } from '../../contracts/blobs.ts';
 import { MIB } from '../../protocol/sizes.ts';
@@ -18,9 +18,9 @@ import { mismatch, type Quota, reserveQuota } from './chunk-checks.ts';
 import { type CommittedGroup, Group, type TrainPosition } from './train-group.ts';
 import type { TrainTarget } from './train-target.ts';
 
-/** Packs of one train at the workers. */
+/** Maximum number of packs of one train at the workers. */
 const MAX_JOBS = 2;
-/** The reader waits while a group has as much as this. */
+/** The reader waits while the uncommitted group has reached one of these sizes. */
 const MAX_GROUP_BYTES = 16 * MIB;
 const MAX_GROUP_CHUNKS = 8192;
 
@@ -40,9 +40,9 @@ interface Job {
 }
 
 export class TrainWriter {
-  /** Chunks that were taken from the body. */
+  /** Number of chunks read from the body. */
   taken = 0;
-  /** Chunks that count; they are the first of the train. */
+  /** Number of committed chunks, counted from the start of the train. */
   committedChunks = 0;
   readonly #options: TrainWriterOptions;
   #target: TrainTarget | null = null;
@@ -52,7 +52,7 @@ export class TrainWriter {
   #jobs = 0;
   #collected: Promise<void> = Promise.resolve();
   #isCommitting = false;
-  /** A commit failed, so that nothing after it can count. */
+  /** A commit failed. No later group may be committed, because chunks are committed in train order. */
   #isLost = false;
   #failure: { error: unknown; chunk: TrainPosition | null } | null = null;
   #wake: () => void = () => {};
@@ -65,7 +65,7 @@ export class TrainWriter {
     return this.#target;
   }
 
-  /** Sets where the next chunks go. To be called after `settle`. */
+  /** Sets the target of the next chunks. Call `settle` first. */
   setTarget(target: TrainTarget | null): void {
     this.#target = target;
   }
@@ -75,7 +75,7 @@ export class TrainWriter {
     return this.#failure;
   }
 
-  /** A pack of this target with room for a chunk. @throws LadingError the failure of an earlier chunk, `overloaded` */
+  /** A pack for this target with room for `length` bytes. @throws LadingError the failure of an earlier chunk, `overloaded` */
   async packFor(target: TrainTarget, length: number): Promise<ChunkPack> {
     for (;;) {
       this.#assertNotFailed();
@@ -96,7 +96,7 @@ export class TrainWriter {
     }
   }
 
-  /** A chunk that was received and verified outside of a pack, after `flush`. @param release called when it is committed or failed */
+  /** Adds a chunk that was received and verified on its own. Call `flush` first. @param release called once it is committed or has failed */
   async addReceived(chunk: TrainHeader, received: Received, release: () => void): Promise<void> {
     this.taken += 1;
     while (this.#jobs > 0) await this.#change();
@@ -110,7 +110,7 @@ export class TrainWriter {
     while (this.#isFull()) await this.#change();
   }
 
-  /** Sends on what waits if nothing else is under way. To be called before the reader waits for the client. */
+  /** Dispatches a partly filled pack and commits the group if no other work is in progress. Call it before waiting for the client. */
   pump(): void {
     if (this.#pack && this.#pack.chunks.length > 0 && this.#jobs === 0 && !this.#isCommitting) {
       this.#packSize = 'small';
@@ -124,7 +124,7 @@ export class TrainWriter {
     this.#dispatch();
   }
 
-  /** Resolves when all chunks taken so far count or were refused, and nothing is reserved. */
+  /** Resolves when every chunk read so far has been committed or refused and every reservation is released. */
   async finish(): Promise<void> {
     this.#dispatch();
     while (this.#jobs > 0 || this.#isCommitting || this.#group.chunks > 0) await this.#change();
@@ -152,7 +152,7 @@ export class TrainWriter {
     await this.#options.body.hold(changed);
   }
 
-  /** The first failure in the order of the train ends it: the reader stops, and nothing after it counts. */
+  /** Ends the train at its first failure, in train order. The reader stops, and no later chunk is committed. */
   #fail(error: unknown, chunk: TrainPosition | null): void {
     this.#failure = { error, chunk };
     this.#options.body.buffer.fail(error instanceof Error ? error : new Error(String(error)));
@@ -165,13 +165,13 @@ export class TrainWriter {
     if (!pack || !target) return;
     const quota = reserveQuota(target, pack);
     const written = this.#write(pack, target);
-    // `#collect` handles the results in order; until then a failure must not count as unhandled.
+    // `#collect` handles failures in order. Until then, Node must not report them as unhandled.
     written.catch(() => {});
     this.#jobs += 1;
     this.#collected = this.#collected.then(() => this.#collect({ pack, target, written, quota }));
   }
 
-  /** Null when the pack is empty. The buffer is back in its pool when this settles. */
+  /** Writes a pack; null when it is empty. Its buffer is back in the pool when the promise settles. */
   async #write(pack: ChunkPack, target: TrainTarget): Promise<SegmentResult | null> {
     let result: SegmentResult | null = null;
     try {
@@ -203,7 +203,7 @@ export class TrainWriter {
     this.#wake();
   }
 
-  /** Adds the chunks of a pack to the group, up to the first one that is wrong. */
+  /** Adds the chunks of a pack to the group, up to the first invalid one. */
   async #verify(pack: ChunkPack, target: TrainTarget, result: SegmentResult): Promise<void> {
     for (const [index, chunk] of pack.chunks.entries()) {
       const { start, end } = chunk;
@@ -242,7 +242,7 @@ export class TrainWriter {
         ...target.progress(),
       });
     } catch (error) {
-      // Chunks that follow in the train do not count without these.
+      // Later chunks of the train must not be committed without these.
       this.#isLost = true;
       this.#fail(error, null);
     } finally {

@@ -1,11 +1,11 @@
 /**
  * A chunk train (PROTOCOL §8): many chunks in one request, from the first byte to the last commit:
  *
- *     header → whole chunk here? → find the target → reserve → pack → worker → verified → group → commit
- *                     └─ larger than a pack, or partly stored: received by itself, as the chunk of a request is
+ *     header → chunk buffered? → find the target → reserve → pack → worker → verified → group → commit
+ *                     └─ larger than a pack, or partly stored: received on its own, like the chunk of a single-chunk request
  *
- * The train reserves only what has arrived, and it waits for another request only while it holds no reservation: so it never
- * keeps bytes from a request that it waits for.
+ * A train reserves only extents that have arrived, and holds no reservation while it waits for another request. So two requests never
+ * wait for each other.
  */
 import type { SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
@@ -28,7 +28,7 @@ import {
 } from './train-target.ts';
 import type { TrainWriter } from './train-writer.ts';
 
-/** What the request line and the headers say about a train. The fields that describe one chunk are null. */
+/** The request line and headers of a train, parsed. The fields that describe a single chunk are null. */
 export interface TrainIntent extends ChunkIntent {
   /** A CRC-32 follows each header. */
   hasCrc32: boolean;
@@ -50,7 +50,7 @@ export class Train {
   readonly #body: RequestBody;
   readonly #writer: TrainWriter;
   readonly #header: Uint8Array;
-  /** The chunk at hand. */
+  /** The chunk being read, for error replies. */
   #chunk: TrainPosition | null = null;
 
   constructor(
@@ -94,7 +94,7 @@ export class Train {
         buffer.truncatedBy ??
         new LadingError(
           'malformed_header',
-          `The train ends within a chunk header: ${header.length} bytes precede the data of each chunk.`,
+          `The train ends within a chunk header, which has ${header.length} bytes in this train.`,
           { expected: header.length, actual: buffer.bytes },
         )
       );
@@ -103,7 +103,7 @@ export class Train {
     return parseTrainHeader(header);
   }
 
-  /** Waits for bytes of the client; false when fewer come before the body ends, or when the buffer cannot hold so many. */
+  /** Waits until `count` bytes are buffered. False if the body ends first, or if the buffer cannot hold that many. */
   async #hasBytes(count: number): Promise<boolean> {
     const { buffer } = this.#body;
     if (buffer.failure) throw buffer.failure;
@@ -124,14 +124,14 @@ export class Train {
     if (!isWhole || !(await this.#packWhole(header))) await this.#receiveAlone(header);
   }
 
-  /** The body ends within this chunk. */
+  /** The error for a body that ends within this chunk. */
   #cut(header: Extent): LadingError {
     const { truncatedBy } = this.#body.buffer;
     const text = `The train ends within the chunk ${header.start}-${header.end}, whose header announces ${lengthOf(header)} data bytes.`;
     return truncatedBy ?? new LadingError('length_mismatch', text, { expected: lengthOf(header) });
   }
 
-  /** Adds a chunk that has arrived to a pack; false when some of its bytes are stored. */
+  /** Adds a buffered chunk to a pack. False if some of its bytes, but not all, are stored already. */
   async #packWhole(header: TrainHeader): Promise<boolean> {
     const writer = this.#writer;
     for (;;) {
@@ -147,13 +147,13 @@ export class Train {
         writer.taken += 1;
         return true;
       }
-      // Another request receives these bytes, or an earlier chunk of this train has them.
+      // Another request is receiving these bytes, or an earlier chunk of this train contains them.
       await writer.settle();
       await this.#body.hold(target.whenFree(header));
     }
   }
 
-  /** Receives a chunk by itself, segment after segment. */
+  /** Receives a chunk on its own, one segment at a time. */
   async #receiveAlone(header: TrainHeader): Promise<void> {
     const writer = this.#writer;
     writer.flush();
@@ -201,7 +201,7 @@ export class Train {
     return received;
   }
 
-  /** Where a chunk goes: the target of the chunk before it, or another one if that upload has become a file meanwhile. */
+  /** The target of a chunk: that of the previous chunk, or a new one if that upload has become a file since. */
   async #targetOf(chunk: Extent): Promise<TrainTarget> {
     const writer = this.#writer;
     for (;;) {
@@ -222,7 +222,7 @@ export class Train {
     const { targets, uploads, sealLater } = this.#deps;
     const intent = { ...this.#intent };
     const { upload, sealed, handles } = await targets.enter(intent, chunk);
-    // The rest of the train belongs to the replacement that it has begun, also once that is complete.
+    // The first chunk began the replacement. The rest of the train must not begin another, even once this one is complete.
     this.#intent.overwrite = false;
     if (!upload) return await SealedTarget.open(this.#deps, intent, sealed);
     try {
@@ -234,7 +234,7 @@ export class Train {
     }
   }
 
-  /** The body has ended, and all chunks count. */
+  /** Finishes the train: the body has ended, and all chunks are committed. */
   async #end(): Promise<FileStatus> {
     const { target, committedChunks } = this.#writer;
     const { owner, name, trailingDigests } = this.#intent;
@@ -244,18 +244,18 @@ export class Train {
     return { ...status, committed_chunks: committedChunks };
   }
 
-  /** The error is not about a chunk: the client left, was too slow or lost its right, or the server is busy or stops. */
+  /** True when no chunk caused the error: the client disconnected, stalled or lost its authorization, or the server is busy or stopping. */
   #isOfClient(error: unknown): boolean {
     const { failure, truncatedBy } = this.#body.buffer;
     const isBusy = error instanceof LadingError && error.code === 'overloaded';
     return error === failure || error === truncatedBy || isBusy || !(error instanceof LadingError);
   }
 
-  /** An error of the reply, which says how far the train came. */
+  /** The error for the reply, which also says how many chunks were committed. */
   async #refusal(error: unknown, chunk: TrainPosition | null): Promise<unknown> {
     if (!(error instanceof LadingError)) return error;
     if (error.code === 'insufficient_storage') await this.#writer.target?.freeSpace();
-    // Then the upload has started over from nothing.
+    // A digest mismatch discards the whole upload.
     const committed = error.code === 'digest_mismatch' ? 0 : this.#writer.committedChunks;
     const members = { committed_chunks: committed, ...(chunk ? { failed_chunk: chunk } : {}) };
     return new LadingError(error.code, error.message, { ...error.members, ...members }, { cause: error });
