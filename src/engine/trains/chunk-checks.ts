@@ -14,7 +14,11 @@ export function mismatch(chunk: TrainHeader, sum: number, crc32: number): Lading
     return checksumMismatch(what, chunk.checksum, sum);
   }
   if (chunk.crc32 === null || chunk.crc32 === crc32) return null;
-  return checksumMismatch('The CRC-32 of the data differs from the one that follows the chunk header.', hex32(chunk.crc32), hex32(crc32));
+  return checksumMismatch(
+    'The CRC-32 of the data differs from the one that follows the chunk header.',
+    hex32(chunk.crc32),
+    hex32(crc32),
+  );
 }
 
 /** The quota reserved for a pack. */
