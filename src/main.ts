@@ -9,19 +9,19 @@ import { availableResources, checkRequirements } from './machine/requirements.ts
 import { announcement, firstAdminLines } from './process/announcement.ts';
 import { Signals } from './process/signals.ts';
 import { startError } from './process/start-error.ts';
-import type { Loaded } from './settings/config.ts';
+import type { LoadedConfig } from './settings/config.ts';
 import { ConfigError } from './settings/config-error.ts';
-import { type FoundEnvironment, findEnvironment } from './settings/environment.ts';
+import { type LoadedEnvironment, readEnvironment } from './settings/environment.ts';
 import { parseFlags } from './settings/flags.ts';
 import { loadConfig } from './settings/load-config.ts';
 
 /** Runs the server until a signal stops it. @param argv the flags after `lading serve` */
 export async function serve(argv: readonly string[]): Promise<void> {
   const signals = new Signals();
-  let loaded: Loaded;
-  let found: FoundEnvironment;
+  let loaded: LoadedConfig;
+  let found: LoadedEnvironment;
   try {
-    found = findEnvironment();
+    found = readEnvironment();
     loaded = loadConfig(parseFlags(argv), found.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

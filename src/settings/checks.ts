@@ -1,22 +1,22 @@
-/** What is judged of several settings together: combinations that cannot work, and those that are probably a mistake. */
+/** Checks combinations of settings: those that cannot work, and those that are probably a mistake. */
 import type { Config, Environment } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { variableHint } from './hints.ts';
 import { SETTINGS } from './settings.ts';
 
-/** @throws ConfigError when settings that belong together are not all set */
-export function checkTogether(config: Omit<Config, 'tls'>): void {
+/** @throws ConfigError if a setting lacks another one that it depends on */
+export function checkCombinations(config: Omit<Config, 'tls'>): void {
   if ((config.adminId === null) !== (config.adminSecret === null)) {
     const [absent, given] = config.adminId === null ? ['ID', 'SECRET'] : ['SECRET', 'ID'];
     throw new ConfigError(`LADING_ADMIN_${absent} must be set together with LADING_ADMIN_${given}`);
   }
-  for (const [who, issuer, secret] of [
+  for (const [provider, issuer, secret] of [
     ['OIDC', config.oidcIssuer, config.oidcClientSecret],
     ['YANDEX', config.yandexClientId, config.yandexClientSecret],
   ] as const) {
     if ((issuer === null) !== (secret === null)) {
       throw new ConfigError(
-        `LADING_${who}_CLIENT_SECRET must be set together with LADING_${who}_${who === 'OIDC' ? 'ISSUER' : 'CLIENT_ID'}`,
+        `LADING_${provider}_CLIENT_SECRET must be set together with LADING_${provider}_${provider === 'OIDC' ? 'ISSUER' : 'CLIENT_ID'}`,
       );
     }
   }
@@ -40,26 +40,27 @@ export function checkTogether(config: Omit<Config, 'tls'>): void {
   }
 }
 
-export function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
+/** Returns lines for the log about unknown variables and about settings that are probably a mistake. */
+export function findWarnings(config: Omit<Config, 'tls'>, env: Environment): string[] {
   const known = new Set<string>(SETTINGS.map((setting) => setting.env));
   const warnings = Object.keys(env)
     .filter((name) => name.startsWith('LADING_') && !known.has(name) && !CLIENT_VARIABLES.has(name))
     .sort()
     .map((name) => `${name} is not a setting of the server${variableHint(name)}; it was ignored`);
   if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
-    warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
+    warnings.push(`LADING_JWT_SECRET has no effect with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
   }
   if (config.voice === 'console')
-    warnings.push('LADING_VOICE=console shows the codes of calls in this terminal; it is for development');
+    warnings.push('LADING_VOICE=console shows the codes of calls in this terminal; use it for development only');
   if (config.requireOtp.length > 0 && config.voice === 'off') {
     warnings.push(
-      'LADING_REQUIRE_OTP asks for verified calls, but LADING_VOICE=off places none: nobody can do what it guards',
+      'LADING_REQUIRE_OTP requires verified calls, but LADING_VOICE=off places no calls: nobody can perform the actions that it protects',
     );
   }
   return warnings;
 }
 
-/** Read by the command-line client; no reason to warn when they are set in the same shell. */
+/** Variables that the command line reads. They cause no warning, because the same shell may set them. */
 export const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
   'LADING_SERVER',
   'LADING_TOKEN',

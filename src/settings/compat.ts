@@ -1,9 +1,9 @@
 /**
- * What `LADING_COMPAT` loosens for programs that were written against older servers. Nothing of it is on by default. The few
- * places that loosen something ask `compat.allows(…)`; the log, `lading settings` and `docs/migrating.md` show the same sentences.
+ * The rules that `LADING_COMPAT` loosens for programs written for older servers; none by default. The code asks `compat.allows(…)`
+ * where a rule can be loosened. The log, `lading settings` and `docs/migrating.md` show the sentences below.
  */
 
-/** By family of programs: each loosening, and what a person should know of it, as a sentence. */
+/** The loosened rules by family of programs, each described for operators in one or more sentences. */
 export const COMPAT = {
   'file-transfer': {
     replaceFromStart:
@@ -28,18 +28,19 @@ export const COMPAT = {
   'audio-hosting': {},
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
 
+/** A family of programs: the name of an older server. */
 export type Family = keyof typeof COMPAT;
+/** A rule that a family loosens. */
 export type Loosening = { [F in Family]: keyof (typeof COMPAT)[F] }[Family];
 
-// Its keys are exactly those of the table above.
 export const FAMILIES = Object.keys(COMPAT) as readonly Family[];
 
-/** What a family loosens, a sentence each; empty for a family that needs nothing loosened. */
+/** Describes the rules that a family loosens, one text each; empty if it loosens none. */
 export function sentencesOf(family: Family): readonly string[] {
   return Object.values(COMPAT[family]);
 }
 
-/** The value of `LADING_COMPAT`: which families' programs are served as the older servers did. */
+/** The value of `LADING_COMPAT`: the families whose rules are loosened. */
 export class Compat {
   readonly families: readonly Family[];
 
@@ -47,18 +48,19 @@ export class Compat {
     this.families = FAMILIES.filter((family) => families.includes(family));
   }
 
-  allows(what: Loosening): boolean {
-    return this.families.some((family) => what in COMPAT[family]);
+  /** True if a configured family loosens this rule. */
+  allows(rule: Loosening): boolean {
+    return this.families.some((family) => rule in COMPAT[family]);
   }
 
-  /** Lines for the log, one for each family: a warning for what it loosens, a note where that is nothing. */
+  /** Lines for the log, one per family: a warning with the loosened rules, or a note if the family loosens none. */
   lines(): { warnings: string[]; notes: string[] } {
     const warnings: string[] = [];
     const notes: string[] = [];
     for (const family of this.families) {
       const sentences = sentencesOf(family);
       if (sentences.length > 0) warnings.push(`LADING_COMPAT=${family}: ${sentences.join(' ')}`);
-      else notes.push(`LADING_COMPAT=${family} loosens nothing; what these programs need works for everybody.`);
+      else notes.push(`LADING_COMPAT=${family} loosens no rules; these programs work without it.`);
     }
     return { warnings, notes };
   }

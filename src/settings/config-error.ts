@@ -1,4 +1,4 @@
-/** A setting that the server cannot start with; the message is one line that names it. */
+/** The server cannot start with a setting. The message is one line that names the setting. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }

@@ -5,7 +5,7 @@ import { ConfigError } from './config-error.ts';
 import { hint } from './hints.ts';
 import { SETTINGS } from './settings.ts';
 
-/** `--flag -1` as `--flag=-1`: a negative number is a value, and a bad one is told as such. */
+/** Rewrites `--flag -1` as `--flag=-1`, so that the error names the invalid value instead of an unknown option. */
 function withValues(argv: readonly string[]): string[] {
   const joined: string[] = [];
   for (const word of argv) {
@@ -17,8 +17,9 @@ function withValues(argv: readonly string[]): string[] {
 }
 
 /**
- * Flags of `lading serve` from an argument vector (without node and script).
- * @throws ConfigError for an unknown flag, a flag without value, or a stray word
+ * Parses the flags of `lading serve`.
+ * @param argv the arguments after the name of the command
+ * @throws ConfigError for an unknown flag, a flag without a value, or an argument that is not a flag
  */
 export function parseFlags(argv: readonly string[]): Flags {
   const options = Object.fromEntries(SETTINGS.map((setting) => [setting.flag, { type: 'string' as const }]));

@@ -1,7 +1,7 @@
-/** The settings in words: for `lading serve --help` and for docs/settings.md. */
+/** Describes the settings for `lading serve --help` and docs/settings.md. */
 import { SETTINGS, type Setting } from './settings.ts';
 
-/** The flags with their defaults, as `lading serve --help` prints them. */
+/** Returns the flags with their defaults, one per line, for `lading serve --help`. */
 export function helpText(): string {
   const rows = SETTINGS.map((setting: Setting) => {
     const shown = setting.default === null ? '' : ` (${setting.name === 'workers' ? 'cores' : setting.default})`;
@@ -11,7 +11,7 @@ export function helpText(): string {
   return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join('\n');
 }
 
-/** The settings as a Markdown table, as docs/settings.md shows them. */
+/** Returns the settings as the Markdown table of docs/settings.md. */
 export function settingsTable(): string {
   const rows = SETTINGS.map((setting: Setting) => {
     const shown = setting.name === 'workers' ? 'cores' : setting.default === null ? '' : `\`${setting.default}\``;

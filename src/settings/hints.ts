@@ -1,18 +1,21 @@
-/** What was probably meant by a setting that is not known, as it follows its name in a sentence. */
+/** Suggestions for unknown settings, worded to follow the unknown name in a sentence. */
 import { nearest } from './misspelt.ts';
 import { SETTINGS } from './settings.ts';
 
-/** Names as short as `port` may differ by half of their characters: two that change places count as two. */
+/** Names of up to this length may differ in half of their characters, because two swapped characters count as two. */
 const SHORT_NAME = 6;
 const PREFIX = 'LADING_';
 
-/** ` (did you mean X?)`, or nothing where no known name is near. @param share one character of so many may differ */
+/**
+ * Returns ` (did you mean X?)`, or an empty text if no known name is similar.
+ * @param share one character in `share` may differ
+ */
 export function hint(name: string, known: readonly string[], share = name.length > SHORT_NAME ? 3 : 2): string {
   const near = nearest(name, known, share);
   return near === null ? '' : ` (did you mean ${near}?)`;
 }
 
-/** The same for a variable. What follows the prefix that all of them have is compared. */
+/** Like `hint`, for a variable. Compares names without the prefix `LADING_`, which would make all of them similar. */
 export function variableHint(variable: string): string {
   const names = SETTINGS.filter(({ env }) => env.startsWith(PREFIX)).map(({ env }) => env.slice(PREFIX.length));
   return hint(variable.slice(PREFIX.length), names).replace('mean ', `mean ${PREFIX}`);

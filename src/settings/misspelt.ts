@@ -1,7 +1,7 @@
-/** Which known name was meant by one that is not known. */
+/** Finds the known name that is similar to an unknown one. */
 import { distance } from 'fastest-levenshtein';
 
-/** Characters of a name at most; longer ones are not compared. */
+/** Longest name that is compared, in characters. */
 const MAX_NAME = 40;
 
 function fold(name: string): string {
@@ -9,8 +9,8 @@ function fold(name: string): string {
 }
 
 /**
- * The known name that differs from this one by case, separators or typing errors alone; null when none does.
- * @param share one character of so many may differ
+ * Returns the known name that differs only in case, separators or a few characters. Returns null if no name does.
+ * @param share one character in `share` may differ
  */
 export function misspelt(name: string, known: readonly string[], share = 3): string | null {
   if (name.length > MAX_NAME) return null;
@@ -22,12 +22,12 @@ export function misspelt(name: string, known: readonly string[], share = 3): str
   return near[0]?.candidate ?? null;
 }
 
-/** The known name that was probably meant: misspelt, or one of the two begins with the other. */
+/** Like `misspelt`, but also accepts a known name that starts with the unknown one, or the reverse. */
 export function nearest(name: string, known: readonly string[], share?: number): string | null {
   const given = fold(name);
-  const begins = (candidate: string): boolean => {
+  const sharesStart = (candidate: string): boolean => {
     const folded = fold(candidate);
     return given.length >= 3 && (folded.startsWith(given) || given.startsWith(folded));
   };
-  return misspelt(name, known, share) ?? known.find(begins) ?? null;
+  return misspelt(name, known, share) ?? known.find(sharesStart) ?? null;
 }

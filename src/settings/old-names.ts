@@ -1,32 +1,34 @@
-/** Settings of older servers: which are taken here, under which name, and which mean nothing here. */
+/** Settings of older servers: which settings of this server replace them, and which have no replacement. */
 import type { Family } from './compat.ts';
 
-/** What an old value becomes: the text of the new setting, or why it is not taken (completes "NAME was not taken: …"). */
-type Meaning = { readonly text: string } | { readonly not: string };
+/** The result of converting an old value: the text of the new setting, or why it is ignored (completes "NAME was ignored: …"). */
+type Conversion = { readonly text: string } | { readonly rejected: string };
 
 export interface OldSetting {
-  readonly old: string;
+  readonly name: string;
   readonly families: readonly Family[];
-  /** The corresponding setting of this server; null: no setting corresponds. */
-  readonly now: string | null;
-  /** What became of it, for people: how the value is converted, or what to do instead. */
+  /** The variable of this server that replaces it; null: none. */
+  readonly replacement: string | null;
+  /** For people: how the value is converted, or what to do instead. */
   readonly note: string;
-  /** Converts the value; without it the text is taken as it is. */
-  readonly means?: (text: string) => Meaning;
+  /** Converts the value. Without it, the text is used unchanged. */
+  readonly convert?: (text: string) => Conversion;
 }
 
 const KEY_BYTES = 32;
 
-/** A weak key of an older server must not stop the start: nothing that is kept here depends on it. */
-function signingKey(text: string): Meaning {
+/** Rejects a weak key with a warning. It must not stop the start, because nothing that this server stores depends on it. */
+function signingKey(text: string): Conversion {
   if (Buffer.byteLength(text) >= KEY_BYTES) return { text };
-  return { not: `a key needs at least ${KEY_BYTES} bytes; the server signs with a key that it makes and keeps itself` };
+  return {
+    rejected: `a key needs at least ${KEY_BYTES} bytes; the server creates and stores its own signing key`,
+  };
 }
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-/** What a cron expression can say, in seconds: what divides a minute, an hour, a day. */
+/** The periods that a cron expression can express: those that divide a minute, an hour or a day. */
 const PERIODS: readonly (readonly [seconds: number, cron: string])[] = [
   ...[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30].map((n) => [n, `*/${n} * * * * *`] as const),
   ...[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30].map((n) => [n * MINUTE, `*/${n} * * * *`] as const),
@@ -35,173 +37,175 @@ const PERIODS: readonly (readonly [seconds: number, cron: string])[] = [
   [DAY, '0 0 * * *'],
 ];
 
-/** Seconds as the longest period of a cron expression that is no longer. */
-function cronOf(text: string): Meaning {
+/** Converts seconds to the cron expression with the longest period that does not exceed them. */
+function cronOf(text: string): Conversion {
   const seconds = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   const found = PERIODS.findLast(([period]) => period <= seconds);
-  return found ? { text: found[1] } : { not: 'it must be a whole number of seconds of at least 1' };
+  return found ? { text: found[1] } : { rejected: 'it must be a whole number of seconds of at least 1' };
 }
 
 const YANDEX_CALLBACK = '/v1/auth/yandex/callback';
 
-function siteOfCallback(text: string): Meaning {
+/** Derives the public address of the server from the address of its Yandex callback. */
+function siteOfCallback(text: string): Conversion {
   if (URL.canParse(text) && text.endsWith(YANDEX_CALLBACK)) return { text: text.slice(0, -YANDEX_CALLBACK.length) };
   return {
-    not: `the provider sends people back to PUBLIC_URL${YANDEX_CALLBACK}; set LADING_PUBLIC_URL and register that`,
+    rejected: `the callback is PUBLIC_URL${YANDEX_CALLBACK}; set LADING_PUBLIC_URL and register that address with the provider`,
   };
 }
 
 const DATABASE = 'No database is needed. Everything is stored in LADING_DATA_DIR.';
 
-/** In order of precedence where two are taken as the same setting. */
+/** Every setting of the older servers. If two have the same replacement, the first takes precedence. */
 export const OLD_SETTINGS: readonly OldSetting[] = [
   {
-    old: 'SECRET_KEY',
+    name: 'SECRET_KEY',
     families: ['file-transfer', 'audio-ftp', 'talk', 'audio-hosting'],
-    now: 'LADING_JWT_SECRET',
+    replacement: 'LADING_JWT_SECRET',
     note: 'Used if it has at least 32 bytes. Otherwise the server creates a key and stores it.',
-    means: signingKey,
+    convert: signingKey,
   },
   {
-    old: 'JWT_SECRET',
+    name: 'JWT_SECRET',
     families: ['ops-client'],
-    now: 'LADING_JWT_SECRET',
+    replacement: 'LADING_JWT_SECRET',
     note: 'Used if it has at least 32 bytes. Otherwise the server creates a key and stores it.',
-    means: signingKey,
+    convert: signingKey,
   },
   {
-    old: 'JWT_ALGO',
+    name: 'JWT_ALGO',
     families: ['ops-client'],
-    now: 'LADING_JWT_ALGORITHM',
+    replacement: 'LADING_JWT_ALGORITHM',
     note: 'HS256, EdDSA and RS256 are accepted, others are ignored.',
-    means: (text) =>
+    convert: (text) =>
       ['hs256', 'eddsa', 'rs256'].includes(text.toLowerCase())
         ? { text }
-        : { not: 'tokens are signed with HS256, EdDSA or RS256; LADING_JWT_ALGORITHM says which' },
+        : { rejected: 'tokens are signed with HS256, EdDSA or RS256; set LADING_JWT_ALGORITHM' },
   },
   {
-    old: 'ACCESS_TOKEN_EXPIRE_MINUTES',
+    name: 'ACCESS_TOKEN_EXPIRE_MINUTES',
     families: ['file-transfer'],
-    now: 'LADING_TOKEN_MINUTES',
+    replacement: 'LADING_TOKEN_MINUTES',
     note: 'Both are minutes.',
   },
   {
-    old: 'UPLOAD_DIR',
+    name: 'UPLOAD_DIR',
     families: ['file-transfer'],
-    now: 'LADING_DATA_DIR',
+    replacement: 'LADING_DATA_DIR',
     note: 'Everything is stored in its subdirectory `v1`. Files of the older server are neither changed nor served; upload them.',
   },
   {
-    old: 'STALE_UPLOAD_TIMEOUT_SECONDS',
+    name: 'STALE_UPLOAD_TIMEOUT_SECONDS',
     families: ['file-transfer'],
-    now: 'LADING_STALE_SECONDS',
+    replacement: 'LADING_STALE_SECONDS',
     note: 'Both are seconds. A stalled upload is parked, not deleted.',
   },
   {
-    old: 'CLEANUP_INTERVAL_SECONDS',
+    name: 'CLEANUP_INTERVAL_SECONDS',
     families: ['file-transfer'],
-    now: 'LADING_CLEANUP_CRON',
+    replacement: 'LADING_CLEANUP_CRON',
     note: 'The seconds become a cron expression with the longest period that divides a minute, an hour or a day and does not exceed the value.',
-    means: cronOf,
+    convert: cronOf,
   },
   {
-    old: 'PORT',
+    name: 'PORT',
     families: ['file-transfer', 'talk'],
-    now: 'LADING_PORT',
+    replacement: 'LADING_PORT',
     note: 'The same.',
   },
   {
-    old: 'YANDEX_CLIENT_ID',
+    name: 'YANDEX_CLIENT_ID',
     families: ['audio-hosting'],
-    now: 'LADING_YANDEX_CLIENT_ID',
+    replacement: 'LADING_YANDEX_CLIENT_ID',
     note: 'The same.',
   },
   {
-    old: 'YANDEX_CLIENT_SECRET',
+    name: 'YANDEX_CLIENT_SECRET',
     families: ['audio-hosting'],
-    now: 'LADING_YANDEX_CLIENT_SECRET',
+    replacement: 'LADING_YANDEX_CLIENT_SECRET',
     note: 'The same.',
   },
   {
-    old: 'YANDEX_REDIRECT_URI',
+    name: 'YANDEX_REDIRECT_URI',
     families: ['audio-hosting'],
-    now: 'LADING_PUBLIC_URL',
+    replacement: 'LADING_PUBLIC_URL',
     note: `The part before ${YANDEX_CALLBACK} is used; other paths are ignored.`,
-    means: siteOfCallback,
+    convert: siteOfCallback,
   },
   {
-    old: 'AUDIO_STORAGE_PATH',
+    name: 'AUDIO_STORAGE_PATH',
     families: ['audio-hosting'],
-    now: 'LADING_DATA_DIR',
+    replacement: 'LADING_DATA_DIR',
     note: 'Everything is stored in its subdirectory `v1`. Files of the older server are neither changed nor served; upload them.',
   },
-  ...['DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_HOST', 'DB_PORT'].map((old) => ({
-    old,
+  ...['DB_NAME', 'DB_USER', 'DB_PASSWORD', 'DB_HOST', 'DB_PORT'].map((name) => ({
+    name,
     families: ['audio-hosting'] as const,
-    now: null,
+    replacement: null,
     note: DATABASE,
   })),
   {
-    old: 'FLASK_ENV',
+    name: 'FLASK_ENV',
     families: ['talk'],
-    now: null,
+    replacement: null,
     note: 'A development mode does not exist. LADING_LOG_LEVEL=debug shows more.',
   },
 ];
 
-/** What is set, by the name of the variable. */
+/** Environment variables by name. */
 type Variables = Readonly<Record<string, string | undefined>>;
 
-export interface Renamed {
-  /** The variables, with those that were taken under their new names. */
+/** The environment after the settings of older servers were applied. */
+export interface AppliedOldSettings {
+  /** The variables, including the new names of old settings. */
   env: Variables;
-  /** By new name: the old one it was taken from. */
-  taken: ReadonlyMap<string, string>;
-  /** Lines for the log; no value of a secret is in one. */
+  /** By new name: the old setting that its value came from. */
+  oldNames: ReadonlyMap<string, string>;
+  /** Lines for the log, without values of secrets. */
   notes: string[];
   warnings: string[];
 }
 
-/** Whether a variable was a setting of an older server. */
+/** True if an older server had a setting of this name. */
 export function isOldSetting(name: string): boolean {
-  return OLD_SETTINGS.some(({ old }) => old === name);
+  return OLD_SETTINGS.some((setting) => setting.name === name);
 }
 
 /**
- * Takes the settings of older servers that are set. A new name wins over an old one.
- * @param isSecret of a new name: its value is not logged
- * @param isGiven of a new name: a flag says it already
+ * Applies the settings of older servers. A flag or variable of this server takes precedence over an old setting.
+ * @param isSecret true for the new name of a secret, whose value must not be logged
+ * @param hasFlag true for the new name of a setting that a flag sets
  */
-export function takeOldSettings(
+export function applyOldSettings(
   given: Variables,
   isSecret: (name: string) => boolean,
-  isGiven: (name: string) => boolean,
-): Renamed {
+  hasFlag: (name: string) => boolean,
+): AppliedOldSettings {
   const env: Record<string, string | undefined> = { ...given };
-  const taken = new Map<string, string>();
+  const oldNames = new Map<string, string>();
   const notes: string[] = [];
   const warnings: string[] = [];
-  for (const { old, now, note, means } of OLD_SETTINGS) {
+  for (const { name, replacement, note, convert } of OLD_SETTINGS) {
     // An empty variable counts as absent.
-    const text = given[old]?.trim();
+    const text = given[name]?.trim();
     if (text === undefined || text === '') continue;
-    if (now === null) {
-      warnings.push(`${old} is a setting of an older server and means nothing here. ${note}`);
+    if (replacement === null) {
+      warnings.push(`${name} is a setting of an older server and has no effect here. ${note}`);
       continue;
     }
-    if (isGiven(now) || (env[now]?.trim() ?? '') !== '') {
-      notes.push(`${old} was ignored: ${taken.get(now) ?? now} is set too, and wins`);
+    if (hasFlag(replacement) || (env[replacement]?.trim() ?? '') !== '') {
+      notes.push(`${name} was ignored: ${oldNames.get(replacement) ?? replacement} is also set and takes precedence`);
       continue;
     }
-    const meaning: Meaning = means?.(text) ?? { text };
-    if ('not' in meaning) {
-      warnings.push(`${old} was not taken: ${meaning.not}`);
+    const converted: Conversion = convert?.(text) ?? { text };
+    if ('rejected' in converted) {
+      warnings.push(`${name} was ignored: ${converted.rejected}`);
       continue;
     }
-    env[now] = meaning.text;
-    taken.set(now, old);
-    const value = isSecret(now) ? '' : `=${meaning.text}`;
-    notes.push(`${old} is an old name: it was taken as ${now}${value}`);
+    env[replacement] = converted.text;
+    oldNames.set(replacement, name);
+    const value = isSecret(replacement) ? '' : `=${converted.text}`;
+    notes.push(`${name} is a setting of an older server: it was read as ${replacement}${value}`);
   }
-  return { env, taken, notes, warnings };
+  return { env, oldNames, notes, warnings };
 }

@@ -1,4 +1,4 @@
-/** How the text of each kind of setting is read. */
+/** Parses the text of a setting by its kind. */
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { validate as isCron } from 'node-cron';
@@ -9,20 +9,20 @@ import { Compat, FAMILIES, type Family } from './compat.ts';
 import { hint } from './hints.ts';
 import type { Kind, KindTypes, Setting } from './setting.ts';
 
-/** As `bytesOf`; null also for what is no whole number of bytes. */
+/** Parses a size to bytes. Returns null for any other text, and for a fraction of a byte. */
 export function parseSize(text: string): number | null {
   const bytes = bytesOf(text);
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-/** What is wrong with a value, in words that complete "NAME …". */
-export class Refused extends Error {}
+/** A value is invalid. The message completes "NAME …". */
+export class InvalidValue extends Error {}
 
 function bounded(value: number | null, setting: Setting, what: string): number {
   const min = setting.min ?? 0;
   const max = setting.max ?? Number.MAX_SAFE_INTEGER;
   if (value === null || value < min || value > max) {
-    throw new Refused(
+    throw new InvalidValue(
       `must be ${what} ${max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`}`,
     );
   }
@@ -31,7 +31,7 @@ function bounded(value: number | null, setting: Setting, what: string): number {
 
 function oneOf<T extends string>(text: string, allowed: readonly T[]): T {
   const found = allowed.find((value) => value.toLowerCase() === text.toLowerCase());
-  if (found === undefined) throw new Refused(`must be one of ${allowed.join(', ')}`);
+  if (found === undefined) throw new InvalidValue(`must be one of ${allowed.join(', ')}`);
   return found;
 }
 
@@ -44,7 +44,7 @@ function parseProxies(text: string): readonly string[] {
     const range = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32));
     const known = ['loopback', 'linklocal', 'uniquelocal'].includes(part);
     if (!known && (version === 0 || !range || more !== undefined)) {
-      throw new Refused(
+      throw new InvalidValue(
         'must be none, or a comma-separated list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
       );
     }
@@ -52,22 +52,24 @@ function parseProxies(text: string): readonly string[] {
   return list;
 }
 
-/** RFC 7518 §3.2: as long as the hash of HS256. */
+/** Shortest key in bytes: the length of a SHA-256 hash (RFC 7518 §3.2). */
 const KEY_BYTES = 32;
-/** Longer secrets were not thought up by a person. */
+/** Longer secrets are assumed to be generated and are not checked against common passwords. */
 const GUESSABLE_CHARACTERS = 64;
 
-/** Refuses secrets that somebody could guess who tries. */
+/** Rejects secrets that can be guessed. */
 function checkSecret(text: string, { strength }: Setting): string {
   if (strength === 'key' && Buffer.byteLength(text) < KEY_BYTES) {
-    throw new Refused(`is too weak: a key needs at least ${KEY_BYTES} bytes; "openssl rand -base64 32" makes one`);
+    throw new InvalidValue(
+      `is too weak: a key needs at least ${KEY_BYTES} bytes; "openssl rand -base64 32" generates one`,
+    );
   }
   if (strength === 'password' && text.length <= GUESSABLE_CHARACTERS) {
     try {
       checkPasswordNow(text, { email: '' });
     } catch {
       const what = `at least ${PASSWORD_LENGTH.min} characters that are hard to guess`;
-      throw new Refused(`is too weak: it needs ${what}; "openssl rand -base64 32" makes one`);
+      throw new InvalidValue(`is too weak: it needs ${what}; "openssl rand -base64 32" generates one`);
     }
   }
   return text;
@@ -76,9 +78,10 @@ function checkSecret(text: string, { strength }: Setting): string {
 function bareOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
-  if (!bare) throw new Refused('must be http:// or https:// with a host, a port if need be, and no path');
-  // It would match no browser's origin.
-  if (url.hostname.includes('*')) throw new Refused('must name each host; there is no * for a part of one');
+  if (!bare) throw new InvalidValue('must be http:// or https:// with a host, an optional port and no path');
+  // Browsers never send such an origin.
+  if (url.hostname.includes('*'))
+    throw new InvalidValue('must name each host in full; * cannot replace a part of a host name');
   return url.origin;
 }
 
@@ -90,9 +93,10 @@ function parseCompat(text: string): Compat {
 function familyOf(name: string): Family {
   const found = FAMILIES.find((family) => family === name);
   if (found !== undefined) return found;
-  throw new Refused(`must be none, or a list of ${FAMILIES.join(', ')}${hint(name, FAMILIES, 2)}`);
+  throw new InvalidValue(`must be none, or a list of ${FAMILIES.join(', ')}${hint(name, FAMILIES, 2)}`);
 }
 
+/** The parser of each kind. It throws `InvalidValue` for an invalid text. */
 export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
   text: (text) => text,
   name: (text) => text,
@@ -101,14 +105,14 @@ export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTyp
   file: (text) => resolve(text),
   id: (text) => {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) {
-      throw new Refused('must be 1 to 64 letters, digits or any of . _ - and begin with a letter or digit');
+      throw new InvalidValue('must be 1 to 64 letters, digits or any of . _ - and begin with a letter or digit');
     }
     return text;
   },
   int: (text, setting) => bounded(/^\d{1,15}$/.test(text) ? Number(text) : null, setting, 'a whole number'),
   size: (text, setting) => bounded(parseSize(text), setting, 'a size in bytes (64MiB, 1GiB, 5MB or a plain number)'),
   cron: (text) => {
-    if (!isCron(text)) throw new Refused('must be a cron expression like "0 * * * *"');
+    if (!isCron(text)) throw new InvalidValue('must be a cron expression like "0 * * * *"');
     return text;
   },
   durability: (text) => oneOf(text, ['chunk', 'seal']),
@@ -119,9 +123,9 @@ export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTyp
   switch: (text) => oneOf(text, ['on', 'off']),
   voice: (text) => oneOf(text, ['off', 'console', 'http', 'sip']),
   sip: (text) => {
-    // It is written into a file of settings, a line each.
+    // The address is written into the configuration of baresip, so it must not contain a line break.
     if (!/^sips?:[\w.+~-]{1,64}@[\w.-]{1,253}(:\d{1,5})?$/.test(text)) {
-      throw new Refused('must be an address like sip:lading@pbx.example.org');
+      throw new InvalidValue('must be an address like sip:lading@pbx.example.org');
     }
     return text;
   },
@@ -135,7 +139,7 @@ export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTyp
       url.search !== '' ||
       url.hash !== ''
     ) {
-      throw new Refused('must be an address like https://login.example.org/realm');
+      throw new InvalidValue('must be an address like https://login.example.org/realm');
     }
     return text;
   },
@@ -145,7 +149,9 @@ export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTyp
     const bare =
       url !== null && /^https?:$/.test(url.protocol) && url.href.replace(/\/$/, '') === `${url.origin}${path}`;
     if (!bare || !isPrefix(path)) {
-      throw new Refused('must be http:// or https:// with a host, a port and a path if need be, and nothing else');
+      throw new InvalidValue(
+        'must be http:// or https:// with a host, an optional port, an optional path and nothing else',
+      );
     }
     return `${url.origin}${path}`;
   },

@@ -1,7 +1,7 @@
-/** What a setting is: its names, the kind of its value, its default and its bounds. */
+/** The definition of a setting: names, kind of value, default and bounds. */
 import type { Compat } from './compat.ts';
 
-/** How the text of a setting is read, and what type it becomes. */
+/** The kinds of settings, with the types of their parsed values. */
 export interface KindTypes {
   text: string;
   name: string | null;
@@ -26,25 +26,29 @@ export interface KindTypes {
   algorithm: 'HS256' | 'EdDSA' | 'RS256';
   switch: 'on' | 'off';
   voice: 'off' | 'console' | 'http' | 'sip';
-  /** `sip:user@host`, with a port if need be. */
+  /** `sip:user@host`, optionally with a port. */
   sip: string | null;
   guarded: readonly ('downloads' | 'share')[];
   compat: Compat;
 }
 
+/** The kind of a setting, which selects its parser. */
 export type Kind = keyof KindTypes;
 
+/** One setting of the server. */
 export interface Setting {
   /** Key in `Config`. */
   readonly name: string;
+  /** Name of the environment variable. */
   readonly env: string;
-  /** Without the dashes. */
+  /** Name of the flag, without dashes. */
   readonly flag: string;
   readonly kind: Kind;
-  /** As a person would write it; null: none. */
+  /** The text of the default; null: no default. */
   readonly default: string | null;
+  /** One line for `--help` and docs/settings.md. */
   readonly help: string;
-  /** For secrets: a password must be hard to guess; a key needs as many bytes as the algorithm that it is for. */
+  /** For secrets: a password must be hard to guess; a key must have 32 bytes or more. */
   readonly strength?: 'password' | 'key';
   /** Bounds of the kinds `int` and `size`, inclusive. */
   readonly min?: number;
@@ -54,8 +58,8 @@ export interface Setting {
 type Extra = Pick<Setting, 'strength' | 'min' | 'max'> & { env?: string };
 
 /**
- * One row of the table of settings. The variable and the flag follow from the name: `dataDir` is `LADING_DATA_DIR` and `--data-dir`.
- * @param fallback the default as a person would write it; null: no default
+ * Defines a setting. Its variable and flag follow from its name: `dataDir` is `LADING_DATA_DIR` and `--data-dir`.
+ * @param fallback the text of the default; null: no default
  */
 export function setting<const Name extends string, const K extends Kind>(
   name: Name,

@@ -1,4 +1,4 @@
-/** Every setting of the server, in one table: parsing, `--help` and docs/settings.md come from it. */
+/** The table of all settings of the server. Parsing, `--help` and docs/settings.md are derived from it. */
 import { BASICS } from './table/basics.ts';
 import { CALLS } from './table/calls.ts';
 import { DELIVERY } from './table/delivery.ts';

@@ -1,23 +1,23 @@
 /**
- * Files that a person names and that are read whole: settings, keys, certificates. What is no such file is refused by name, for a
- * named pipe that nobody writes to would be waited for without end, and a device has none.
+ * Reads small files that a user names: settings, keys, certificates. Other kinds of files are refused, because a pipe without a writer
+ * would block forever and a device may have no end.
  */
 import { closeSync, constants, type Dirent, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 
-/** Far more than any of them needs, in bytes. */
+/** Maximum size in bytes, far more than any such file needs. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** On a named pipe, `open` waits for the other end without this. Windows has no such flag. */
+/** Without this flag, `open` blocks on a named pipe until another process opens it. Windows has no such flag. */
 export const NO_WAIT = constants.O_NONBLOCK ?? 0;
 
-/** Why a file was not read. */
-export class NotRead extends Error {
-  override readonly name = 'NotRead';
-  /** The system's code; `EISDIR` for a folder, `EFBIG` for a file that is too large, `EINVAL` for what is no file. */
+/** A file could not be read. */
+export class FileReadError extends Error {
+  override readonly name = 'FileReadError';
+  /** The error code of the system. `EISDIR`: a directory; `EFBIG`: too large; `EINVAL`: a socket, pipe or device. */
   readonly code: string;
 
-  /** @param message goes after the name of the file: `is a folder` */
+  /** @param message completes a sentence that begins with the name of the file: `is a directory` */
   constructor(message: string, code: string) {
     super(message);
     this.code = code;
@@ -25,24 +25,25 @@ export class NotRead extends Error {
 }
 
 /**
- * The content of a file.
- * @throws NotRead
+ * Reads a regular file of at most 4 MiB.
+ * @throws FileReadError if it cannot be read, is too large or is not a regular file
  */
 export function readSmallFile(path: string): Buffer {
-  return withOpened(path, (fd, stats) => {
+  return withOpenFile(path, (fd, stats) => {
     if (!stats.isFile()) throw notFile(stats);
-    return readWhole(fd);
+    return readAll(fd);
   });
 }
 
 /**
- * As `readSmallFile`, and from a pipe too, as the shell makes one for `<(COMMAND)`.
- * @throws NotRead; the reason of `signal`
+ * Like `readSmallFile`, but also reads pipes, such as those that shells create for `<(COMMAND)`.
+ * @param signal aborts the wait for a pipe
+ * @throws FileReadError as `readSmallFile` does; the reason of `signal` when it aborts
  */
 export async function readSmallFileOrPipe(path: string, signal?: AbortSignal): Promise<Buffer> {
   let pipe: number | null = null;
-  const bytes = withOpened(path, (fd, stats) => {
-    if (stats.isFile()) return readWhole(fd);
+  const bytes = withOpenFile(path, (fd, stats) => {
+    if (stats.isFile()) return readAll(fd);
     if (!stats.isFIFO()) throw notFile(stats);
     pipe = openSync(path, constants.O_RDONLY | NO_WAIT);
     return null;
@@ -50,22 +51,22 @@ export async function readSmallFileOrPipe(path: string, signal?: AbortSignal): P
   return bytes ?? readPipe(pipe ?? -1, signal);
 }
 
-function withOpened<T>(path: string, read: (fd: number, stats: Stats) => T): T {
+function withOpenFile<T>(path: string, read: (fd: number, stats: Stats) => T): T {
   let fd: number | null = null;
   try {
     fd = openSync(path, constants.O_RDONLY | NO_WAIT);
     return read(fd, fstatSync(fd));
   } catch (error) {
-    if (error instanceof NotRead) throw error;
+    if (error instanceof FileReadError) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    throw new NotRead(`cannot be read (${code})`, code);
+    throw new FileReadError(`cannot be read (${code})`, code);
   } finally {
     if (fd !== null) closeSync(fd);
   }
 }
 
-/** Not by the size that the system tells, which is 0 for files of /proc. */
-function readWhole(fd: number): Buffer {
+/** Reads to the end instead of trusting the reported size, which is 0 for files in /proc. */
+function readAll(fd: number): Buffer {
   const pieces: Buffer[] = [];
   for (let total = 0; ; ) {
     const piece = Buffer.alloc(64 * 1024);
@@ -89,17 +90,17 @@ async function readPipe(fd: number, signal?: AbortSignal): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-function tooLarge(): NotRead {
-  return new NotRead(`is larger than ${MAX_BYTES / 1024 ** 2} MiB`, 'EFBIG');
+function tooLarge(): FileReadError {
+  return new FileReadError(`is larger than ${MAX_BYTES / 1024 ** 2} MiB`, 'EFBIG');
 }
 
-function notFile(stats: Stats): NotRead {
-  return new NotRead(`is ${kindOf(stats)}`, stats.isDirectory() ? 'EISDIR' : 'EINVAL');
+function notFile(stats: Stats): FileReadError {
+  return new FileReadError(`is ${fileKind(stats)}`, stats.isDirectory() ? 'EISDIR' : 'EINVAL');
 }
 
-/** What something is that is no file: `a folder`, `a named pipe`. */
-export function kindOf(stats: Stats | Dirent): string {
-  if (stats.isDirectory()) return 'a folder';
+/** Describes the kind of a file: `a directory`, `a named pipe`. */
+export function fileKind(stats: Stats | Dirent): string {
+  if (stats.isDirectory()) return 'a directory';
   if (stats.isFIFO()) return 'a named pipe';
   if (stats.isSocket()) return 'a socket';
   return stats.isFile() ? 'a file' : 'a device';

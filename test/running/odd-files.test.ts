@@ -1,4 +1,4 @@
-/** Paths that do not name a regular file: every reader says so at once instead of waiting. */
+/** Paths that do not name a regular file: every reader refuses them at once instead of blocking. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { runCli, temporaryFolder } from '../support/servers/processes.ts';
 
 const MAIN = join(repoRoot(), 'dist/src/main.js');
 
-/** Paths of one of each kind. */
+/** Creates one path of each kind and returns it with the expected words of the error. */
 async function oddities(t: TestContext) {
   const folder = await temporaryFolder(t);
   const at = (name: string) => join(folder, name);
@@ -21,7 +21,7 @@ async function oddities(t: TestContext) {
   await truncate(at('large'), 64 * 1024 ** 2);
   return [
     [at('pipe'), /is a named pipe/],
-    [at('folder'), /is a folder/],
+    [at('folder'), /is a directory/],
     ['/dev/zero', /is a device/],
     [at('large'), /is larger than 4 MiB/],
     [at('nothing'), /cannot be read \(ENOENT\)/],
@@ -38,7 +38,7 @@ function start(cwd: string, env: Record<string, string>) {
   });
 }
 
-/** One line, that says what to do; no stack. */
+/** Returns the error output. It must be one line without a stack trace. */
 function refusal({ status, stderr }: { status: number | null; stderr: string }): string {
   const lines = stderr.trimEnd().split('\n');
   assert.equal(lines.length, 1, stderr);
@@ -50,7 +50,7 @@ function refusal({ status, stderr }: { status: number | null; stderr: string }):
 test('a .env that is a pipe, a device or too large stops the start with one line', async (t) => {
   const cwd = await temporaryFolder(t);
   for (const [path, words] of await oddities(t)) {
-    if (/folder|ENOENT/.test(String(words))) continue;
+    if (/directory|ENOENT/.test(String(words))) continue;
     await rm(join(cwd, '.env'), { force: true });
     assert.equal(spawnSync('ln', ['-s', path, join(cwd, '.env')]).status, 0);
     assert.match(refusal(start(cwd, {})), /\.env in the working directory/);
@@ -58,7 +58,7 @@ test('a .env that is a pipe, a device or too large stops the start with one line
   }
 });
 
-test('certificates and keys that are no files stop the start with one line', async (t) => {
+test('certificates and keys that are not regular files stop the start with one line', async (t) => {
   const cwd = await temporaryFolder(t);
   for (const [path, words] of await oddities(t)) {
     const said = refusal(start(cwd, { LADING_TLS_CERT: path, LADING_TLS_KEY: path }));
@@ -67,7 +67,7 @@ test('certificates and keys that are no files stop the start with one line', asy
   }
 });
 
-test('a log file that is a folder, or a pipe without a reader, stops the start with one line', async (t) => {
+test('a log file that is a directory, or a pipe without a reader, stops the start with one line', async (t) => {
   const cwd = await temporaryFolder(t);
   for (const [path, code] of [
     [join(cwd, 'pipe'), 'ENXIO'],
@@ -87,15 +87,15 @@ test('a working directory that was deleted stops the start with one line', async
   const script = `cd '${cwd}' && rmdir '${cwd}' && exec '${process.execPath}' '${MAIN}'`;
   const env = { PATH: process.env.PATH ?? '', LADING_PORT: '0', LADING_DATA_DIR: join(folder, 'data') };
   const said = refusal(spawnSync('sh', ['-c', script], { encoding: 'utf8', timeout: 60_000, env }));
-  assert.match(said, /the working directory is not there any more \(ENOENT\)/);
+  assert.match(said, /the working directory does not exist \(ENOENT\)/);
 });
 
-test('the command line says what is no file, and reads pipes that a shell makes', async (t) => {
+test('the command line refuses paths that are not files, and reads pipes that a shell creates', async (t) => {
   const server = await startServer(t);
   const cwd = await temporaryFolder(t);
   const env = { LADING_SERVER: server.origin, LADING_CLIENT_ID: server.client.id };
   for (const [path, words] of await oddities(t)) {
-    // A pipe is waited for, as the shell's own are, until Ctrl-C.
+    // The command line waits for a writer of a pipe until Ctrl-C.
     if (/pipe/.test(String(words))) continue;
     for (const args of [
       ['--client-secret-file', path, 'ls'],

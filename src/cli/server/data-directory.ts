@@ -24,7 +24,7 @@ export async function withDataDirectory<T>(
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { parseFlags } = await import('../../settings/flags.ts');
-  const { findEnvironment } = await import('../../settings/environment.ts');
+  const { readEnvironment: findEnvironment } = await import('../../settings/environment.ts');
   const { openIdentity } = await import('../../compose/offline-identity.ts');
   try {
     const flags = parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]);

@@ -38,7 +38,7 @@ export function addSettings(root: Command): void {
 async function collectSettings(all: boolean): Promise<Report> {
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
-  const { findEnvironment } = await import('../../settings/environment.ts');
+  const { readEnvironment: findEnvironment } = await import('../../settings/environment.ts');
   const { sentencesOf } = await import('../../settings/compat.ts');
   const { SETTINGS } = await import('../../settings/settings.ts');
   try {

@@ -1,6 +1,6 @@
 /** Exit codes, and how an error maps to one. */
 import { LadingError, NameInUseError, NetworkError, VerificationError } from '../../client/client.ts';
-import { NotRead } from '../../settings/small-file.ts';
+import { FileReadError } from '../../settings/small-file.ts';
 
 /** Exit codes of the command line, which docs/cli.md lists. */
 export const EXIT = {
@@ -60,7 +60,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
   if (!(error instanceof LadingError))
-    return isOpenFailure(error) || error instanceof NotRead ? EXIT.localFile : EXIT.failure;
+    return isOpenFailure(error) || error instanceof FileReadError ? EXIT.localFile : EXIT.failure;
   const { code, status } = error;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch' || code === 'file_damaged') return EXIT.verification;
   if (code === 'invalid_name') return EXIT.usage;
@@ -111,7 +111,7 @@ export function describeError(error: unknown): Record<string, unknown> {
     Stopped: 'stopped',
   };
   if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
-  if (error instanceof NotRead) return { code: 'local_file', detail: error.message };
+  if (error instanceof FileReadError) return { code: 'local_file', detail: error.message };
   if (isOpenFailure(error)) {
     return { code: 'local_file', detail: `${OPEN_FAILURES[error.code ?? '']}: ${error.path ?? 'a local file'}` };
   }

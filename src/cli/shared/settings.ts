@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { Credentials } from '../../client/calls/session.ts';
 import { resolveLinks } from '../../client/files/links.ts';
-import { kindOf, NotRead, readSmallFileOrPipe } from '../../settings/small-file.ts';
+import { FileReadError, fileKind, readSmallFileOrPipe } from '../../settings/small-file.ts';
 import { UsageError } from './exit.ts';
 
 /** The options that every command has. */
@@ -63,7 +63,7 @@ function mergeSettings(given: readonly PartialSettings[], stored: PartialSetting
   return { server, credentials: mergeCredentials(sources), ...(caFile === undefined ? {} : { caFile }) };
 }
 
-/** Reads `caFile`. Throws `NotRead` if it cannot be read, `UsageError` if it contains no certificate. */
+/** Reads `caFile`. Throws `FileReadError` if it cannot be read, `UsageError` if it contains no certificate. */
 async function withCa(settings: Settings): Promise<Settings> {
   const { caFile } = settings;
   if (caFile === undefined) return settings;
@@ -158,20 +158,20 @@ async function readConfig(path: string, named: boolean): Promise<PartialSettings
 /**
  * Reads a file or pipe that the user named.
  * @param what its description in errors: `The secret file`
- * @throws NotRead, with a complete sentence
+ * @throws FileReadError whose message is a complete sentence
  */
 export async function readNamedFile(what: string, path: string): Promise<string> {
   try {
     return (await readSmallFileOrPipe(path)).toString('utf8');
   } catch (error) {
-    if (!(error instanceof NotRead)) throw error;
-    throw new NotRead(`${what}, ${path}, ${error.message}.`, error.code);
+    if (!(error instanceof FileReadError)) throw error;
+    throw new FileReadError(`${what}, ${path}, ${error.message}.`, error.code);
   }
 }
 
 /** Describes the failure: `cannot be read (ENOENT)`, `is a directory`. */
 function readFailure(error: unknown): string {
-  if (error instanceof NotRead) return error.message;
+  if (error instanceof FileReadError) return error.message;
   const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
   return `cannot be read${code}`;
 }
@@ -179,7 +179,7 @@ function readFailure(error: unknown): string {
 async function readPrivate(path: string): Promise<string> {
   const stats = await stat(path);
   const { mode } = stats;
-  if (!stats.isFile() && !stats.isFIFO()) throw new UsageError(`The settings file ${path} is ${kindOf(stats)}.`);
+  if (!stats.isFile() && !stats.isFIFO()) throw new UsageError(`The settings file ${path} is ${fileKind(stats)}.`);
   // Windows has no permission bits.
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0');

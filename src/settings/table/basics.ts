@@ -1,10 +1,10 @@
-/** Where the server listens and stores, and its first administrator. */
+/** The listening address, the data directory and the first administrator. */
 import { setting } from '../setting.ts';
 
 export const BASICS = [
   setting('host', 'text', '0.0.0.0', 'Address to listen on'),
   setting('port', 'int', '8005', 'Port to listen on; 0 selects a free one', { min: 0, max: 65535 }),
-  setting('dataDir', 'path', './data', 'Where everything is stored; created if it does not exist'),
+  setting('dataDir', 'path', './data', 'Directory where everything is stored; created if it does not exist'),
   setting(
     'adminId',
     'id',

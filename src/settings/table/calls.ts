@@ -1,4 +1,4 @@
-/** Codes that are spoken into a telephone. */
+/** Telephone calls that speak codes. */
 import { setting } from '../setting.ts';
 
 export const CALLS = [
@@ -12,11 +12,11 @@ export const CALLS = [
     'voiceUrl',
     'origin',
     'https://api.twilio.com',
-    'Address of the voice provider, which has the interface of Twilio',
+    'Address of the voice provider, whose API must be that of Twilio',
   ),
   setting('voiceAccount', 'name', null, 'Account at the voice provider'),
   setting('voiceToken', 'secret', null, 'Token of the account; it also signs the reports of the provider'),
-  setting('voiceFrom', 'name', null, 'Number that calls come from'),
+  setting('voiceFrom', 'name', null, 'Phone number that calls come from'),
   setting('sipAddress', 'sip', null, 'Address at the SIP server that places calls, such as sip:lading@pbx.example.org'),
   setting('sipPassword', 'secret', null, 'Password of that address'),
   setting('otpPhoneHour', 'int', '5', 'Calls to one number per hour; 0: unlimited', { min: 0, max: 1000000 }),

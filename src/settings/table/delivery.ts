@@ -30,7 +30,7 @@ export const DELIVERY = [
     'sealingKey',
     'secret',
     null,
-    'Key that seals passwords of delivery targets; without one, the server makes one and keeps it in the data directory',
+    'Key that seals passwords of delivery targets; by default the server creates one and stores it in the data directory',
     { strength: 'key' },
   ),
   setting(

@@ -1,4 +1,4 @@
-/** Upload addresses, older clients, the log and the stop. */
+/** Upload addresses, compatibility with older servers, the log and shutdown. */
 import { setting } from '../setting.ts';
 
 export const RUNNING = [

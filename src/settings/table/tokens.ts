@@ -6,7 +6,7 @@ export const TOKENS = [
     'jwtSecret',
     'secret',
     null,
-    'Key that signs tokens; without one, the server makes one and keeps it in the data directory',
+    'Key that signs tokens; by default the server creates one and stores it in the data directory',
     {
       strength: 'key',
     },

@@ -1,9 +1,9 @@
-/** Uploads: how long they live, how large they may be, and what they cost. */
+/** Uploads: lifetime, size limits and resources. */
 import { availableParallelism } from 'node:os';
 import { GIB, MIB, TIB } from '../../protocol/sizes.ts';
 import { setting } from '../setting.ts';
 
-const SECONDS_A_YEAR = 366 * 24 * 3600;
+const SECONDS_PER_YEAR = 366 * 24 * 3600;
 
 export const UPLOADS = [
   setting(
@@ -11,7 +11,7 @@ export const UPLOADS = [
     'int',
     '86400',
     'An upload that receives nothing for this long is parked: it keeps its bytes, continues with the next ones, and does not count as open',
-    { min: 1, max: 10 * SECONDS_A_YEAR },
+    { min: 1, max: 10 * SECONDS_PER_YEAR },
   ),
   setting(
     'staleRemoveDays',
@@ -31,10 +31,10 @@ export const UPLOADS = [
     'int',
     '900',
     'A file of undeclared size without gaps is sealed when nothing has arrived for this long',
-    { min: 1, max: SECONDS_A_YEAR },
+    { min: 1, max: SECONDS_PER_YEAR },
   ),
-  setting('maxChunkBytes', 'size', '1GiB', 'Largest chunk, without its header', { min: 1 }),
-  setting('maxFileBytes', 'size', '1TiB', 'Largest file', { min: 1 }),
+  setting('maxChunkBytes', 'size', '1GiB', 'Maximum size of a chunk, without its header', { min: 1 }),
+  setting('maxFileBytes', 'size', '1TiB', 'Maximum size of a file', { min: 1 }),
   setting('workers', 'int', String(availableParallelism()), 'Threads that compute checksums and write', {
     min: 1,
     max: 256,
@@ -59,8 +59,14 @@ export const UPLOADS = [
     'A request that sends no byte for this long is ended; after 10 s if another request waits to send the same bytes',
     { min: 1, max: 86_400 },
   ),
-  setting('minBytesPerSecond', 'size', '1', 'A slower upload, averaged over a minute, is ended; 0: no minimum', {
-    min: 0,
-    max: GIB,
-  }),
+  setting(
+    'minBytesPerSecond',
+    'size',
+    '1',
+    'Uploads that are slower, averaged over a minute, are ended; 0: no minimum',
+    {
+      min: 0,
+      max: GIB,
+    },
+  ),
 ] as const;
