@@ -1,7 +1,7 @@
 /** The interface by which the engine asks how much an owner may store. Implementation: `identity`. */
 
 /** What an owner or a group uses. */
-export interface Use {
+export interface UsageTotals {
   /** Stored bytes of complete files and of uploads. */
   bytes: number;
   openUploads: number;
@@ -18,5 +18,9 @@ export interface Quota {
    * @param now what the owner and its group use now, without `more`
    * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (the use it would reach)
    */
-  admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void;
+  admit(
+    owner: string,
+    now: { own: Readonly<UsageTotals>; group: Readonly<UsageTotals> },
+    more: Partial<UsageTotals>,
+  ): void;
 }

@@ -3,7 +3,7 @@
  * databases and sockets only through the interfaces in `contracts`. This class starts and stops; everything else it delegates.
  */
 import type { Readable } from 'node:stream';
-import type { Use } from '../contracts/quota.ts';
+import type { UsageTotals } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/http/digests.ts';
 import type { FileStatus, Removed } from '../protocol/schemas/files.ts';
@@ -196,7 +196,7 @@ export class Engine {
   }
 
   /** What an owner uses now; with `group` what its whole group uses together. */
-  usage(owner: string, group = false): Use {
+  usage(owner: string, group = false): UsageTotals {
     return this.#parts.usage.of(owner, group);
   }
 

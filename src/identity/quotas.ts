@@ -1,5 +1,5 @@
 /** Quotas: the server's defaults, and limits that an administrator set for a device, a person or a whole tenant. */
-import type { Quota, Use } from '../contracts/quota.ts';
+import type { Quota, UsageTotals } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas/role.ts';
 import type { QuotaLimits } from '../records/quota.ts';
@@ -10,7 +10,7 @@ export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
 
 /** Limits; 0 means unlimited. */
-export type Limits = Readonly<Use>;
+export type Limits = Readonly<UsageTotals>;
 
 /** The device, person or tenant that a quota applies to. */
 export interface QuotaHolder {
@@ -25,7 +25,7 @@ export interface QuotaHolder {
 const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
 
 /** The words of the error for each limit. */
-const WORDS: Readonly<Record<keyof Use, { unit: string; advice: string }>> = {
+const WORDS: Readonly<Record<keyof UsageTotals, { unit: string; advice: string }>> = {
   bytes: { unit: 'stored bytes', advice: 'delete files first.' },
   openUploads: { unit: 'unfinished uploads', advice: 'finish or delete some of them first.' },
   dayBytes: { unit: 'uploaded bytes a day', advice: 'continue after midnight UTC.' },
@@ -47,7 +47,11 @@ export class Quotas implements Quota {
     return parseOwnerKey(owner).tenant;
   }
 
-  admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {
+  admit(
+    owner: string,
+    now: { own: Readonly<UsageTotals>; group: Readonly<UsageTotals> },
+    more: Partial<UsageTotals>,
+  ): void {
     const { tenant, id } = parseOwnerKey(owner);
     refuseExcess(this.ofPrincipal(tenant, id), now.own, more, 'You have');
     refuseExcess(this.ofTenant(tenant), now.group, more, 'Your tenant has');
@@ -94,7 +98,7 @@ function limitsOf(quota: QuotaLimits | undefined, fallback: Limits): Limits {
 }
 
 /** @throws LadingError `quota_exceeded` if the usage with `more` would exceed a limit */
-function refuseExcess(limits: Limits, now: Readonly<Use>, more: Partial<Use>, who: string): void {
+function refuseExcess(limits: Limits, now: Readonly<UsageTotals>, more: Partial<UsageTotals>, who: string): void {
   for (const key of ['bytes', 'openUploads', 'dayBytes'] as const) {
     const limit = limits[key];
     const added = more[key];

@@ -40,7 +40,7 @@ export function wholeNumber(text: string, least = 0, most = MAX_COUNT): number |
  * @param lifeMs lifetime in milliseconds; null means that it does not expire
  * @throws LadingError `validation_failed` unless the lifetime is a whole number of milliseconds from 1 to `mostSeconds` * 1000
  */
-export function endOf<Life extends number | null>(now: number, lifeMs: Life, mostSeconds: number): Life {
+export function expiryOf<Life extends number | null>(now: number, lifeMs: Life, mostSeconds: number): Life {
   if (lifeMs === null) return lifeMs;
   if (!Number.isSafeInteger(lifeMs) || lifeMs < 1 || lifeMs > mostSeconds * 1000) {
     throw new LadingError('validation_failed', `A lifetime must be a number of seconds from 1 to ${mostSeconds}.`);

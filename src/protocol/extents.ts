@@ -158,7 +158,7 @@ export class ExtentSet {
   }
 
   /** The CRC-32 of bytes 0 to `size` - 1 when the set is exactly these (0 for an empty set and size 0), else null. */
-  whole(size: number): number | null {
+  crc32IfComplete(size: number): number | null {
     if (this.#bytes !== size || this.#runs > 1) return null;
     const run = this.#buckets[0]?.[0];
     if (run === undefined) return 0;

@@ -8,7 +8,7 @@ const encoder = new TextEncoder();
 
 /** Returns the name unchanged. Throws `invalid_name` with the rule that it breaks. */
 export function checkName(name: string): string {
-  const wrong = whatIsWrong(name);
+  const wrong = problemOf(name);
   if (wrong !== null) throw new LadingError('invalid_name', `${wrong} Choose another file name.`);
   return name;
 }
@@ -36,7 +36,7 @@ export function cutText(text: string, mostBytes: number): string {
   return kept;
 }
 
-function whatIsWrong(name: string): string | null {
+function problemOf(name: string): string | null {
   if (name === '') return 'The file name is empty.';
   // UTF-8 never has fewer bytes than UTF-16 has units, so a huge name is refused before it is encoded.
   if (name.length > MAX_NAME_BYTES || encoder.encode(name).length > MAX_NAME_BYTES) {

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Use } from '../../src/contracts/quota.ts';
+import type { UsageTotals } from '../../src/contracts/quota.ts';
 import { LadingError } from '../../src/errors.ts';
 import type { Identity } from '../../src/identity/directory/identity.ts';
 import { Quotas } from '../../src/identity/quotas.ts';
 import { addPerson, seededFolder, withIdentity } from '../support/product/identity.ts';
 
-const DEFAULTS: Use = { bytes: 100, openUploads: 2, dayBytes: 0 };
-const use = (members: Partial<Use> = {}): Use => ({ bytes: 0, openUploads: 0, dayBytes: 0, ...members });
+const DEFAULTS: UsageTotals = { bytes: 100, openUploads: 2, dayBytes: 0 };
+const use = (members: Partial<UsageTotals> = {}): UsageTotals => ({
+  bytes: 0,
+  openUploads: 0,
+  dayBytes: 0,
+  ...members,
+});
 
 interface Refusal {
   expected: unknown;
@@ -15,7 +20,13 @@ interface Refusal {
 }
 
 /** The error code and values of a refusal, or null. */
-function ask(quotas: Quotas, owner: string, own: Partial<Use>, more: Partial<Use>, group = own): Refusal | null {
+function ask(
+  quotas: Quotas,
+  owner: string,
+  own: Partial<UsageTotals>,
+  more: Partial<UsageTotals>,
+  group = own,
+): Refusal | null {
   try {
     quotas.admit(owner, { own: use(own), group: use(group) }, more);
     return null;

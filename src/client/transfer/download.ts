@@ -162,7 +162,7 @@ class VersionDownload {
 
   async #finish(): Promise<DownloadResult> {
     const { size, crc32 } = this.#version;
-    const receivedCrc = this.#stored.whole(size);
+    const receivedCrc = this.#stored.crc32IfComplete(size);
     if (receivedCrc === null || (crc32 !== null && receivedCrc !== crc32)) {
       await this.#sink.discard();
       throw checksumMismatch();

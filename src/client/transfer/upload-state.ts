@@ -92,7 +92,7 @@ export class UploadState {
 
   /** CRC-32 of the whole file if this run sent all of it, else null. */
   crc32(): number | null {
-    return this.#sent.whole(this.size);
+    return this.#sent.crc32IfComplete(this.size);
   }
 }
 

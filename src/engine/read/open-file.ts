@@ -117,7 +117,7 @@ function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): R
   const { stored, document } = upload;
   const readable = upload.isSealed || upload.isContiguous;
   const size = readable ? stored.end : upload.size;
-  const crc32 = readable ? stored.whole(stored.end) : null;
+  const crc32 = readable ? stored.crc32IfComplete(stored.end) : null;
   return {
     id: upload.id,
     name: document.name,

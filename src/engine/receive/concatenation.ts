@@ -218,7 +218,7 @@ function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
   let start = 0;
   return parts.map(({ stored, size }) => {
     const length = size ?? 0;
-    const extent = { start, end: start + length - 1, crc32: stored.whole(length) ?? 0 };
+    const extent = { start, end: start + length - 1, crc32: stored.crc32IfComplete(length) ?? 0 };
     start += length;
     return extent;
   });
@@ -247,7 +247,7 @@ async function* bytesOf(uploads: UploadTable, parts: OpenUpload[]): AsyncGenerat
 function crcOf(parts: readonly OpenUpload[]): Uint8Array {
   let crc = 0;
   for (const { stored, size } of parts) {
-    if (size !== null && size > 0) crc = crc32Combine(crc, stored.whole(size) ?? 0, size);
+    if (size !== null && size > 0) crc = crc32Combine(crc, stored.crc32IfComplete(size) ?? 0, size);
   }
   return crcBytes(crc);
 }

@@ -63,6 +63,6 @@ function ofUpload(upload: OpenUpload, modified: LastModified): Validators {
   if (!upload.isContiguous && previous) return ofSealed({ ...upload.document, ...previous });
   if (!upload.isContiguous) return NOTHING;
   const { end } = upload.stored;
-  const etag = entityTag(upload.id, end, upload.stored.whole(end) ?? 0);
+  const etag = entityTag(upload.id, end, upload.stored.crc32IfComplete(end) ?? 0);
   return { etag, lastModified: modified.at(upload.lastCommitAt), exists: true };
 }

@@ -173,7 +173,7 @@ export class Sealer {
 
   async #storeSealed(upload: OpenUpload, afterSilence: boolean, ends: string[]): Promise<void> {
     const size = upload.stored.end;
-    const crc32 = upload.stored.whole(size);
+    const crc32 = upload.stored.crc32IfComplete(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
     // The blobs of a concatenated file are sealed already.

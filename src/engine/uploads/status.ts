@@ -89,7 +89,7 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, maxGaps = M
   const { gaps, more } = stored.gaps(total ?? 0, maxGaps);
   const complete = upload.isContiguous;
   const expiresAt = expiryOf(upload, lifetime);
-  const crc32 = complete ? stored.whole(stored.end) : null;
+  const crc32 = complete ? stored.crc32IfComplete(stored.end) : null;
   return {
     filename: document.name,
     status: complete ? 'complete' : 'partial',

@@ -17,7 +17,7 @@ import type { SegmentRange } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
-import type { Quota, Use } from '../../contracts/quota.ts';
+import type { Quota, UsageTotals } from '../../contracts/quota.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
@@ -47,7 +47,7 @@ class Account {
   }
 
   /** @param reserved bytes to add, for checks against a limit */
-  use(day: number, reserved: number): Use {
+  use(day: number, reserved: number): UsageTotals {
     this.#turnTo(day);
     return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: this.#dayBytes + reserved };
   }
@@ -86,7 +86,7 @@ export class Usage {
     starting = false;
   }
 
-  of(owner: string, group = false): Use {
+  of(owner: string, group = false): UsageTotals {
     const account = group ? this.#groups.get(this.#quota.groupOf(owner)) : this.#owners.get(owner);
     return (account ?? new Account()).use(dayOf(this.#clock.now()), 0);
   }
@@ -99,7 +99,7 @@ export class Usage {
   }
 
   /** @throws LadingError `quota_exceeded` */
-  check(owner: string, added: Partial<Use>): void {
+  check(owner: string, added: Partial<UsageTotals>): void {
     const day = dayOf(this.#clock.now());
     const own = this.#account(this.#owners, owner);
     const group = this.#account(this.#groups, this.#quota.groupOf(owner));

@@ -95,7 +95,7 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
     metadata: metadata ?? null,
     precondition: preconditionOf(request),
     partial: concat?.kind === 'partial',
-    ...(concat?.kind === 'final' ? { join: { parts: partsOf(concat.addresses), concatHeader: concat.said } } : {}),
+    ...(concat?.kind === 'final' ? { join: { parts: partsOf(concat.addresses), concatHeader: concat.value } } : {}),
   };
 }
 

@@ -7,7 +7,7 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
+import { expiryOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { ApiTokenDocument, TokenDays } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
@@ -84,7 +84,7 @@ export class ApiTokens {
       ...(words === undefined ? {} : { words: [...words] }),
       hash: hashOf(token),
       createdAt: this.#clock.dateOf(moment),
-      expiresAt: endOf(moment, lifeMs, MAX_SECONDS.token),
+      expiresAt: expiryOf(moment, lifeMs, MAX_SECONDS.token),
       lastUsed: null,
       uses: 0,
     };

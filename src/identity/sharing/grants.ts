@@ -8,7 +8,7 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
+import { expiryOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Creator, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
@@ -78,7 +78,7 @@ export class Grants {
         grantee,
         maker,
         createdAt: this.#clock.dateOf(moment),
-        expiresAt: endOf(moment, lifeMs, MAX_SECONDS.grant),
+        expiresAt: expiryOf(moment, lifeMs, MAX_SECONDS.grant),
       };
       await this.#cache.put(document);
       this.#index(document);

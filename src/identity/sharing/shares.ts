@@ -8,7 +8,7 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
+import { expiryOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Creator } from '../../records/principal.ts';
@@ -115,7 +115,7 @@ export class Shares {
         hash: hashOf(token),
         passwordHash: password === null ? null : await this.#secrets.hash(password, requester),
         createdAt: this.#clock.dateOf(moment),
-        expiresAt: endOf(moment, lifeMs, MAX_SECONDS.share),
+        expiresAt: expiryOf(moment, lifeMs, MAX_SECONDS.share),
         lastUsed: null,
         maxDownloads,
         ...NO_USE,

@@ -11,7 +11,7 @@
 
 export const PARTIAL_TYPE = 'application/partial-upload';
 /** The version that this server sends if the client named none. */
-export const NEWEST = 8;
+export const NEWEST_VERSION = 8;
 const VERSIONS = [3, 4, 5, 6, 7, 8] as const;
 
 export type InteropVersion = (typeof VERSIONS)[number];

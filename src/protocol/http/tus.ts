@@ -132,7 +132,7 @@ export function parseChecksum(value: string): TusChecksum {
 }
 
 /** What `Upload-Concat` declares: a partial upload, or a final one made of the partial uploads at these addresses (last path segments). */
-export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; said: string };
+export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; value: string };
 
 /** @throws LadingError `invalid_request` unless it is `partial`, or `final;` with at least one address */
 export function parseConcat(value: string): TusConcat {
@@ -148,7 +148,7 @@ export function parseConcat(value: string): TusConcat {
     const path = url.split(/[?#]/, 1)[0] ?? '';
     return path.slice(path.lastIndexOf('/') + 1);
   });
-  return { kind: 'final', addresses, said: value };
+  return { kind: 'final', addresses, value };
 }
 
 /** Padding may be missing or wrong. Null where the digits before it end within a byte, which `atob` would throw for. */

@@ -142,13 +142,13 @@ export function checkShare(value: unknown, id: string, onCorrected?: OnCorrected
     createdAt: fields.count('createdAt'),
     expiresAt: fields.count('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
-    maxDownloads: mostOf(fields.countOrNull('maxDownloads')),
+    maxDownloads: downloadLimitOf(fields.countOrNull('maxDownloads')),
     ...shareUseOf(fields),
   });
 }
 
 /** Rejects 0: the server never creates a link without downloads. */
-function mostOf(downloads: number | null): number | null {
+function downloadLimitOf(downloads: number | null): number | null {
   if (downloads === 0) throw new Error('"maxDownloads" is 0');
   return downloads;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CONFIRM_MS } from '../../../src/clock/clock.ts';
-import type { Quota, Use } from '../../../src/contracts/quota.ts';
+import type { Quota, UsageTotals } from '../../../src/contracts/quota.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { sum256 } from '../../../src/protocol/chunk.ts';
 import { handClock, machine, STEPS } from '../../support/product/clock.ts';
@@ -16,7 +16,7 @@ const NAMES = ['x', 'y'];
 const HOUR = 3_600_000;
 
 /** The name before the slash is the group of an owner. Limits apply to an owner and to a group. */
-function quotaOf(own: Partial<Use>, group: Partial<Use> = {}): Quota {
+function quotaOf(own: Partial<UsageTotals>, group: Partial<UsageTotals> = {}): Quota {
   return {
     groupOf: (owner) => owner.slice(0, 1),
     admit(_owner, now, more) {
@@ -93,7 +93,7 @@ async function take(run: EngineUnderTest, clock: { time: number }, one: Step): P
 }
 
 /** Counts again from the catalog and the journals. */
-async function recount({ engine, doors }: EngineUnderTest, owner: string): Promise<Omit<Use, 'dayBytes'>> {
+async function recount({ engine, doors }: EngineUnderTest, owner: string): Promise<Omit<UsageTotals, 'dayBytes'>> {
   let bytes = 0;
   let openUploads = 0;
   for (const name of NAMES) {
@@ -129,7 +129,7 @@ test('every counter equals a recount after any sequence of operations and after 
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 15 }), async (steps) => {
       for (const one of [...steps, { kind: 'restart' as const }]) {
         await take(run, clock, one);
-        const all: Omit<Use, 'dayBytes'>[] = [];
+        const all: Omit<UsageTotals, 'dayBytes'>[] = [];
         for (const owner of OWNERS) {
           const { dayBytes, ...counted } = run.engine.usage(owner);
           const found = await recount(run, owner);

@@ -1,7 +1,7 @@
 /** /api/quotas: limits and usage of clients, people and tenants. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import type { Use } from '../../../contracts/quota.ts';
+import type { UsageTotals } from '../../../contracts/quota.ts';
 import type { Engine } from '../../../engine/engine.ts';
 import { LadingError } from '../../../errors.ts';
 import { limitValues } from '../../../identity/audit-changes.ts';
@@ -30,8 +30,12 @@ const HolderParams = Type.Object({
 });
 type HolderParams = Static<typeof HolderParams>;
 
-function report(limits: Limits, used: Use): QuotaReport {
-  const shown = ({ bytes, openUploads, dayBytes }: Use) => ({ bytes, open_uploads: openUploads, day_bytes: dayBytes });
+function report(limits: Limits, used: UsageTotals): QuotaReport {
+  const shown = ({ bytes, openUploads, dayBytes }: UsageTotals) => ({
+    bytes,
+    open_uploads: openUploads,
+    day_bytes: dayBytes,
+  });
   const { bytes, open_uploads, day_bytes } = shown(limits);
   return {
     limits: { bytes: bytes || null, open_uploads: open_uploads || null, day_bytes: day_bytes || null },

@@ -13,7 +13,7 @@ const Password = Type.String({
   maxLength: 1024,
   description: 'The password: 8 to 128 characters, not common, not easy to guess.',
 });
-const Again = Type.String({ maxLength: 1024, description: 'The same password once more.' });
+const RepeatedPassword = Type.String({ maxLength: 1024, description: 'The same password once more.' });
 const Tenant = Type.Optional(
   Type.String({
     maxLength: 63,
@@ -58,7 +58,7 @@ export const SignedIn = Type.Object(
 export type SignedIn = Static<typeof SignedIn>;
 
 export const Registration = Type.Object(
-  { name: Name, surname: NoSurname, email: Email, password: Password, password2: Again },
+  { name: Name, surname: NoSurname, email: Email, password: Password, password2: RepeatedPassword },
   { title: 'Registration' },
 );
 export type Registration = Static<typeof Registration>;
@@ -71,7 +71,7 @@ export const Login = Type.Object(
     // Some programs send the document that they registered with.
     name: Type.Optional(Name),
     surname: NoSurname,
-    password2: Type.Optional(Again),
+    password2: Type.Optional(RepeatedPassword),
   },
   { title: 'Login', description: 'name, surname and password2 are ignored.' },
 );
@@ -93,7 +93,7 @@ export const OwnChange = Type.Object(
     name: Type.Optional(Nullable(Name)),
     surname: Type.Optional(Nullable(Surname)),
     password: Type.Optional(Nullable(Password)),
-    password2: Type.Optional(Nullable(Again)),
+    password2: Type.Optional(Nullable(RepeatedPassword)),
     old_password: Type.Optional(
       Nullable(Type.String({ maxLength: 1024, description: 'The current password; required with password.' })),
     ),
@@ -111,23 +111,23 @@ export const NewPerson = Type.Object(
     surname: NoSurname,
     email: Email,
     password: Password,
-    password2: Type.Optional(Again),
+    password2: Type.Optional(RepeatedPassword),
     role: Type.Optional(Role),
   },
   { title: 'NewPerson', description: 'The default role is client.' },
 );
 export type NewPerson = Static<typeof NewPerson>;
 
-const Asked = (maxLength: number, description: string) =>
+const Criterion = (maxLength: number, description: string) =>
   Type.Optional(Type.Union([Type.String({ maxLength }), Type.Number(), Type.Null()], { description }));
 
 /** At least one key is required. Null counts as absent, a number as its text. */
 export const WhichPerson = Type.Object(
   {
-    id: Asked(64, "The person's id."),
-    email: Asked(320, 'The e-mail address.'),
-    name: Asked(400, 'The given name.'),
-    surname: Asked(400, 'The family name.'),
+    id: Criterion(64, "The person's id."),
+    email: Criterion(320, 'The e-mail address.'),
+    name: Criterion(400, 'The given name.'),
+    surname: Criterion(400, 'The family name.'),
   },
   { title: 'WhichPerson', description: 'All given keys must match; of several people, the oldest account is used.' },
 );
@@ -140,7 +140,7 @@ export const PersonChange = Type.Object(
     email: Type.Optional(Email),
     role: Type.Optional(Role),
     password: Type.Optional(Password),
-    password2: Type.Optional(Again),
+    password2: Type.Optional(RepeatedPassword),
     disabled: Type.Optional(
       Type.Boolean({ description: 'True: the person has no access, and all sessions end; the files stay.' }),
     ),
