@@ -37,7 +37,9 @@ test('over HTTP/2 no protocol stores an empty file for a request without content
     const status = await statusOf(session, { ':method': method, ':path': path, ...signed }, true);
     const whole = /content|uploads/.test(door.operation);
     const shown = `${door.operation} ${door.how ?? ''}: ${status}`;
-    assert.ok(whole ? status === 411 : status >= 400 && status < 500, shown);
+    // A train without chunks changes nothing and is answered with the status.
+    const isTrain = door.how === 'as a train';
+    assert.ok(isTrain ? status === 200 : whole ? status === 411 : status >= 400 && status < 500, shown);
     assert.equal(await seen(server, door, name), before, shown);
   }
   const put = { ...server.client.headers, ':method': 'PUT' };
