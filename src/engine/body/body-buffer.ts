@@ -1,25 +1,25 @@
 /**
- * The bytes of one request body between the socket and a segment. It never holds more than its limit: then it pauses the socket, and
- * TCP pauses the client.
+ * The bytes of one request body between the socket and a segment. When the buffer reaches its limit, it pauses the socket, and TCP
+ * back-pressure stops the client.
  */
 import type { Readable } from 'node:stream';
 import { LadingError } from '../../errors.ts';
 import { isCutShort } from './cut-short.ts';
 
-/** Blocks up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
+/** Blocks up to this size are merged into one buffer, so that a client that sends single bytes does not create an object per byte. */
 const SMALL_PIECE_BYTES = 1024;
-/** Size of the buffer for small blocks: it starts with the minimum and doubles each time it is full. */
+/** Size of the buffer for small blocks. It starts at the minimum and doubles each time it is full, up to the maximum. */
 const MIN_TAIL_BYTES = 64;
 const MAX_TAIL_BYTES = 4096;
 
 export class BodyBuffer {
-  /** Bytes that arrived, whether drained or not. */
+  /** Bytes received so far, whether drained or not. */
   arrived = 0;
   /** Bytes in the buffer now. */
   bytes = 0;
   ended = false;
   failure: Error | null = null;
-  /** Why the body was truncated; null: it was not. */
+  /** Why the body was truncated; null if it was not. */
   truncatedBy: LadingError | null = null;
   /** Rejects when the body fails or is truncated, for callers that wait for something other than bytes. */
   readonly failed: Promise<never>;
@@ -37,7 +37,7 @@ export class BodyBuffer {
   #wanted = 0;
   #reject: (error: Error) => void = () => {};
 
-  /** @param keepsPartial a body that breaks is truncated there, and its bytes count; otherwise it fails */
+  /** @param keepsPartial truncates a body whose connection breaks, and keeps its bytes; by default such a body fails */
   constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsPartial = false) {
     this.#source = source;
     this.#keepsPartial = keepsPartial;
@@ -89,7 +89,7 @@ export class BodyBuffer {
     }
     this.#closeTail();
     const grown = tail ? Math.min(MAX_TAIL_BYTES, 2 * tail.length) : MIN_TAIL_BYTES;
-    // Not from node's pool: a few bytes would keep 8 KiB of it.
+    // Not from Node's buffer pool, where a few bytes would keep a whole 8 KiB slab alive.
     this.#tail = Buffer.allocUnsafeSlow(Math.max(grown, piece.length));
     this.#tail.set(piece);
     this.#tailBytes = piece.length;
@@ -129,8 +129,8 @@ export class BodyBuffer {
   }
 
   /**
-   * As `truncate`, but first reads what the system has buffered: as long as every turn of the event loop brings bytes, and for at most
-   * `maxMs`, because a live sender may never pause.
+   * As `truncate`, but first drains what the kernel has buffered. Stops when an iteration of the event loop brings no more bytes, or after
+   * `maxMs`, because an active sender may never pause.
    */
   truncateWhenIdle(why: LadingError, maxMs: number): void {
     const since = performance.now();
@@ -154,21 +154,21 @@ export class BodyBuffer {
     wake?.();
   }
 
-  /** Fails the body: the next `waitFor` throws this error. The first failure stays. */
+  /** Fails the body: the next `waitFor` throws this error. A second call keeps the first error. */
   fail(error: Error): void {
     this.failure ??= error;
     this.#reject(this.failure);
     this.#notify();
   }
 
-  /** True while the server keeps the client waiting. The silence of the client does not count then. */
+  /** True while the server has paused the client. The client's silence is then not measured. */
   get isPaused(): boolean {
     return this.#paused;
   }
 
   /**
-   * Applies a changed limit, which depends on the number of requests: resumes a paused sender after it rose, serves the reader after it
-   * fell. Called periodically, because no event reports the change.
+   * Applies a changed limit. The limit depends on the number of requests. If it rose, resumes a paused sender; if it fell, wakes the
+   * reader. Called periodically, because no event reports the change.
    */
   adjust(): void {
     this.#resume();

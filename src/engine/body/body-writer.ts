@@ -1,6 +1,6 @@
 /**
- * Writes the bytes of one extent from the body buffer through segments to the workers. An extent may be far larger than a segment, so its
- * bytes are written before its checksum is known. That is safe, because the extent is reserved and the manifest does not list it.
+ * Writes the bytes of one extent from the body buffer to the workers, one segment at a time. An extent may be far larger than a segment, so
+ * its bytes are written before its checksum is known. That is safe: the extent is reserved, and the manifest does not list it yet.
  */
 import type { SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
@@ -22,7 +22,7 @@ export interface Received {
   sum: number;
   crc32: number;
   fresh: FreshExtent[];
-  /** A compared byte differs from the stored one. Only a chunk with correct checksums conflicts. */
+  /** True when a compared byte differs from the stored one. Check the checksums first: a corrupt chunk is not a conflict. */
   conflict: boolean;
 }
 
@@ -63,8 +63,8 @@ export class BodyWriter {
    * @param write hands a segment to a worker
    * @param plan ranges to write and to compare, ascending, together the extent
    * @param mayEndEarly the body may end before the extent does
-   * @param pauseMs the body may also continue after the extent; `receive` returns after this time with the bytes read so far, or with
-   * `Infinity` once it has all of the extent
+   * @param pauseMs the body may continue after the extent, and `receive` returns after this time with the bytes read so far; `Infinity`:
+   * it returns only once it has the whole extent. Null: the body must end with the extent
    */
   constructor(
     body: BodyBuffer,
@@ -123,11 +123,11 @@ export class BodyWriter {
   async #takeBuffer(start: number): Promise<Filling> {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
-    // With a pause time, fewer bytes are enough too, but not zero.
+    // With a pause time, a partly filled segment is enough, but not an empty one.
     const wanted = Math.min(remaining, SMALL_SEGMENT_BYTES);
     const pauseMs = this.#pauseMs === Number.POSITIVE_INFINITY ? null : this.#pauseMs;
     while (!(await this.#waitForBytes(wanted, pauseMs)) && this.#body.bytes === 0);
-    // With many requests the limit of the body buffer may be below a small segment; that is no reason for a large one.
+    // With many requests the limit of the body buffer may be below a small segment. Such a sender must not get a large one.
     const available = Math.min(this.#body.bytes, remaining);
     const fast =
       performance.now() - since < FAST_MS && available >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
@@ -195,24 +195,24 @@ export class BodyWriter {
         throw error;
       },
     );
-    // #collect handles the results in order; until then a failure must not count as unhandled.
+    // #collect handles failures in order. Until then, Node must not report them as unhandled.
     done.catch(() => {});
     this.#jobs.push({ done, pieces: ranges, length });
   }
 
   /** Takes the next ranges of the plan, up to this byte. Segments are sent in order, so each range is taken once. */
   #rangesUpTo(end: number): SegmentRange[] {
-    const cut: SegmentRange[] = [];
+    const taken: SegmentRange[] = [];
     for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
       if (piece.extent.end > end) {
-        cut.push({ action: piece.action, extent: { start: piece.extent.start, end } });
+        taken.push({ action: piece.action, extent: { start: piece.extent.start, end } });
         this.#plan[this.#next] = { action: piece.action, extent: { start: end + 1, end: piece.extent.end } };
         break;
       }
-      cut.push(piece);
+      taken.push(piece);
       this.#next += 1;
     }
-    return cut;
+    return taken;
   }
 
   /** Adds the result of the oldest job; CRCs combine in the order of the bytes. */

@@ -6,14 +6,14 @@
  *     | large segments, 1 MiB      | small, 64 KiB | body buffers   |
  *     |            1/2             |      1/4      |       1/4       |
  *
- * A fast sender fills large segments. A slow sender keeps its few bytes in its body buffer and uses small segments, so that no
- * number of slow senders can take a large segment from a fast one.
+ * A fast sender fills large segments. A slow sender collects its bytes in its body buffer and uses small segments, so that slow senders
+ * never take large segments from fast ones, however many there are.
  */
 import { LadingError } from '../../errors.ts';
 
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
 export const LARGE_SEGMENT_BYTES = 1024 * 1024;
-/** Fewer bytes are not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
+/** Minimum size of a body buffer, below which a job for a worker costs more than its bytes. Reached with 8,000 requests at 32 MiB. */
 const MIN_HELD_BYTES = 1024;
 
 interface Waiter {
@@ -22,7 +22,8 @@ interface Waiter {
   timer: NodeJS.Timeout;
 }
 
-class Shelf {
+/** A fixed number of buffers of one size. Waiting requests are served in order. */
+class FreeList {
   readonly #size: number;
   readonly #max: number;
   readonly #free: ArrayBuffer[] = [];
@@ -42,7 +43,7 @@ class Shelf {
     return this.#waiting.length;
   }
 
-  take(patienceMs: number): ArrayBuffer | Promise<ArrayBuffer> {
+  take(maxWaitMs: number): ArrayBuffer | Promise<ArrayBuffer> {
     const free = this.#free.pop();
     if (free) return free;
     if (this.#created < this.#max) {
@@ -57,10 +58,10 @@ class Shelf {
           this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
           reject(
             new LadingError('overloaded', 'The server has no free buffer for this request body. Send it again later.', {
-              retry_after: Math.max(1, Math.ceil(patienceMs / 1000)),
+              retry_after: Math.max(1, Math.ceil(maxWaitMs / 1000)),
             }),
           );
-        }, patienceMs),
+        }, maxWaitMs),
       };
       this.#waiting.push(waiter);
     });
@@ -79,31 +80,31 @@ class Shelf {
 
 export type SegmentSize = 'small' | 'large';
 
-/** Two shelves of buffers with a fixed number each. Requests get them first come, first served. */
+/** The large and the small segments, a fixed number of each. */
 export class BufferPool {
-  readonly #small: Shelf;
-  readonly #large: Shelf;
-  readonly #patienceMs: number;
+  readonly #small: FreeList;
+  readonly #large: FreeList;
+  readonly #maxWaitMs: number;
   readonly #heldBytes: number;
   #receivers = 0;
 
   /**
    * @param bufferBytes memory for segments and body buffers together
-   * @param patienceMs time that a request waits for a buffer before it is refused with `overloaded`
+   * @param maxWaitMs time that a request waits for a buffer before it is refused with `overloaded`
    */
-  constructor(bufferBytes: number, patienceMs: number) {
-    this.#large = new Shelf(LARGE_SEGMENT_BYTES, Math.max(2, Math.floor(bufferBytes / 2 / LARGE_SEGMENT_BYTES)));
-    this.#small = new Shelf(SMALL_SEGMENT_BYTES, Math.max(8, Math.floor(bufferBytes / 4 / SMALL_SEGMENT_BYTES)));
+  constructor(bufferBytes: number, maxWaitMs: number) {
+    this.#large = new FreeList(LARGE_SEGMENT_BYTES, Math.max(2, Math.floor(bufferBytes / 2 / LARGE_SEGMENT_BYTES)));
+    this.#small = new FreeList(SMALL_SEGMENT_BYTES, Math.max(8, Math.floor(bufferBytes / 4 / SMALL_SEGMENT_BYTES)));
     this.#heldBytes = bufferBytes / 4;
-    this.#patienceMs = patienceMs;
+    this.#maxWaitMs = maxWaitMs;
   }
 
   take(size: SegmentSize): ArrayBuffer | Promise<ArrayBuffer> {
-    return (size === 'large' ? this.#large : this.#small).take(this.#patienceMs);
+    return (size === 'large' ? this.#large : this.#small).take(this.#maxWaitMs);
   }
 
   /**
-   * Gives a buffer back. If its worker died with its memory, the buffer is detached, and a new one of `size` replaces it.
+   * Returns a buffer. If the worker that had it died, the buffer is detached, and a new one of `size` replaces it.
    */
   give(buffer: ArrayBuffer, size: SegmentSize): void {
     const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
@@ -111,7 +112,7 @@ export class BufferPool {
     (size === 'large' ? this.#large : this.#small).give(usable);
   }
 
-  /** Bytes that one request may hold outside of segments: less when many are connected. */
+  /** Maximum size of one body buffer. It shrinks as more requests send. */
   holdLimit(): number {
     const share = Math.floor(this.#heldBytes / Math.max(1, this.#receivers));
     return Math.min(SMALL_SEGMENT_BYTES, Math.max(MIN_HELD_BYTES, share));

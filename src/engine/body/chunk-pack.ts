@@ -12,13 +12,13 @@ import type { ReservedExtents } from '../files/reservations.ts';
 import type { BodyBuffer } from './body-buffer.ts';
 import type { SegmentSize } from './buffer-pool.ts';
 
-/** Smaller chunks fill a pack by their number: what a pack remembers of its chunks is bounded too. */
+/** Maximum number of chunks in a pack. It bounds the memory for their headers when the chunks are tiny. */
 const MAX_CHUNKS = 4096;
 
 export interface ChunkPackOptions {
   buffer: ArrayBuffer;
   size: SegmentSize;
-  /** The extents of its new chunks. */
+  /** Reservation for the extents of its new chunks. */
   reserved: ReservedExtents;
   /** Position of its first chunk in the train. */
   first: number;
@@ -49,7 +49,7 @@ export class ChunkPack {
     return this.chunks.length < MAX_CHUNKS && this.#bytes + length <= this.buffer.byteLength;
   }
 
-  /** Moves the data of a chunk out of the body buffer, which has all of it. */
+  /** Moves the data of a chunk from the body buffer, which must hold all of it. */
   add(chunk: TrainHeader, action: SegmentRange['action'], body: BodyBuffer): void {
     const length = lengthOf(chunk);
     body.drainInto(new Uint8Array(this.buffer, this.#bytes, length));
@@ -65,7 +65,7 @@ export class ChunkPack {
     this.#bytes = this.chunks.reduce((sum, chunk) => sum + lengthOf(chunk), 0);
   }
 
-  /** The job of a worker. From here on the buffer is the worker's; it comes back with the result. */
+  /** The job for a worker. The worker owns the buffer until it returns it with the result. */
   job(): SegmentJob {
     const start = this.chunks[0]?.start ?? 0;
     return { buffer: this.buffer, length: this.#bytes, start, ranges: [...this.#ranges] };

@@ -5,8 +5,8 @@
  *                  ↑
  *     stall watch: ends a silent or slow client, and one whose token was revoked
  *
- * The stall watch measures the client only while the server waits for its bytes. While the server is busy with something else (it
- * looks up the file, waits for a free buffer, commits) the client cannot send, and its silence does not count.
+ * The stall watch measures the client only while the server waits for bytes. While the server is busy with something else (looking up
+ * the file, waiting for a buffer, committing), the client cannot send, and its silence is not measured.
  */
 import type { Readable } from 'node:stream';
 import { revoked } from '../files/refusals.ts';
@@ -22,23 +22,23 @@ export interface RequestBodyDeps {
 }
 
 export interface RequestBodyOptions {
-  /** False once the sender has lost its right. The body then fails with `unauthorized`. Absent: the right does not change. */
+  /** False once the sender's authorization was revoked; the body then fails with `unauthorized`. Absent: it cannot be revoked. */
   isAuthorized?: (() => boolean) | undefined;
-  /** A body that breaks or stalls ends there, and the bytes before it count. Otherwise the body fails. */
+  /** Truncates a body that breaks or stalls, and keeps its bytes. By default such a body fails. */
   keepsPartial?: boolean;
-  /** The server reads from the start. Otherwise it first has other work to do, and reads from `receive` on. */
+  /** The server reads from the start. By default it first has other work to do, and reads once `receive` is called. */
   readsAtOnce?: boolean;
 }
 
 export class RequestBody {
   readonly buffer: BodyBuffer;
-  /** The extent that this request receives; a waiting request for the same bytes shortens the allowed silence. */
+  /** The extent that this request receives. While another request waits for the same bytes, less silence is allowed. */
   reserved: ReservedExtent | null = null;
   readonly #buffers: BufferPool;
   readonly #watch: Watch;
   #writer: BodyWriter | null = null;
   #isReading: boolean;
-  /** Operations of the server that the client has to wait for. */
+  /** Number of server operations that the client waits for. */
   #holds = 0;
 
   /** Starts to listen to `source`. The caller must call `close`. */
@@ -65,7 +65,7 @@ export class RequestBody {
     });
   }
 
-  /** Waits for work of the server. The silence of the client does not count meanwhile. */
+  /** Awaits work of the server, during which the client's silence is not measured. */
   async hold<T>(work: Promise<T>): Promise<T> {
     this.#holds += 1;
     try {
@@ -75,7 +75,7 @@ export class RequestBody {
     }
   }
 
-  /** Waits for the client: its silence counts until `work` ends. */
+  /** Awaits bytes of the client, whose silence is measured until `work` settles. */
   async read<T>(work: () => Promise<T>): Promise<T> {
     this.#isReading = true;
     try {
@@ -85,7 +85,7 @@ export class RequestBody {
     }
   }
 
-  /** Has `writer` receive its extent. */
+  /** Receives the extent of `writer`. */
   async receive(writer: BodyWriter): Promise<Received> {
     this.#writer = writer;
     return await this.read(() => writer.receive());

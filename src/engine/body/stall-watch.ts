@@ -1,6 +1,6 @@
 /**
- * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6). No request ends for its duration alone. One
- * timer checks all of them, so a byte costs no timer.
+ * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6). A request may take any amount of time. One
+ * timer checks all requests, so receiving bytes needs no timer of its own.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
@@ -47,7 +47,7 @@ export class StallWatch {
   readonly #limits: StallLimits;
   readonly #entries = new Set<Entry>();
   #timer: NodeJS.Timeout | null = null;
-  /** The real time of the last timer call; null when that call was late, so that the next one checks in any case. */
+  /** Time of the last timer call; null when that call was late, so that the next call always checks. */
   #lastTimerAt: number | null = null;
 
   constructor(clock: Clock, limits: StallLimits) {
@@ -80,8 +80,8 @@ export class StallWatch {
   }
 
   /**
-   * A late timer means that this process was stopped or overloaded. The bytes that clients sent meanwhile are still in the sockets.
-   * They are read before the next call, so this call checks nothing.
+   * If the timer is late, this process was suspended or overloaded, and bytes that clients sent are still unread in the sockets. This
+   * call then checks nothing; the bytes are read before the next one.
    */
   #onTimer(): void {
     const now = performance.now();

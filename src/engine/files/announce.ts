@@ -1,4 +1,4 @@
-/** Announces changes of files before they happen, so that their events are delivered even if the server is killed right after. */
+/** Announces changes of files before they happen, so that their events are delivered even if the server crashes right after a change. */
 import type { Announcement, FileEvent } from '../../contracts/file-events.ts';
 
 /** Events that are announced. Chunks and complete files need no announcement: the next start finds them. */

@@ -1,6 +1,6 @@
 /**
- * Files whose bytes are in several blobs: concatenated files that share the bytes of their partial uploads. Each blob has an id of its own,
- * and the file's own blob is empty.
+ * Reads and removes the bytes of files, including concatenated files. Those have several blobs, which they share with their partial
+ * uploads. Each blob has an id of its own, and the file's own blob is empty.
  */
 import type { BlobExtent, BlobStore, Inspector, Reader } from '../../contracts/blobs.ts';
 import type { Extent } from '../../protocol/extents.ts';
@@ -59,7 +59,7 @@ export async function digestBytes(
   return await inspector.digestParts(parts, algorithm);
 }
 
-/** Removes the bytes of a file. The caller removes the document first: after a crash the next start then removes the rest as a leftover. */
+/** Removes the bytes of a file. The caller removes the document first: if a crash interrupts this, the next start removes the rest. */
 export async function removeBytes(blobs: BlobStore, { id, pieces = [] }: Bytes): Promise<void> {
   for (const piece of pieces) await blobs.remove(piece.id);
   await blobs.remove(id);

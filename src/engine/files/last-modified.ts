@@ -1,6 +1,6 @@
 /**
- * Last-Modified of a file that replaces another one. Dates have whole seconds, the system's clock can be set back, and a client compares the
- * new date with the one that it has (RFC 9110 §8.8.2.2). So the date of the new file is later than every date that was sent for its name.
+ * Chooses Last-Modified dates that never repeat or go back for one name. HTTP dates have whole seconds, the system clock can be set back,
+ * and clients compare the new date with the one that they have (RFC 9110 §8.8.2.2). So a new file gets a later date than any sent before.
  *
  *     old file 12:00:05 → new file in the same second            12:00:06, not sent before that second
  *     clock set back from 12:00 to 10:00 → new file at 10:30     12:00:01
@@ -9,10 +9,10 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { FileDocument } from '../../records/file.ts';
 
 const SECOND_MS = 1000;
-/** How long a deleted name is remembered past the date of its file, because the clock may be corrected by a few seconds. */
+/** How long after the date of its file a deleted name is remembered. Covers clock corrections of a few seconds. */
 const REMEMBERED_MS = 5 * SECOND_MS;
 
-/** The facts about an upload that its end leaves behind. */
+/** What is known about an upload after its end. */
 export interface EndedUpload {
   document: FileDocument;
   lastCommitAt: number;
@@ -33,12 +33,12 @@ export class LastModified {
     this.#clock = clock;
   }
 
-  /** An upload ended, and with it the bytes that could be read. */
+  /** Records that an upload ended and that its bytes can no longer be read. */
   ended({ document, lastCommitAt, isContiguous }: EndedUpload): void {
     this.deleted({ ...document, ...(isContiguous ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
   }
 
-  /** A file was deleted. */
+  /** Records that a file was deleted. */
   deleted(file: FileDocument): void {
     const { owner, name } = file;
     const lastModified = lastModifiedOf(file);
@@ -47,7 +47,7 @@ export class LastModified {
       if (date + REMEMBERED_MS > now) break;
       this.#deleted.delete(key);
     }
-    // A date in the future is not sent.
+    // Dates in the future are never sent, so no client can have this one.
     if (lastModified === null || lastModified > now + REMEMBERED_MS) return;
     const key = keyOf(owner, name);
     const before = this.#deleted.get(key) ?? 0;
@@ -56,7 +56,7 @@ export class LastModified {
   }
 
   /**
-   * Last-Modified of a file that becomes complete now.
+   * Last-Modified for a file that becomes complete now.
    * @param replaced Last-Modified of the replaced file; null: no file is replaced
    * @param since when the file became readable
    */
@@ -65,7 +65,7 @@ export class LastModified {
     return Math.max(this.at(since), nextSecond(before));
   }
 
-  /** The Last-Modified of bytes that arrived at this date: later than every date that was sent before the clock was set back. */
+  /** Last-Modified for bytes that arrived at this date. If the clock was set back, it is later than every date sent before. */
   at(date: number): number {
     const { latest } = this.#clock;
     return date <= latest ? nextSecond(latest) : date;

@@ -1,20 +1,20 @@
-/** Names that one operation holds: it creates an upload, or another file takes the name. Every other operation waits. */
+/** Locks on names. An operation that creates an upload or gives a name to another file holds the lock; all others wait. */
 export class NameLocks {
   readonly #held = new Map<string, Promise<unknown>>();
 
-  /** The operation that holds this key; undefined when it is free. */
+  /** The operation that holds the lock of this key; undefined when it is free. */
   holder(key: string): Promise<unknown> | undefined {
     return this.#held.get(key);
   }
 
-  /** Waits until the key is free, then runs `work` and holds the key meanwhile. */
+  /** Waits until the key is free, then runs `work` while holding its lock. */
   async hold<T>(key: string, work: () => Promise<T>): Promise<T> {
-    // No await may separate the last check from `run`: another waiter would take the key as well.
+    // Do not await between the last check and `run`, or another waiter could take the lock too.
     for (let holder = this.#held.get(key); holder; holder = this.#held.get(key)) await holder.catch(() => {});
     return await this.run(key, work);
   }
 
-  /** Runs `work` at once and holds the key meanwhile. The caller has made sure that the key is free. */
+  /** Runs `work` at once while holding the lock of the key, which must be free. */
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const running = work().finally(() => this.#held.delete(key));
     this.#held.set(key, running);

@@ -4,11 +4,11 @@ import { LadingError, type ProblemMembers } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
 
-/** A chunk whose last byte lies at or past the declared size. */
+/** Bytes past the declared size. @param end offset of the last byte */
 export function outOfBounds(end: number, size: number): LadingError {
   return new LadingError(
     'out_of_bounds',
-    `The chunk ends at byte ${end}, but the file was declared as ${size} bytes.`,
+    `Byte ${end} is past the end of the file, whose declared size is ${size} bytes.`,
     {
       expected: size - 1,
       actual: end,
@@ -34,7 +34,7 @@ export function checkSealedDigest({ reprDigest: known }: FileDocument, declared:
   if (value === known.value) return;
   throw new LadingError(
     'file_complete',
-    'A complete file of this name has another digest. Send overwrite=true with a total_size to replace it.',
+    'A complete file of this name has a different digest. Send overwrite=true with a total_size to replace it.',
     { expected: known.value, actual: value },
   );
 }
@@ -56,7 +56,7 @@ export function chunkConflict(): LadingError {
   );
 }
 
-/** Another client sends to the upload that has the name. */
+/** Another client is sending a file of this name. */
 export function uploadInProgress(): LadingError {
   return new LadingError(
     'already_exists',
@@ -64,7 +64,7 @@ export function uploadInProgress(): LadingError {
   );
 }
 
-/** The request names the file, but the upload of that name has an address of its own. */
+/** The request sends to a file by its name, but the upload of that name accepts bytes only at its own URL. */
 export function uploadHasAddress(): LadingError {
   return new LadingError(
     'already_exists',

@@ -1,4 +1,4 @@
-/** Extents of one upload that requests receive now. No two of them overlap, so no byte is written by two requests at once. */
+/** Extents of one upload that requests are receiving. No two overlap, so two requests never write the same byte. */
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Extent, ExtentSet } from '../../protocol/extents.ts';
 
@@ -9,20 +9,20 @@ interface Reservation {
   overlaps(extent: Extent): boolean;
   done: Promise<void>;
   finish(): void;
-  /** Requests that wait for bytes of it. */
+  /** Number of requests that wait for some of its bytes. */
   waiting: number;
 }
 
 /** An extent that one request receives. */
 export interface ReservedExtent {
-  /** Another request waits for bytes of it: usually the same client on a new connection. */
+  /** True while another request waits for some of its bytes; usually the same client on a new connection. */
   readonly isWanted: boolean;
   release(): void;
 }
 
-/** Extents that one request reserves one after another and releases together. */
+/** Extents that one request reserves one by one and releases together. */
 export interface ReservedExtents {
-  /** Reserves the extent too, unless some of it is reserved already, here or by another request. */
+  /** Reserves another extent. False if some of it is reserved already, by this request or another. */
   tryAdd(extent: Extent): boolean;
   release(): void;
 }
@@ -57,7 +57,7 @@ export class Reservations {
 
   /** Reserves many extents, none at first. */
   reserveMany(): ReservedExtents {
-    // The checksums of this set mean nothing.
+    // This set is used for its ranges only; the checksums are dummies.
     const extents = new ExtentSet();
     const reservation = this.#add((other) => extents.overlaps(other));
     return {

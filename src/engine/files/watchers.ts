@@ -22,7 +22,7 @@ export class Watchers {
   }
 }
 
-/** The key of a name. The id of an owner has no control character, so two keys are never equal by accident. */
+/** The key of a name. Ids of owners contain no control characters, so the separator makes keys unique. */
 export function slotKey(owner: string, name: string): string {
   return `${owner}\0${name}`;
 }
@@ -32,7 +32,7 @@ export function uploadKey({ id, owner, name, aside }: Pick<FileDocument, 'id' | 
   return slotKey(owner, aside ? `\0${id}` : name);
 }
 
-/** A name that no file can have, for an upload without a name: no request finds it. */
+/** A name that no file can have, for an upload that has no name yet. No request can find it. */
 export function noName(): string {
   return `\0${randomBytes(16).toString('hex')}`;
 }

@@ -1,4 +1,4 @@
-/** Checks of one append request: its offset and sizes before its bytes, and its proof after them. */
+/** Checks of one append request: its offset and sizes before the body is read, and its digest afterwards. */
 import type { Inspector } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import type { Extent } from '../../protocol/extents.ts';
@@ -17,14 +17,14 @@ export function checkAppend(
   { maxFileBytes }: { maxFileBytes: number },
 ): void {
   if (intent.offset !== offset) {
-    throw new LadingError('offset_mismatch', `The next byte of this upload is ${offset}, not ${intent.offset}.`, {
+    throw new LadingError('offset_mismatch', `The offset of this upload is ${offset}, not ${intent.offset}.`, {
       expected: offset,
       actual: intent.offset,
     });
   }
   const end = offset + (intent.contentLength ?? 0);
   const size = declaredSize ?? intent.size;
-  // Bytes past the size discard an upload whose client says when it ends. A wrong size alone does not.
+  // A resumable upload is discarded after `out_of_bounds` but not after `size_conflict`, so excess bytes are checked before a wrong size.
   if (intent.ends !== undefined && size !== null && end > size && end > offset) throw outOfBounds(end - 1, size);
   if (intent.size !== null && declaredSize !== null && intent.size !== declaredSize) {
     throw new LadingError('size_conflict', `The size was declared as ${declaredSize}, not ${intent.size}.`, {
@@ -44,7 +44,7 @@ export function checkAppend(
 }
 
 /**
- * Compares the bytes of a request with its proof.
+ * Compares the bytes of a request with the digest that the client sent.
  * @param crc CRC-32 of these bytes
  * @throws LadingError `checksum_mismatch`
  */
@@ -67,14 +67,14 @@ export async function checkProof(
   );
 }
 
-/** A CRC-32 as protocols write it: 4 bytes, the most significant first. */
+/** A CRC-32 as 4 big-endian bytes. */
 export function crcBytes(crc: number): Uint8Array {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc >>> 0);
   return bytes;
 }
 
-/** The request declared the end of the upload before its declared size. */
+/** The request ends the upload before its declared size. */
 export function endsEarly(position: number, size: number): LadingError {
   return new LadingError(
     'size_conflict',

@@ -1,7 +1,7 @@
 /**
  * One append request, from its first byte to the last commit:
  *
- *     body → body buffer → segments → workers → round: commit → round: commit → … → seal if that was the last gap
+ *     body → body buffer → segments → workers → commit → more bytes → commit → … → seal if that was the last gap
  */
 import type { Readable } from 'node:stream';
 import type { Inspector } from '../../contracts/blobs.ts';
@@ -26,10 +26,10 @@ import { planRanges } from './chunk-bytes.ts';
 import { QuotaWriter, type QuotaWriterDeps } from './quota-writer.ts';
 import type { ActiveRequest, AppendIntent } from './upload-resource.ts';
 
-/** Maximum number of bytes that a round commits: enough that its two syncs cost little compared with their transfer. */
-const ROUND_BYTES = 16 * MIB;
-/** A round commits after this time at the latest, however slow the sender is. */
-const ROUND_MS = 2_000;
+/** Maximum number of bytes per commit: enough that its two syncs take little time compared with the transfer. */
+const MAX_COMMIT_BYTES = 16 * MIB;
+/** Maximum time between commits while bytes arrive, however slow the sender is. */
+const MAX_COMMIT_INTERVAL_MS = 2_000;
 
 /** Segments up to this size start no sync of their own. */
 const MIN_SYNC_BYTES = MIB / 2;
@@ -55,7 +55,7 @@ export class Append {
   }
 
   /**
-   * Appends the bytes of `source`. The caller has checked the offset and the sizes. Without a proof, the bytes count even if this throws.
+   * Appends the bytes of `source`. The caller has checked the offset and the sizes. Without a proof, the bytes are kept even if this throws.
    * @throws LadingError as `ResumableUploads.append`
    */
   async run(source: Readable, upload: OpenUpload, intent: AppendIntent, request: ActiveRequest): Promise<void> {
@@ -69,7 +69,7 @@ export class Append {
         const reserved = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, buffer.failed);
         try {
           upload.assertNotEnded();
-          await this.#rounds(body, upload, handles, intent);
+          await this.#appendAll(body, upload, handles, intent);
         } finally {
           reserved.release();
         }
@@ -83,10 +83,10 @@ export class Append {
   }
 
   /**
-   * Reads to the end of the body, and commits every round before the next one begins. With a proof, nothing is committed before the end of
-   * the body, and nothing at all if the body breaks.
+   * Reads to the end of the body, and commits what has arrived at intervals. With a proof, commits once, at the end of the body, or not at
+   * all if the body breaks.
    */
-  async #rounds(body: RequestBody, upload: OpenUpload, handles: Handles, intent: AppendIntent): Promise<void> {
+  async #appendAll(body: RequestBody, upload: OpenUpload, handles: Handles, intent: AppendIntent): Promise<void> {
     const { buffers, committer, inspector, limits, succession } = this.#deps;
     const { buffer } = body;
     const declaration: Declaration = { size: intent.size, reprDigest: null, contentType: null };
@@ -104,13 +104,13 @@ export class Append {
     });
     try {
       for (;;) {
-        const extent = { start: position, end: Math.min(position + ROUND_BYTES - 1, last) };
+        const extent = { start: position, end: Math.min(position + MAX_COMMIT_BYTES - 1, last) };
         const plan = extent.end < extent.start ? [] : planRanges(upload.stored, extent);
-        const round = new BodyWriter(buffer, writer.write, buffers, extent, plan, true, ROUND_MS);
-        const received = await body.receive(round);
+        const writing = new BodyWriter(buffer, writer.write, buffers, extent, plan, true, MAX_COMMIT_INTERVAL_MS);
+        const received = await body.receive(writing);
         if (received.conflict) throw chunkConflict();
-        crc = crc32Combine(crc, received.crc32, round.bytesDone);
-        position += round.bytesDone;
+        crc = crc32Combine(crc, received.crc32, writing.bytesDone);
+        position += writing.bytesDone;
         fresh.push(...received.fresh);
         if (position > last) await this.#expectEnd(body, size, position);
         const isLast = position > last || (buffer.ended && buffer.bytes === 0);
@@ -127,7 +127,7 @@ export class Append {
         const reprDigest = (isEnd && intent.reprDigest?.()) || null;
         const declared: Declaration =
           isEnd && !isEarly ? { ...declaration, size: position, isEnd, reprDigest } : declaration;
-        // If only the seal refused the upload, all its bytes would be stored but become a file no earlier than the next sweep.
+        // Checked before the commit: if the seal refused the upload, its bytes would be complete, but not a file before the next sweep.
         if (isLast && !upload.document.resource?.final && upload.isCompleteWith(fresh, declared))
           succession.assertFree(upload);
         await this.#commit(upload, handles, fresh, declared, intent);

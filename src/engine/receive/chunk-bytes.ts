@@ -1,4 +1,4 @@
-/** The bytes of one chunk: receives them, and checks every checksum and digest that the client sent. */
+/** Receives the bytes of one chunk, and checks every checksum and digest that the client sent. */
 import type { Inspector, Part, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import { type ChunkHeader, MAX_OFFSET } from '../../protocol/chunk.ts';
 import { hex32 } from '../../protocol/crc32.ts';
@@ -23,7 +23,7 @@ export interface IncomingChunk {
   body: RequestBody;
   header: ChunkHeader;
   headerBytes: Uint8Array;
-  /** Awaited when all bytes are verified, before they count. */
+  /** Awaited when all bytes are verified, before they are committed. */
   beforeCommit: (() => Promise<void>) | undefined;
 }
 
@@ -87,12 +87,12 @@ export function planRanges(stored: ExtentSet, extent: Extent): SegmentRange[] {
     .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));
 }
 
-/** What the reply says about the chunk. */
+/** The `chunk` member of the reply. */
 export function receiptOf({ start, end }: Extent, received: Received): NonNullable<FileStatus['chunk']> {
   return { start, end, crc32: hex32(received.crc32), duplicate: received.fresh.length === 0 };
 }
 
-/** The disk is full: removes what a refused chunk wrote past the committed bytes, so that smaller chunks find room. */
+/** Called when the disk is full. Truncates bytes that a refused chunk wrote past the committed ones, so that smaller chunks fit. */
 export async function freeSpace(upload: OpenUpload, part: Part): Promise<void> {
   const { end } = upload.stored;
   const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });

@@ -1,4 +1,4 @@
-/** What the request line and the headers say about a chunk, and the checks that need nothing more. */
+/** The parsed request line and headers of a chunk, and the checks that need nothing else. */
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES } from '../../protocol/chunk.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
@@ -7,7 +7,7 @@ import type { TrailingDigests } from '../body/trailing-digests.ts';
 import { chunkTooLarge, fileTooLarge, outOfBounds } from '../files/refusals.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 
-/** What the request line and the headers say about a chunk; null where they say nothing. Sizes in bytes. */
+/** The parsed request line and headers of a chunk. Null: not sent. Sizes in bytes. */
 export interface ChunkIntent {
   owner: string;
   name: string;
@@ -26,13 +26,13 @@ export interface ChunkIntent {
   contentLength: number | null;
   /** Digests that follow the bytes. */
   trailingDigests?: TrailingDigests | undefined;
-  /** False once the sender has lost its right. Then the chunk does not count, and its remaining bytes are not awaited. */
+  /** False once the sender's authorization was revoked. The chunk is then refused, and its remaining bytes are not awaited. */
   isAuthorized?: () => boolean;
   /** Condition on the current file; with `overwrite` it is checked when the replacement begins. */
   precondition?: Precondition | undefined;
-  /** New content that starts at byte 0 replaces a complete file of the name, without `overwrite`. */
+  /** New content at byte 0 replaces a complete file of this name even without `overwrite`. */
   replaceFromStart?: boolean;
-  /** A header for 0-0 without data is an empty file. */
+  /** A header for the range 0-0 without data creates an empty file. */
   emptyChunk?: boolean;
 }
 

@@ -21,11 +21,11 @@ export interface ChunkTargetsDeps {
   usage: Usage;
   current: CurrentFiles;
   sealer: Sealer;
-  /** `openEndedMs`: an upload of undeclared size is sealed after this silence. */
+  /** `openEndedMs`: time without a byte after which an upload of undeclared size is sealed. */
   limits: ChunkLimits & { openEndedMs: number };
 }
 
-/** An upload that is held for the caller, who must leave it; or a complete file. */
+/** Either an upload, which the caller must `leave`, or a complete file. */
 export type ChunkTarget =
   | { upload: OpenUpload; handles: Handles; sealed: null }
   | { upload: null; handles: null; sealed: FileDocument };
@@ -38,7 +38,7 @@ export class ChunkTargets {
   }
 
   /**
-   * Refuses what the headers alone show to be wrong. To be called before the body is read.
+   * Checks the request headers. To be called before the body is read.
    * @throws LadingError a code of PROTOCOL §5
    */
   async admit(intent: ChunkIntent): Promise<void> {
@@ -61,14 +61,14 @@ export class ChunkTargets {
     const continues = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
     if (sealed && !intent.overwrite && !continues) checkSealedSize(sealed, intent.declaredSize);
     else usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
-    // A chunk that may be a duplicate is compared first: a duplicate changes nothing, so the precondition does not matter.
+    // A chunk that may be a duplicate is compared first. A duplicate changes nothing, so its precondition is not checked.
     const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
     if (!mayRepeat) await this.assertPrecondition(intent);
   }
 
   /**
-   * Checks the precondition of a chunk that would change the file. A replacement that has begun passed the check with its first chunk, and a
-   * duplicate changes nothing, so it may succeed (RFC 9110 §13.1.1).
+   * Checks the precondition of a chunk that would change the file. Skips chunks of a replacement, which passed the check with its first
+   * chunk. Not called for duplicates: they change nothing, so they may succeed (RFC 9110 §13.1.1).
    * @param upload the upload of the chunk, if there is one
    * @throws LadingError `precondition_failed`
    */
@@ -78,8 +78,8 @@ export class ChunkTargets {
   }
 
   /**
-   * Finds or creates the target of a chunk. First seals an upload of undeclared size that was silent for long enough, or that the chunk
-   * replaces.
+   * Finds or creates the target of a chunk. First seals the current upload of the name if its size is undeclared and it has been silent for
+   * long enough, or if the chunk replaces it.
    * @param extent of the chunk; null for an empty file
    */
   async enter(intent: ChunkIntent, extent: Extent | null = null): Promise<ChunkTarget> {
@@ -102,7 +102,7 @@ export class ChunkTargets {
       }
       const isNew = extent !== null && extent.end >= upload.stored.end;
       if (isNew && upload.size === null && upload.phase.sealing) {
-        // The upload is being sealed after a silence. This chunk then continues the file.
+        // The upload is being sealed because it was silent. Once it is a file, this chunk continues that file.
         await upload.phase.sealing.catch(() => {});
         await uploads.leave(upload);
         continue;
@@ -120,8 +120,7 @@ export class ChunkTargets {
   }
 
   /**
-   * The complete file with which a chunk is compared while an upload with an address of its own has the name. An upload never mixes the
-   * bytes of two protocols.
+   * The complete file to compare a chunk with while an upload with its own URL has the name. A chunk never adds bytes to such an upload.
    * @throws LadingError `already_exists`
    */
   async #fileBesideAddress({ owner, name, overwrite }: ChunkIntent): Promise<FileDocument> {

@@ -58,9 +58,9 @@ export interface ChunkUploadsDeps extends RequestBodyDeps {
   sealer: Sealer;
   watchers: Watchers;
   limits: ChunkLimits & Lifetime & { openEndedMs: number };
-  /** Durability `chunk`: large chunks begin to go to stable storage while they arrive. */
+  /** With durability `chunk`, the sync of a large chunk starts while it arrives. */
   syncEarly: boolean;
-  /** Seals an upload of undeclared size once it received nothing for the configured time. */
+  /** Starts the timer that seals an upload of undeclared size when it receives nothing for the configured time. */
   sealLater(upload: OpenUpload): void;
   emit(event: FileEvent): void;
 }
@@ -85,7 +85,7 @@ export class ChunkUploads {
     return this.#targets.admit(intent);
   }
 
-  /** Reads one chunk from `source` to its end and resolves with the file's status once the chunk counts. */
+  /** Reads one chunk from `source` to its end and resolves with the file's status once the chunk is committed. */
   async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
     const { isAuthorized } = intent;
     const body = new RequestBody(this.#deps, source, { isAuthorized, readsAtOnce: true });
@@ -171,7 +171,7 @@ export class ChunkUploads {
     }
   }
 
-  /** The status of the file that already has this chunk, which only the received bytes can show; null when the chunk is new. */
+  /** The status of the file that already contains this chunk; null when the chunk is new. Only the received bytes can tell. */
   async #findDuplicate(
     upload: OpenUpload,
     intent: ChunkIntent,
@@ -185,8 +185,8 @@ export class ChunkUploads {
   }
 
   /**
-   * With durability `chunk`, the bytes of a large chunk begin to go to stable storage while the rest arrives, so that the commit has little
-   * left to wait for. A sync that fails here has no effect: the sync of the commit repeats it or fails too.
+   * With durability `chunk`, syncs the bytes of a large chunk while the rest arrives, which shortens the commit. A failure here is ignored,
+   * because the commit syncs again and reports the failure.
    */
   #writeInto(upload: OpenUpload, part: Part, extent: Extent): Write {
     if (!this.#deps.syncEarly || lengthOf(extent) <= LARGE_SEGMENT_BYTES) return (job) => upload.write(part, job);
@@ -209,7 +209,7 @@ export class ChunkUploads {
     return chunk ? { ...status, chunk } : status;
   }
 
-  /** A complete file accepts only duplicates of its chunks, because the reply to a chunk may have been lost. */
+  /** Compares a chunk with a complete file, which accepts only duplicates. A client sends one when it lost the first reply. */
   async #compareWithSealed(chunk: IncomingChunk, sealed: FileDocument): Promise<FileStatus> {
     const { intent, header } = chunk;
     const { blobs, damage } = this.#deps;
@@ -232,7 +232,7 @@ export class ChunkUploads {
     }
   }
 
-  /** The error when the bytes differ from the complete file. A failed precondition explains it better. */
+  /** The error when the bytes differ from the complete file. Reports a failed precondition instead, which explains it better. */
   async #refusalOf(intent: ChunkIntent, size: number): Promise<LadingError> {
     await this.#targets.assertPrecondition(intent);
     return fileComplete(size);

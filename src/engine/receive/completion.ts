@@ -42,8 +42,8 @@ export class Completion {
   }
 
   /**
-   * Makes a file that was sealed after a silence complete for good: no chunk can continue it. Null when a chunk is continuing it, so that it
-   * is an upload again.
+   * Finalizes a file that was sealed because it was silent, so that no chunk can continue it. Null if a chunk is continuing it already and
+   * has made it an upload again.
    */
   async #completeSealed(owner: string, name: string, precondition?: Precondition): Promise<FileStatus | null> {
     const { catalog, current, uploads } = this.#deps;

@@ -33,7 +33,7 @@ import {
 /** Bytes of one read of a part. */
 const READ_BYTES = MIB / 2;
 const MAX_PARTS = 1_000;
-/** Time that the creating request waits for the concatenation, which then continues by itself. */
+/** How long the creating request waits for the concatenation, which then continues in the background. */
 const PATIENCE_MS = 10_000;
 
 export interface ConcatenationDeps {
@@ -57,7 +57,7 @@ export class Concatenation {
   readonly #track: (work: () => Promise<void>) => Promise<void>;
 
   /**
-   * @param track runs work that no request waits for; a stop of the server waits for it
+   * @param track runs background work; a stop of the server waits for it
    */
   constructor(deps: ConcatenationDeps, append: Append, track: (work: () => Promise<void>) => Promise<void>) {
     this.#deps = deps;
@@ -103,7 +103,7 @@ export class Concatenation {
     return sizeOf(documents);
   }
 
-  /** A part has all bytes: retries the concatenations that wait for it. */
+  /** Called when a part has all bytes. Retries the concatenations that wait for it. */
   partCompleted(partId: string): void {
     for (const upload of this.#deps.uploads.all()) {
       if (upload.document.resource?.final?.parts.includes(partId)) this.#tryLater(upload);
@@ -119,7 +119,7 @@ export class Concatenation {
     if (!endReason) this.#deps.warn('uploads could not be concatenated; the next start tries again', { id, error });
   }
 
-  /** Starts the concatenation of a new upload. Resolves when it is done, when bytes of a part are missing, or when it takes too long. */
+  /** Starts the concatenation of a new upload. Resolves when it is done or cannot run yet, or after `PATIENCE_MS`. */
   async start(upload: OpenUpload): Promise<void> {
     await within(this.#tryTracked(upload), PATIENCE_MS, (error) => this.#warnOfFailure(upload, error));
   }
@@ -151,7 +151,7 @@ export class Concatenation {
     }
   }
 
-  /** A part whose bytes a file contains is removed when it is stale, instead of parked. */
+  /** Marks a part whose bytes are in a file. The sweep then removes it when it is stale, instead of parking it. */
   async #markConcatenated(part: OpenUpload): Promise<void> {
     const { committer, uploads } = this.#deps;
     if (part.endReason || part.document.resource?.joined) return;
@@ -178,7 +178,7 @@ export class Concatenation {
       }
       const declaration = { size: null, reprDigest: null, contentType: null, pieces };
       await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
-      // The document was not written, because another file is about to take the name.
+      // The committer writes no document while another file is about to take the name.
       if (upload.document.pieces !== pieces) throw upload.closedError();
     } finally {
       if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
@@ -213,7 +213,7 @@ export function sizeOf(parts: readonly ({ size: number | null } | null)[]): numb
   return sum;
 }
 
-/** The extents of the parts by their manifests, at their offsets in the concatenated file. */
+/** The extents that the parts fill in the concatenated file, with the checksums from their manifests. */
 function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
   let start = 0;
   return parts.map(({ stored, size }) => {
@@ -243,7 +243,7 @@ async function* bytesOf(uploads: UploadTable, parts: OpenUpload[]): AsyncGenerat
   }
 }
 
-/** CRC-32 of the parts together, by their manifests. */
+/** CRC-32 of all parts together, computed from their manifests. */
 function crcOf(parts: readonly OpenUpload[]): Uint8Array {
   let crc = 0;
   for (const { stored, size } of parts) {
@@ -252,7 +252,7 @@ function crcOf(parts: readonly OpenUpload[]): Uint8Array {
   return crcBytes(crc);
 }
 
-/** Waits for `work` for at most `ms`. Then `work` continues by itself, and `onLate` receives its failure. */
+/** Waits for `work` for at most `ms`. After that, `work` continues in the background, and `onLate` receives its failure. */
 async function within(work: Promise<void>, ms: number, onLate: (error: unknown) => void): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<'late'>((resolve) => {

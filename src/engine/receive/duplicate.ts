@@ -1,6 +1,6 @@
 /**
- * Detects a duplicate of the chunk that completed a file sent with `overwrite=true`: the acknowledgement was lost, and the device sends the
- * chunk again. Without this check it would begin another replacement, but PROTOCOL §4 calls it a duplicate.
+ * Detects a repeat of the chunk that completed a file sent with `overwrite=true`: the device lost the acknowledgement and sends the chunk
+ * again. PROTOCOL §4 calls that a duplicate. Without this check the chunk would begin another replacement.
  */
 
 import type { Inspector } from '../../contracts/blobs.ts';

@@ -29,7 +29,7 @@ export interface EmptyFilesDeps {
 
 type BeforeCommit = (() => Promise<void>) | undefined;
 
-/** Older programs send an empty file as a header for one byte. It replaces the file of the name, as every chunk at byte 0 does for them. */
+/** Receives an empty file from older programs, which send a header for one byte. It replaces the file of that name, as their chunks at byte 0 do. */
 export async function receiveEmptyChunk(
   deps: EmptyFilesDeps,
   intent: ChunkIntent,

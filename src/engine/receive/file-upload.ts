@@ -1,10 +1,10 @@
 /**
- * A whole file in one body of unknown length (a part of a form, for example):
+ * Receives a whole file in one body of unknown length, such as a part of a form:
  *
  *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
  *
- * No byte counts before the end of the body: until then no client sees the upload, and a failure leaves the previous file. So an idle
- * unfinished upload of the name is discarded only in the step in which the new file becomes complete.
+ * Nothing is committed before the end of the body. Until then no client sees the upload, and a failure leaves the previous file in place.
+ * So an idle unfinished upload of the same name is discarded only in the step that completes the new file.
  */
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentRange } from '../../contracts/blobs.ts';
@@ -27,18 +27,17 @@ import type { UploadTable } from '../uploads/upload-table.ts';
 import { freeNames } from './free-names.ts';
 import { QuotaWriter, type QuotaWriterDeps } from './quota-writer.ts';
 
-/** What a request says about a whole file before its bytes. Sizes in bytes. */
+/** What a request declares about a whole file before it sends the bytes. Sizes in bytes. */
 export interface FileIntent {
   owner: string;
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
   overwrite: boolean;
   /**
-   * With `overwrite`: no upload of the name refuses it. Of several concurrent ones each becomes the file, and the one that completes last
-   * stays.
+   * With `overwrite`: other uploads of the name never cause a refusal. Of several concurrent files, the one that completes last wins.
    */
   newest?: boolean;
-  /** Keeps the file or upload that has the name, and makes another name for this file, which gets a number if it is taken too. */
+  /** If the name is taken, stores the file under the name that this function returns, with a number if that is taken too. */
   beside?: ((name: string) => string) | undefined;
   /** Null: derived from the extension of the name. */
   contentType: string | null;
@@ -48,18 +47,18 @@ export interface FileIntent {
   trailingDigests?: TrailingDigests | undefined;
   /** Lower bound of its size. */
   minSize: number;
-  /** False once the sender has lost its right. Then no byte counts, and the remaining ones are not awaited. */
+  /** False once the sender's authorization was revoked. The file is then refused, and its remaining bytes are not awaited. */
   isAuthorized?: () => boolean;
   /** Condition on the current file of the name. */
   precondition?: Precondition | undefined;
 }
 
-/** The received bytes, which are inspected before they count. */
+/** The received bytes, to be inspected before they are committed. */
 export interface ReceivedFile extends Pick<Reader, 'read'> {
   size: number;
 }
 
-/** Refuses the received bytes by throwing. Resolves with the media type of the file; null: that of the intent. */
+/** Inspects the received bytes, and throws to refuse them. Resolves with the media type of the file; null: that of the intent. */
 export type Inspect = (arrived: ReceivedFile) => Promise<string | null>;
 
 /** Codes that show that the file of the name changed after the request began. */
@@ -72,7 +71,7 @@ export interface FileUploadsDeps extends RequestBodyDeps, QuotaWriterDeps {
   current: CurrentFiles;
   sealer: Sealer;
   limits: { maxFileBytes: number } & Lifetime;
-  /** Other requests know the upload, and none sends to it. */
+  /** True when the upload is visible to other requests and none is sending to it. */
   isIdle(upload: OpenUpload): boolean;
 }
 
@@ -98,7 +97,7 @@ export class FileUploads {
   /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
   async receive(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
     const { maxFileBytes } = this.#deps.limits;
-    // Before the writer begins and after it has ended, the client waits for the server.
+    // The client is measured only while the writer reads. Before and after that it waits for the server.
     const body = new RequestBody(this.#deps, source, { isAuthorized: intent.isAuthorized });
     try {
       return await this.#enterNamed(intent, async (upload, handles) => {
@@ -123,7 +122,7 @@ export class FileUploads {
     }
   }
 
-  /** As `#enter`, under the first free name if the intent has `beside`. */
+  /** As `#enter`, but with `beside` under the first free name. */
   async #enterNamed(intent: FileIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
     for await (const name of intent.beside ? freeNames(this.#deps, intent, intent.beside) : []) {
@@ -148,10 +147,10 @@ export class FileUploads {
     const { uploads, sealer } = this.#deps;
     const { overwrite, newest = false } = intent;
     for (;;) {
-      const { upload, handles } = await this.#place(intent);
+      const { upload, handles } = await this.#openUpload(intent);
       try {
         if (overwrite && upload.isVisible && upload.isContiguous && upload.senders === 1) {
-          // No client completed this upload. If the new file never arrives, it can still be continued.
+          // Sealed as a file that can be continued: no client has completed it, and the new file may never arrive.
           await sealer.seal(upload, true);
           continue;
         }
@@ -173,7 +172,7 @@ export class FileUploads {
   }
 
   /** Creates an upload that waits for the name if idle unfinished uploads have it, and always with `newest`. Otherwise takes the name. */
-  async #place({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
+  async #openUpload({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const holder = uploads.find(owner, name);
     const idle = holder ? isIdle(holder) && !holder.isContiguous : uploads.waitingFor(owner, name).length > 0;
@@ -210,7 +209,7 @@ export class FileUploads {
     assertAuthorized(isAuthorized);
     const assertAllowed = async (): Promise<void> => {
       await current.assert(precondition, owner, name);
-      // This upload gave up its name to another one, which may be complete now.
+      // This upload gave up its name to another upload, which may be complete by now.
       if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw fileExists();
     };
     await assertAllowed();

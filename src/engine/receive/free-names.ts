@@ -3,19 +3,19 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
-/** Number of names that are tried while concurrent requests take them. */
+/** Maximum number of names to try while concurrent requests take them. */
 const MAX_TRIES = 1_000;
-/** A longer text after the last dot is part of the stem. */
+/** Maximum length of an extension. Longer text after the last dot belongs to the stem. */
 const MAX_EXTENSION_BYTES = 32;
 
-/** The name with a number. A name that is too long loses the end of its stem; null when no stem would be left. */
+/** The name with a number added. Shortens the stem of a name that is too long; null when no stem would be left. */
 export function numbered(name: string, count: number): string | null {
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');
   const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MAX_EXTENSION_BYTES ? dot : name.length;
   const end = ` (${count})${name.slice(at)}`;
   const kept = cutText(name.slice(0, at), MAX_NAME_BYTES - Buffer.byteLength(end));
-  // The directory is never cut, or the file would move into another one.
+  // Never shorten the directory part, or the file would move to another directory.
   return kept.length <= slash ? null : kept + end;
 }
 

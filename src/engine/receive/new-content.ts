@@ -1,6 +1,6 @@
 /**
- * New content under the name of a complete file, from programs that never send `overwrite=true` (`LADING_COMPAT=file-transfer`). Only the
- * whole chunk shows whether a chunk at byte 0 is new content or a duplicate, so it is received without a name first:
+ * New content for the name of a complete file, from programs that never send `overwrite=true` (`LADING_COMPAT=file-transfer`). Whether a
+ * chunk at byte 0 is new content or a duplicate is known only once all of it has arrived. So it is first received without a name:
  *
  *     chunk at 0 → upload without a name ── the same bytes as the file ──► a duplicate, nothing changes
  *                                        └─ other bytes ──► takes the name and replaces the file; the next chunks continue it
@@ -29,7 +29,7 @@ export interface NewContentDeps {
   limits: Lifetime;
 }
 
-/** True when the chunk may be the beginning of a new version of a file that is complete, or reads as complete. */
+/** True when the chunk may begin a new version of a file that is complete or readable as complete. */
 export async function mayBeNewVersion(
   { uploads, catalog }: Pick<NewContentDeps, 'uploads' | 'catalog'>,
   { owner, name, overwrite, declaredSize, replaceFromStart }: ChunkIntent,
@@ -42,8 +42,8 @@ export async function mayBeNewVersion(
 }
 
 /**
- * Gives the upload without a name, whose first chunk is stored, its name. Resolves with null, or with the status of the file if the chunk
- * is a duplicate.
+ * Names an upload that has none, once its first chunk is stored. Resolves with null, or with the status of the file if the chunk is a
+ * duplicate.
  * @throws LadingError `precondition_failed`, `chunk_conflict` when another client sends to the name at this moment
  */
 export async function takeName(

@@ -1,4 +1,4 @@
-/** Writes the segments of a body of unknown length. Quota is reserved for each segment, because the total is not known before. */
+/** Writes the segments of a body of unknown length. Reserves quota for each segment, because the total is not known in advance. */
 import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { fileTooLarge } from '../files/refusals.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
@@ -6,7 +6,7 @@ import type { Usage } from '../uploads/usage.ts';
 
 export interface QuotaWriterDeps {
   usage: Usage;
-  /** Durability `chunk`: bytes begin to go to stable storage while more arrive. */
+  /** With durability `chunk`, the sync of a segment starts while more bytes arrive. */
   syncEarly: boolean;
 }
 
@@ -40,12 +40,12 @@ export class QuotaWriter {
     if (size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
     this.#reservations.push(usage.reserve(this.#upload, job.ranges, null));
     const result = await this.#upload.write(this.#part, job);
-    // The commit then has little left to wait for. If this sync fails, the sync of the commit repeats it or fails too.
+    // An early sync shortens the commit. Its failure is ignored, because the commit syncs again and reports the failure.
     if (syncEarly && job.length > minSyncBytes) this.#part.sync().catch(() => {});
     return result;
   };
 
-  /** Releases the reserved quota. To be called when the bytes were committed, and so count themselves, or were refused. */
+  /** Releases the reserved quota. To be called when the bytes were refused, or when they were committed and are counted as stored. */
   releaseQuota(): void {
     for (const release of this.#reservations.splice(0)) release();
   }

@@ -1,11 +1,11 @@
 /**
- * Uploads with an address of their own, to which requests of any length append (tus, resumable uploads):
+ * Uploads with a URL of their own, to which requests of any length append (tus, resumable uploads):
  *
- *     create → document → append: bytes → segments → workers → rounds, each committed by itself → … → seal
+ *     create → document → append: bytes → segments → workers → commits at intervals → … → seal
  *
- * A round ends with the body, after a number of bytes, or after a time; a body that breaks is truncated. So received bytes count even if
- * the connection breaks, and a crash loses at most one round. A request for the offset or a new append takes over: a request that still
- * sends is ended, its bytes are committed, and only then the offset is returned.
+ * Received bytes are committed at the end of the body and, before that, after a number of bytes or some time. So they are kept when the
+ * connection breaks, and a crash loses only those since the last commit. A request for the offset, or a new append, takes over: it ends the
+ * request that is still sending and waits until the bytes of that request are committed.
  */
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
@@ -34,13 +34,13 @@ import {
   sameHash,
 } from './upload-resource.ts';
 
-/** Maximum number of unfinished uploads that wait for one name. */
+/** Maximum number of unfinished uploads that wait for the same name. */
 const MAX_WAITING = 8;
 
 export interface ResumableUploadsDeps extends AppendDeps, ConcatenationDeps {
   clock: Clock;
   limits: { maxFileBytes: number } & Lifetime;
-  /** Other requests know the upload, and none sends to it. */
+  /** True when the upload is visible to other requests and none is sending to it. */
   isIdle(upload: OpenUpload): boolean;
 }
 
@@ -53,7 +53,7 @@ export class ResumableUploads {
 
   /**
    * @param cancel discards an unfinished upload
-   * @param track runs work that no request waits for; a stop of the server waits for it
+   * @param track runs background work; a stop of the server waits for it
    */
   constructor(
     deps: ResumableUploadsDeps,
@@ -84,7 +84,7 @@ export class ResumableUploads {
       if (upload.isComplete) await this.#deps.sealer.seal(upload);
       else if (join) await this.#concatenation.start(upload);
     } catch (error) {
-      // No client knows its address.
+      // No client knows the URL, so nobody could continue or remove the upload.
       await this.remove(address).catch(() => {});
       throw error;
     }
@@ -129,7 +129,7 @@ export class ResumableUploads {
 
   /** The names to try, in order. */
   #namesFor({ owner, name, place, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
-    // No file can have this name, so the part never conflicts with a file, and only its address reaches it.
+    // No file can have this name, so the part never conflicts with a file and is reachable only at its URL.
     if (partial) return [noName()];
     if (place !== 'beside') return [name];
     return freeNames(this.#deps, { owner, name });
@@ -159,8 +159,7 @@ export class ResumableUploads {
   }
 
   /**
-   * Cancels the oldest upload whose client never used its address: a client that does not receive the address creates an upload again and
-   * again.
+   * Cancels the oldest upload whose client never used its URL. A client that keeps losing the reply with the URL creates upload after upload.
    * @throws LadingError `already_exists`
    */
   async #makeRoom(waiting: OpenUpload[]): Promise<void> {
@@ -206,7 +205,7 @@ export class ResumableUploads {
     const shared = { owner, name, creator, metadata, kind, concatHeader: final?.said ?? null, endsWhenTold } as const;
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
-      // The address stays valid after the completion as long as it would have without it.
+      // The URL of a complete upload stays valid for as long as that of an unfinished one.
       if (clock.since(document.completedAt ?? 0) >= limits.staleMs + (limits.removeMs ?? Number.POSITIVE_INFINITY))
         throw noSuchUpload();
       return { ...shared, offset: size, size, complete: true, expiresAt: null };
@@ -221,8 +220,8 @@ export class ResumableUploads {
   }
 
   /**
-   * Appends the bytes of `source` up to its end, and resolves with the new state. If the body breaks, throws the reason; the bytes received
-   * before count unless there is a `proof`.
+   * Appends the bytes of `source` to its end, and resolves with the new state. If the body breaks, throws the reason. The bytes received
+   * until then are kept, unless there is a `proof`.
    * @throws LadingError `not_found`, `forbidden` for a concatenation, `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`,
    * `quota_exceeded`, `superseded`, `request_timeout`, `length_mismatch`, `checksum_mismatch`, `precondition_failed`, `insufficient_storage`
    */
@@ -256,7 +255,7 @@ export class ResumableUploads {
   }
 
   /**
-   * Discards an unfinished upload and ends a request that sends to it. A complete file stays; only its address ends.
+   * Discards an unfinished upload and ends a request that sends to it. Keeps a complete file and only invalidates its upload URL.
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(address: ResourceAddress, precondition?: Precondition): Promise<void> {

@@ -1,4 +1,4 @@
-/** Uploads with an address of their own: their declarations, their state, and the request that sends to one. */
+/** Uploads with a URL of their own: what clients declare, their state, and the request that is sending to one. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { LadingError } from '../../errors.ts';
 import type { Digest, HashAlgorithm } from '../../protocol/http/digests.ts';
@@ -7,10 +7,10 @@ import type { Subject } from '../../records/principal.ts';
 import type { BodyBuffer } from '../body/body-buffer.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 
-/** How long the remaining bytes of an older request are read when a newer one takes over. */
+/** Maximum time to drain the bytes of an older request when a newer one takes over. */
 const LAST_READ_MS = 25;
 
-/** The address of an upload: its id, and a secret that only its client knows. */
+/** What the URL of an upload contains: its id, and a secret that only its client knows. */
 export interface ResourceAddress {
   id: string;
   secret: string;
@@ -32,7 +32,7 @@ export interface ResourceIntent {
   metadata: string | null;
   /** Digest of the whole file. */
   reprDigest?: Digest | null;
-  /** The upload is complete only when an append says so. */
+  /** The upload is complete only once an append declares its end. */
   endsWhenTold?: boolean;
   /** A part of concatenated files. */
   partial?: boolean;
@@ -63,11 +63,11 @@ export interface AppendIntent {
   size: number | null;
   /** Bytes of this request, if it declares them. */
   contentLength: number | null;
-  /** False once the sender has lost its right. Then the remaining bytes are not awaited, and uncommitted ones do not count. */
+  /** False once the sender's authorization was revoked. The remaining bytes are then not awaited, and uncommitted ones are dropped. */
   isAuthorized?: () => boolean;
   /**
-   * The expected digest of this request's bytes. With a proof, no byte counts if it does not match or if the body breaks. Called at the end
-   * of the body, because a trailer may contain it. An error that it throws refuses the bytes.
+   * The expected digest of this request's bytes. If it does not match, or if the body breaks, no byte is kept. Called at the end of the
+   * body, because the digest may be in a trailer. If it throws, the bytes are refused with that error.
    */
   proof?: (() => Proof | null) | undefined;
   /** Condition on the file that has the upload's name. */
@@ -91,13 +91,13 @@ export interface ResourceState {
   complete: boolean;
   metadata: string | null;
   creator: Subject;
-  /** When it is removed if it receives nothing more; null once it is complete. */
+  /** When it will be removed unless it receives more bytes; null once it is complete. */
   expiresAt: number | null;
   /** `join`: a concatenation; until it is done, `offset` means nothing. */
   kind: 'plain' | 'partial' | 'join';
   /** For a concatenation: the value of `Upload-Concat`. */
   concatHeader: string | null;
-  /** The upload is complete only when an append says so, which has not happened yet. */
+  /** The upload is complete only once an append declares its end, and none has yet. */
   endsWhenTold: boolean;
 }
 
