@@ -1,4 +1,4 @@
-/** What a crash left no delivery of, on a machine whose date is set: whether a file or its target was there first is no matter of dates. */
+/** Lost deliveries after a crash on a machine whose date is set: the order of a file and its target does not depend on dates. */
 import assert from 'node:assert/strict';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 
 for (const days of [-365, -2, 2, 365]) {
-  test(`a file that was complete just before the crash is delivered, an older one is not: date set by ${days} days`, async (t) => {
+  test(`after a crash, a file that is newer than its target is delivered and an older one is not: date set by ${days} days`, async (t) => {
     const receiver = await startReceiver(t);
     const on = machine(Date.now());
     const settings = { LADING_WEBHOOK_PRIVATE: 'on' };
-    const set = async (by: number): Promise<void> => {
+    const setDate = async (by: number): Promise<void> => {
       on.step(by * 24 * 3600 * 1000);
       on.clock.now();
       on.pass(CONFIRM_MS);
@@ -25,31 +25,31 @@ for (const days of [-365, -2, 2, 365]) {
     const server = await startServer(t, settings, { clock: on.clock });
     await put(server, 'older.bin', 0, ALPHABET, { total_size: '26' });
     on.pass(1000);
-    await set(days);
+    await setDate(days);
     const headers = { ...server.admin.headers };
     const body = { kind: 'webhook', url: receiver.url, name: 'hook', events: ['file.completed'] };
-    const made = await ask(server.origin, '/api/deliveries/targets', { headers, body });
-    assert.equal(made.status, 201, await made.clone().text());
-    receiver.secret = ((await made.json()) as { secret: string }).secret;
+    const created = await ask(server.origin, '/api/deliveries/targets', { headers, body });
+    assert.equal(created.status, 201, await created.clone().text());
+    receiver.secret = ((await created.json()) as { secret: string }).secret;
     on.pass(1000);
-    await set(-days);
+    await setDate(-days);
     await put(server, 'newer.bin', 0, ALPHABET, { total_size: '26' });
-    const here = () => receiver.received.map(({ event }) => event.filename);
-    await eventually(() => here().length === 1, 'the first delivery');
+    const filenames = () => receiver.received.map(({ event }) => event.filename);
+    await eventually(() => filenames().length === 1, 'the first delivery');
     const kept = on.clock.keep();
     await server.close();
-    // The crash came before the delivery was stored.
+    // Simulates a crash before the delivery was stored.
     const folder = join(server.dataDir, 'v1/deliveries');
     for (const name of await readdir(folder)) await rm(join(folder, name));
     on.restart(kept);
     const again = await startServer(t, settings, { clock: on.clock }, server.dataDir);
-    await eventually(() => here().length === 2, 'the delivery after the crash');
+    await eventually(() => filenames().length === 2, 'the delivery after the crash');
     const reply = await ask(again.origin, '/api/deliveries', { headers: { ...again.admin.headers } });
     const { deliveries } = (await reply.json()) as { deliveries: { filename: string }[] };
     assert.deepEqual(
       deliveries.map(({ filename }) => filename),
       ['newer.bin'],
     );
-    assert.deepEqual(here(), ['newer.bin', 'newer.bin']);
+    assert.deepEqual(filenames(), ['newer.bin', 'newer.bin']);
   });
 }

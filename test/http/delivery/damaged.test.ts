@@ -1,4 +1,4 @@
-/** Complete files whose bytes are missing: deliveries and players say so, and go on once they are there again. */
+/** Complete files with lost bytes: deliveries and players report the damage, and work again once the bytes are restored. */
 import assert from 'node:assert/strict';
 import { readdir, rename, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ async function blobs(dataDir: string): Promise<string[]> {
 }
 
 for (const how of ['missing', 'cut short'] as const) {
-  test(`a file that is ${how}: its deliveries say so and wait, and arrive once it is restored`, {
+  test(`deliveries of a file that is ${how} report the damage, wait, and succeed once it is restored`, {
     skip: noFtpServer,
   }, async (t) => {
     const ftp = await startFtpServer(t);
@@ -33,7 +33,10 @@ for (const how of ['missing', 'cut short'] as const) {
     receiver.answer(500);
     await ftp.stop();
     await store(first, 'a.txt', Buffer.from('{"a":"b"}'));
-    await eventually(async () => (await deliveries(first)).every(({ attempts }) => attempts >= 1), 'a try of each');
+    await eventually(
+      async () => (await deliveries(first)).every(({ attempts }) => attempts >= 1),
+      'an attempt of each',
+    );
     await first.close();
     const [blob = ''] = await blobs(first.dataDir);
     if (how === 'missing') await rename(blob, `${blob}.kept`);
@@ -44,7 +47,7 @@ for (const how of ['missing', 'cut short'] as const) {
       const all = await deliveries(server);
       const damaged = all.filter(({ last_error: error }) => /lost bytes of this file: [03] of 9/.test(error ?? ''));
       return damaged.length >= 2;
-    }, 'words of the damage');
+    }, 'a report of the damage');
     assert.deepEqual(await ftp.names(), []);
     if (how !== 'missing') return;
     receiver.answer(204);
@@ -53,7 +56,7 @@ for (const how of ['missing', 'cut short'] as const) {
     assert.deepEqual(await ftp.names(), ['a.txt']);
   });
 
-  test(`sound that is ${how} is reported as damaged, and is intact once it is restored`, async (t) => {
+  test(`an audio file that is ${how} is reported as damaged until it is restored`, async (t) => {
     const server = await startServer(t, SETTINGS);
     const { origin, client } = server;
     const get = (path: string) => fetch(`${origin}${path}`, { headers: client.headers });

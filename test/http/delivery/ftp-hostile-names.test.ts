@@ -1,4 +1,4 @@
-/** FTP servers that forbid commands, and several servers that take one name. */
+/** FTP servers that forbid commands, and two Lading servers that deliver the same names. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,15 +9,17 @@ import { seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
 import { FTP_PASSWORD, FTP_USER, type FtpOptions, startFtpServer } from '../../support/servers/ftp-server.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
-import { begin, DENIED, everything, halfThere, large, NAMED, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
+import { begin, DENIED, everything, large, NAMED, partlySent, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
 
-const FOUR_TRIES = { LADING_DELIVERY_ATTEMPTS: '4' };
+const FOUR_ATTEMPTS = { LADING_DELIVERY_ATTEMPTS: '4' };
 
-test('two servers deliver the same names into one folder at one time: nothing is lost', { skip }, async (t) => {
+test('two servers deliver the same names to one directory at the same time without losing a file', {
+  skip,
+}, async (t) => {
   const { ftp, server } = await begin(t);
   const other = await startServer(t, QUICK);
   for (const one of [server, other]) await addTarget(one, ftp, NAMED);
-  // A slash becomes an underscore there, so that different files want one name.
+  // A slash becomes an underscore in a remote name, so all these files ask for the same one.
   const names = ['a_b_c.txt', 'a/b_c.txt', 'a_b/c.txt', 'a/b/c.txt'];
   const sent: string[] = [];
   const sendings = [server, other].flatMap((one, which) =>
@@ -31,28 +33,30 @@ test('two servers deliver the same names into one folder at one time: nothing is
   for (const one of [server, other]) {
     await eventually(async () => (await deliveries(one, '?state=delivered')).length === 4, 'all of them');
   }
-  const there = await everything(ftp);
-  assert.equal(there.length, 8, there.join());
-  const found = await Promise.all(there.map((name) => readFile(join(ftp.home, name), 'utf8')));
+  const delivered = await everything(ftp);
+  assert.equal(delivered.length, 8, delivered.join());
+  const found = await Promise.all(delivered.map((name) => readFile(join(ftp.home, name), 'utf8')));
   assert.deepEqual(found.sort(), sent.sort());
 });
 
-test('what another server left as it took a name costs the name, not the delivery', { skip }, async (t) => {
+test('a leftover reservation of another server makes the delivery use the next name', { skip }, async (t) => {
   const { ftp, server } = await begin(t);
   await addTarget(server, ftp, NAMED);
-  const sign = '.lading-1ab52f8c3bd1c491-their-file-01234567.part';
-  await writeFile(join(ftp.home, sign), 'theirs');
+  const reservation = '.lading-1ab52f8c3bd1c491-their-file-01234567.part';
+  await writeFile(join(ftp.home, reservation), 'theirs');
   await store(server, 'letters.txt', ALPHABET);
   assert.equal((await settled(server, 'letters.txt'))[0]?.state, 'delivered');
-  assert.deepEqual(await everything(ftp), [sign, 'letters_2.txt']);
+  assert.deepEqual(await everything(ftp), [reservation, 'letters_2.txt']);
 });
 
 for (const [how, options] of [
-  ['it removes nothing', { lines: DENIED('DELE', 'RMD') }],
-  ['it removes and renames nothing but what is whole', { lines: [...DENIED('DELE', 'RMD'), 'HiddenStores on'] }],
-  ['it stores under hidden names', { lines: ['HiddenStores on'] }],
+  ['forbids deleting', { lines: DENIED('DELE', 'RMD') }],
+  ['forbids deleting and hides incomplete files', { lines: [...DENIED('DELE', 'RMD'), 'HiddenStores on'] }],
+  ['hides incomplete files', { lines: ['HiddenStores on'] }],
 ] as [string, FtpOptions][]) {
-  test(`killed in mid-transfer, ${how}: the file arrives, and what can be removed is`, { skip }, async (t) => {
+  test(`a server that ${how} and is killed in mid-transfer gets the file, and the leftovers it can delete are deleted`, {
+    skip,
+  }, async (t) => {
     const { ftp, server } = await begin(t, { ...SLOW, ...options });
     await addTarget(server, ftp, NAMED);
     await store(server, 'large.bin', large);
@@ -65,16 +69,16 @@ for (const [how, options] of [
     assert.equal((await settled(server, 'large.bin'))[0]?.state, 'delivered');
     assert.ok(large.equals(await readFile(join(ftp.home, 'large.bin'))));
     const left = (await everything(ftp)).filter((name) => name !== 'large.bin');
-    if (!how.includes('nothing')) assert.deepEqual(left, []);
+    if (!how.includes('forbids')) assert.deepEqual(left, []);
     else assert.ok(left.length <= 1, left.join());
   });
 }
 
 for (const overwrite of [true, false]) {
-  test(`it renames and removes nothing, ${overwrite ? 'and' : 'nor'} overwrites: tries do not pile up there`, {
+  test(`attempts leave at most a few files on a server without rename and delete, ${overwrite ? 'with' : 'without'} overwriting`, {
     skip,
   }, async (t) => {
-    const { ftp, server } = await begin(t, { overwrite, lines: DENIED('RNFR', 'RNTO', 'DELE') }, FOUR_TRIES);
+    const { ftp, server } = await begin(t, { overwrite, lines: DENIED('RNFR', 'RNTO', 'DELE') }, FOUR_ATTEMPTS);
     await addTarget(server, ftp, NAMED);
     await store(server, 'letters.txt', ALPHABET);
     const [delivery] = await settled(server, 'letters.txt');
@@ -84,8 +88,8 @@ for (const overwrite of [true, false]) {
   });
 }
 
-test('it renames nothing: its own words, and nothing stays', { skip }, async (t) => {
-  const { ftp, server } = await begin(t, { lines: DENIED('RNFR') }, FOUR_TRIES);
+test('a server that forbids renaming: the error shows its reply, and no file remains', { skip }, async (t) => {
+  const { ftp, server } = await begin(t, { lines: DENIED('RNFR') }, FOUR_ATTEMPTS);
   await addTarget(server, ftp, NAMED);
   await store(server, 'letters.txt', ALPHABET);
   const [delivery] = await settled(server, 'letters.txt');
@@ -94,7 +98,7 @@ test('it renames nothing: its own words, and nothing stays', { skip }, async (t)
   assert.deepEqual(await everything(ftp), []);
 });
 
-test('with a tenant goes what was being sent for it, and a new one of its id sees nothing of it', {
+test('deleting a tenant stops its deliveries, and a new tenant with the same id does not see them', {
   skip,
 }, async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
@@ -108,24 +112,24 @@ test('with a tenant goes what was being sent for it, and a new one of its id see
   const { origin, app } = server;
   const json = { ...sign(app, 'root', 'root').headers, 'content-type': 'application/json' };
   const target = { kind: 'ftp', host: '127.0.0.1', port: ftp.port, username: FTP_USER, password: FTP_PASSWORD };
-  const made = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, {
+  const created = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, {
     method: 'POST',
     headers: json,
     body: JSON.stringify(target),
   });
-  assert.equal(made.status, 201);
+  assert.equal(created.status, 201);
   await store({ ...server, client: { ...server.client, ...sign(app, 'wile', 'client') } }, 'large.bin', large);
-  await halfThere(ftp, large.length / 8);
+  await partlySent(ftp, large.length / 8);
   const { authorization } = json;
-  const gone = await fetch(`${origin}/api/tenants/acme`, { method: 'DELETE', headers: { authorization } });
-  assert.equal(gone.status, 200);
+  const deleted = await fetch(`${origin}/api/tenants/acme`, { method: 'DELETE', headers: { authorization } });
+  assert.equal(deleted.status, 200);
   assert.equal(
     (await fetch(`${origin}/api/tenants`, { method: 'POST', headers: json, body: '{"tenant_id":"acme"}' })).status,
     201,
   );
   const list = await fetch(`${origin}/api/deliveries?tenant=acme`, { headers: { authorization } });
   assert.deepEqual(await list.json(), { deliveries: [], next_cursor: null });
-  await eventually(async () => (await everything(ftp)).length === 0, 'an empty folder');
+  await eventually(async () => (await everything(ftp)).length === 0, 'an empty directory');
   for (const folder of ['v1/targets', 'v1/deliveries']) {
     await eventually(async () => (await readdir(join(dataDir, folder))).length === 0, `nothing in ${folder}`);
   }

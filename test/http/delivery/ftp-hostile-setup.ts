@@ -1,4 +1,4 @@
-/** What the tests of ftp-hostile share. */
+/** Servers and helpers for the tests of FTP servers with restrictions. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -18,18 +18,18 @@ export async function begin(t: TestContext, options: FtpOptions = {}, settings: 
   return { ftp, server };
 }
 
-/** Everything in the folder of a server, names of its own included. */
+/** The sorted names in the directory of an FTP server, temporary and hidden ones included. */
 export async function everything({ home }: FtpServer): Promise<string[]> {
   return (await readdir(home)).sort();
 }
 
-/** Waits until a file is half there under a temporary name. */
-export async function halfThere({ home }: FtpServer, least: number): Promise<string> {
+/** Waits until at least `least` bytes of a file are stored under a temporary name; returns that name. */
+export async function partlySent({ home }: FtpServer, least: number): Promise<string> {
   let found = '';
   await eventually(async () => {
     for (const name of await readdir(home)) {
       const size = await stat(join(home, name)).then(
-        (one) => one.size,
+        (stats) => stats.size,
         () => 0,
       );
       if (name.endsWith('.part') && size >= least) found = name;
@@ -43,4 +43,5 @@ export const large = Buffer.alloc(6 * 1024 * 1024, 'what is sent on ');
 
 export const SLOW = { kilobytesPerSecond: 2048 };
 
+/** Lines of a proftpd configuration that forbid these commands. */
 export const DENIED = (...commands: string[]): string[] => [`<Limit ${commands.join(' ')}>`, 'DenyAll', '</Limit>'];

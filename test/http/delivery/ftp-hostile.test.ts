@@ -1,4 +1,4 @@
-/** Files onto FTP servers that make it hard: nothing is left there, nothing is overwritten, and what they say is what is shown. */
+/** Deliveries to restrictive FTP servers: no leftovers, no overwritten files, and errors that show the reply of the server. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { addTarget, deliveries, settled, statusOf, store } from '../../support/p
 import { atEnd, startServer, type TestServer } from '../../support/product/server.ts';
 import { type FtpOptions, noFtpServer } from '../../support/servers/ftp-server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
-import { begin, DENIED, everything, halfThere, large, NAMED, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
+import { begin, DENIED, everything, large, NAMED, partlySent, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
 
 async function remove({ origin, client }: TestServer, name: string): Promise<void> {
   const reply = await fetch(`${origin}/api/files/${name}`, { method: 'DELETE', headers: client.headers });
@@ -22,42 +22,45 @@ async function removeTarget({ origin, admin }: TestServer, id: string): Promise<
   assert.equal((await fetch(url, { method: 'DELETE', headers: admin.headers })).status, 200);
 }
 
-const ways: [string, FtpOptions][] = [
+const SERVERS: [string, FtpOptions][] = [
   ['with TLS', { tls: true }],
   ['with TLS whose session must be reused', { tls: true, reuse: true }],
   ['with TLS from the first byte', { tls: true, implicit: true }],
   ['with TLS from the first byte whose session must be reused', { tls: true, implicit: true, reuse: true }],
   ['without EPSV', { lines: ['<Limit EPSV>', 'DenyAll', '</Limit>'] }],
-  ['that names an inner address', { lines: ['<Limit EPSV>', 'DenyAll', '</Limit>', 'MasqueradeAddress 10.11.12.13'] }],
   [
-    'that names an inner address, with TLS',
+    'that advertises a private address',
+    { lines: ['<Limit EPSV>', 'DenyAll', '</Limit>', 'MasqueradeAddress 10.11.12.13'] },
+  ],
+  [
+    'that advertises a private address, with TLS',
     {
       tls: true,
       reuse: true,
       lines: ['<Limit EPSV>', 'DenyAll', '</Limit>', 'MasqueradeAddress 10.11.12.13'],
     },
   ],
-  ['that overwrites nothing', { overwrite: false }],
-  ['that tells no sizes', { lines: ['<Limit SIZE>', 'DenyAll', '</Limit>'] }],
-  ['that tells nothing', { lines: ['<Limit SIZE LIST NLST MLSD>', 'DenyAll', '</Limit>'] }],
-  ['that makes no folders', { lines: ['<Limit MKD XMKD>', 'DenyAll', '</Limit>'] }],
-  ['that removes no folders', { lines: ['<Limit RMD XRMD>', 'DenyAll', '</Limit>'] }],
-  ['that removes nothing', { lines: ['<Limit RMD XRMD DELE>', 'DenyAll', '</Limit>'] }],
+  ['that forbids overwriting', { overwrite: false }],
+  ['without SIZE', { lines: ['<Limit SIZE>', 'DenyAll', '</Limit>'] }],
+  ['without SIZE and listings', { lines: ['<Limit SIZE LIST NLST MLSD>', 'DenyAll', '</Limit>'] }],
+  ['that forbids creating directories', { lines: ['<Limit MKD XMKD>', 'DenyAll', '</Limit>'] }],
+  ['that forbids deleting directories', { lines: ['<Limit RMD XRMD>', 'DenyAll', '</Limit>'] }],
+  ['that forbids deleting', { lines: ['<Limit RMD XRMD DELE>', 'DenyAll', '</Limit>'] }],
   [
-    'that removes and overwrites nothing',
+    'that forbids deleting and overwriting',
     { overwrite: false, lines: ['<Limit RMD XRMD DELE>', 'DenyAll', '</Limit>'] },
   ],
-  ['that shows nothing but sizes', { lines: ['<Limit LIST NLST MLSD MLST STAT>', 'DenyAll', '</Limit>'] }],
+  ['that allows SIZE but no listings', { lines: ['<Limit LIST NLST MLSD MLST STAT>', 'DenyAll', '</Limit>'] }],
   [
-    'that lists no hidden names',
+    'that does not list hidden names',
     { lines: ['ListOptions "-l" strict', 'FactsAdvertise off', ...DENIED('MLSD', 'MLST')] },
   ],
-  ['that knows no MLSD', { lines: ['FactsAdvertise off', '<Limit MLSD MLST>', 'DenyAll', '</Limit>'] }],
-  ['that stores under hidden names', { lines: ['HiddenStores on', 'DeleteAbortedStores on'] }],
-  ['that gives nothing out', { lines: ['<Limit RETR>', 'DenyAll', '</Limit>'] }],
+  ['without MLSD', { lines: ['FactsAdvertise off', '<Limit MLSD MLST>', 'DenyAll', '</Limit>'] }],
+  ['that hides incomplete files', { lines: ['HiddenStores on', 'DeleteAbortedStores on'] }],
+  ['that forbids downloads', { lines: ['<Limit RETR>', 'DenyAll', '</Limit>'] }],
 ];
 
-/** Why no file system of a bounded size can be had here; false: it can. */
+/** The reason why this machine cannot mount a file system of a limited size; false if it can. */
 function noSmallDisk(): string | false {
   if (noFtpServer) return noFtpServer;
   const folder = spawnSync('mktemp', ['-d']).stdout.toString().trim();
@@ -67,8 +70,10 @@ function noSmallDisk(): string | false {
   return mounted.status === 0 ? false : 'no file system can be mounted here';
 }
 
-for (const [how, options] of ways) {
-  test(`a server ${how}: empty, small and large files arrive, twice under one name`, { skip }, async (t) => {
+for (const [how, options] of SERVERS) {
+  test(`an FTP server ${how} gets empty, small and large files, two of them under the same name`, {
+    skip,
+  }, async (t) => {
     const { ftp, server } = await begin(t, options);
     const secure = options.tls
       ? {
@@ -102,26 +107,26 @@ for (const [how, options] of ways) {
   });
 }
 
-test('an FTPS server with TLS from the first byte by its address alone', { skip }, async (t) => {
+test('an ftps:// address selects TLS from the first byte', { skip }, async (t) => {
   const { ftp, server } = await begin(t, { tls: true, implicit: true });
-  const { port: _, ...made } = await addTarget(server, ftp, {
+  const { port: _, ...target } = await addTarget(server, ftp, {
     kind: 'ftps',
     host: `ftps://localhost:${ftp.port}`,
     ca: ftp.ca ?? '',
   });
-  assert.deepEqual([made.host, made.security], ['localhost', 'implicit']);
+  assert.deepEqual([target.host, target.security], ['localhost', 'implicit']);
   await store(server, 'letters.txt', ALPHABET);
   assert.equal((await settled(server, 'letters.txt'))[0]?.state, 'delivered');
 });
 
 for (const overwrite of [true, false]) {
-  test(`killed in mid-transfer, ${overwrite ? 'it may' : 'it must not'} overwrite: nothing of the first try stays`, {
+  test(`a server killed in mid-transfer, ${overwrite ? 'with' : 'without'} overwriting, keeps nothing of the first attempt`, {
     skip,
   }, async (t) => {
     const { ftp, server } = await begin(t, { ...SLOW, overwrite });
     await addTarget(server, ftp, NAMED);
     await store(server, 'large.bin', large);
-    const first = await halfThere(ftp, large.length / 4);
+    const first = await partlySent(ftp, large.length / 4);
     await ftp.stop();
     assert.ok((await everything(ftp)).includes(first));
     await ftp.start();
@@ -132,50 +137,50 @@ for (const overwrite of [true, false]) {
   });
 }
 
-test('file deleted, target deleted in mid-transfer, and while the server is away: nothing stays', {
+test('deleting the file or the target, in mid-transfer or while the FTP server is down, removes the partial file', {
   skip,
 }, async (t) => {
   const { ftp, server } = await begin(t, SLOW);
   const target = await addTarget(server, ftp, NAMED);
   await store(server, 'deleted.bin', large);
-  await halfThere(ftp, large.length / 8);
+  await partlySent(ftp, large.length / 8);
   await remove(server, 'deleted.bin');
-  await eventually(async () => (await everything(ftp)).length === 0, 'an empty folder');
+  await eventually(async () => (await everything(ftp)).length === 0, 'an empty directory');
 
   await store(server, 'one.bin', large);
-  await halfThere(ftp, large.length / 8);
+  await partlySent(ftp, large.length / 8);
   await ftp.stop();
   await remove(server, 'one.bin');
   await store(server, 'two.bin', large);
-  await eventually(async () => ((await statusOf(server, 'two.bin')).deliveries?.[0]?.attempts ?? 0) >= 1, 'a try');
+  await eventually(async () => ((await statusOf(server, 'two.bin')).deliveries?.[0]?.attempts ?? 0) >= 1, 'an attempt');
   await ftp.start();
   await eventually(async () => (await everything(ftp)).some((name) => name.endsWith('.part')), 'the next transfer');
   await removeTarget(server, target.id);
-  await eventually(async () => (await everything(ftp)).length === 0, 'an empty folder');
+  await eventually(async () => (await everything(ftp)).length === 0, 'an empty directory');
   const stored = join(server.dataDir, 'v1/targets');
   await eventually(async () => (await readdir(stored)).length === 0, 'the end of the target');
   assert.ok((await deliveries(server)).every(({ state }) => state === 'cancelled'));
 });
 
-test('what both sides left behind is removed after both were away, the target deleted', { skip }, async (t) => {
+test('a partial file of a deleted target is removed after both servers were down', { skip }, async (t) => {
   const { ftp, server } = await begin(t, SLOW);
   const target = await addTarget(server, ftp, NAMED);
   await store(server, 'large.bin', large);
-  await halfThere(ftp, large.length / 8);
+  await partlySent(ftp, large.length / 8);
   await ftp.stop();
   await removeTarget(server, target.id);
   await server.close();
   assert.equal((await everything(ftp)).length, 1);
   await ftp.start();
   const again = await startServer(t, QUICK, {}, server.dataDir);
-  await eventually(async () => (await everything(ftp)).length === 0, 'an empty folder');
+  await eventually(async () => (await everything(ftp)).length === 0, 'an empty directory');
   const stored = join(server.dataDir, 'v1/targets');
   await eventually(async () => (await readdir(stored)).length === 0, 'the end of the target');
   const list = await fetch(`${again.origin}/api/deliveries/targets`, { headers: again.admin.headers });
   assert.deepEqual(await list.json(), { targets: [] });
 });
 
-test('a full disk there: its own words, the other files go on, and with room all of it arrives', {
+test('a full remote disk: the error shows its reply, smaller files are delivered, and the large one once there is space', {
   skip: noSmallDisk(),
 }, async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'lading-disk-'));
@@ -187,7 +192,10 @@ test('a full disk there: its own words, the other files go on, and with room all
   const { ftp, server } = await begin(t, { home });
   await addTarget(server, ftp, NAMED);
   await store(server, 'large.bin', large);
-  await eventually(async () => ((await statusOf(server, 'large.bin')).deliveries?.[0]?.attempts ?? 0) >= 1, 'a try');
+  await eventually(
+    async () => ((await statusOf(server, 'large.bin')).deliveries?.[0]?.attempts ?? 0) >= 1,
+    'an attempt',
+  );
   assert.match((await statusOf(server, 'large.bin')).deliveries?.[0]?.last_error ?? '', /^(451|452|552|426) .*/);
   await store(server, 'small.bin', ALPHABET);
   assert.equal((await settled(server, 'small.bin'))[0]?.state, 'delivered');
@@ -196,17 +204,17 @@ test('a full disk there: its own words, the other files go on, and with room all
   assert.deepEqual(await everything(ftp), ['large.bin', 'small.bin']);
 });
 
-test('a file that cannot be written there pauses no other, and the reply of the server is shown', {
+test('a file that the FTP server refuses does not delay others, and the error shows the reply', {
   skip,
 }, async (t) => {
   const { ftp, server } = await begin(t, { lines: ['<Limit RNTO>', 'DenyAll', '</Limit>'] });
   await addTarget(server, ftp, NAMED);
   for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, Buffer.from(name));
   for (const name of ['one.txt', 'two.txt', 'three.txt']) {
-    // A pause of the target would keep the third from its second try.
+    // If the target were paused, the third file would not get a second attempt.
     await eventually(
       async () => ((await statusOf(server, name)).deliveries?.[0]?.attempts ?? 0) >= 2,
-      `two tries of ${name}`,
+      `two attempts of ${name}`,
     );
     assert.match((await statusOf(server, name)).deliveries?.[0]?.last_error ?? '', /^550 /);
   }
@@ -215,7 +223,7 @@ test('a file that cannot be written there pauses no other, and the reply of the 
   assert.doesNotMatch(await own.text(), /550/);
 });
 
-test('a folder in the place of a name: the file gets another', { skip }, async (t) => {
+test('a file whose name is taken by a directory gets the next name', { skip }, async (t) => {
   const { ftp, server } = await begin(t);
   await mkdir(join(ftp.home, 'letters.txt'));
   await addTarget(server, ftp, NAMED);

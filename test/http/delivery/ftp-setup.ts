@@ -1,4 +1,4 @@
-/** What the tests of ftp share. */
+/** Servers and settings for the tests of deliveries by FTP. */
 import type { TestContext } from 'node:test';
 import { startServer } from '../../support/product/server.ts';
 import { noFtpServer, startFtpServer } from '../../support/servers/ftp-server.ts';

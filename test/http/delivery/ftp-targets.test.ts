@@ -1,4 +1,4 @@
-/** FTP targets: passwords, keys, large files, refusals and names that are taken. */
+/** FTP targets: passwords, sealing keys, large files, invalid targets and names in use. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
@@ -14,13 +14,13 @@ import { ALPHABET } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { begin, QUICK, skip } from './ftp-setup.ts';
 
-test('what a server says of a refusal is shown, the password never: not in replies, not on disk', {
+test('an error shows the reply of the FTP server; the password appears neither in replies nor on disk', {
   skip,
 }, async (t) => {
   const { ftp, server } = await begin(t, { LADING_DELIVERY_ATTEMPTS: '1' });
   const password = 'wrong, and secret none the less';
-  const made = await addTarget(server, ftp, { password });
-  assert.equal(made.password, '********');
+  const target = await addTarget(server, ftp, { password });
+  assert.equal(target.password, '********');
   await store(server, 'letters.txt', ALPHABET);
   const [failed] = await settled(server, 'letters.txt');
   assert.match(failed?.last_error ?? '', /530/);
@@ -42,7 +42,7 @@ test('what a server says of a refusal is shown, the password never: not in repli
   }
 });
 
-test('with a key of another server no password can be read, and it says so', { skip }, async (t) => {
+test('a password sealed with another key fails the delivery with an error that says so', { skip }, async (t) => {
   const ftp = await startFtpServer(t);
   const first = await startServer(t, { ...QUICK, LADING_SEALING_KEY: 'the first of two keys of this test' });
   await addTarget(first, ftp);
@@ -55,27 +55,27 @@ test('with a key of another server no password can be read, and it says so', { s
   assert.deepEqual(await ftp.names(), []);
 });
 
-test('a file as large as it gets passes through in pieces, and a server of ours that dies in the middle sends it anew', {
+test('a large file is streamed, and sent again after the server crashed in mid-transfer', {
   skip,
 }, async (t) => {
   const { ftp, server } = await begin(t);
   await addTarget(server, ftp);
   const large = Buffer.alloc(48 * 1024 * 1024, 'lading ');
-  // A leftover of a try that was cut.
+
   await store(server, 'large.bin', large);
   const { id } = await statusOf(server, 'large.bin');
   await settled(server, 'large.bin');
   const [name] = await ftp.names();
   assert.ok(large.equals(await readFile(join(ftp.home, name as string))));
   await rm(join(ftp.home, name as string));
-  await writeFile(join(ftp.home, `.${id}.part`), 'half of it');
+  await writeFile(join(ftp.home, `.${id}.part`), 'a leftover of the interrupted attempt');
   const [done] = await deliveries(server);
   const file = join(server.dataDir, 'v1/deliveries', `${done?.id}.json`);
   await server.close();
   const document = JSON.parse(await readFile(file, 'utf8')) as object;
   await writeFile(file, JSON.stringify({ ...document, state: 'queued', endedAt: null, nextAt: 0 }));
   const again = await startServer(t, QUICK, {}, server.dataDir);
-  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the second time');
+  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the second delivery');
   assert.deepEqual(await ftp.names(), [name]);
   assert.ok(large.equals(await readFile(join(ftp.home, name as string))));
 });
@@ -87,15 +87,15 @@ test('an anonymous account needs no password', { skip }, async (t) => {
   const lines = [`<Anonymous ${home}>`, ...account, '</Anonymous>'];
   const ftp = await startFtpServer(t, { home, lines });
   const server = await startServer(t, QUICK);
-  const made = await post(server, '/api/deliveries/targets', { kind: 'ftp', host: '127.0.0.1', port: ftp.port });
-  assert.equal(made.status, 201);
-  assert.equal(((await made.json()) as Target).username, 'anonymous');
+  const created = await post(server, '/api/deliveries/targets', { kind: 'ftp', host: '127.0.0.1', port: ftp.port });
+  assert.equal(created.status, 201);
+  assert.equal(((await created.json()) as Target).username, 'anonymous');
   await store(server, 'letters.txt', ALPHABET);
   const [delivery] = await settled(server, 'letters.txt');
   assert.equal(delivery?.state, 'delivered', String(delivery?.last_error));
 });
 
-test('targets that cannot be are refused, and leave everything as it was', async (t) => {
+test('invalid targets are refused and not stored', async (t) => {
   const server = await startServer(t);
   const ftp = { kind: 'ftp', host: 'files.example.org' };
   const hook = { kind: 'webhook', url: 'https://example.org/hook' };
@@ -134,11 +134,13 @@ test('targets that cannot be are refused, and leave everything as it was', async
   assert.deepEqual(await list.json(), { targets: [] });
   assert.equal((await post(server, '/api/deliveries/targets', ftp)).status, 201);
   await assertProblemReply(await post(server, '/api/deliveries/targets', ftp), 'already_exists');
-  const nothing = await fetch(`${origin}/api/deliveries/targets/none`, { method: 'DELETE', headers: admin.headers });
-  await assertProblemReply(nothing, 'not_found');
+  const unknown = await fetch(`${origin}/api/deliveries/targets/none`, { method: 'DELETE', headers: admin.headers });
+  await assertProblemReply(unknown, 'not_found');
 });
 
-test('a name that is taken on the server gets another, and nothing there is overwritten', { skip }, async (t) => {
+test('a file whose name is in use on the FTP server gets the next name, and no file is overwritten', {
+  skip,
+}, async (t) => {
   const { ftp, server } = await begin(t);
   await writeFile(join(ftp.home, 'theirs.txt'), 'theirs');
   await addTarget(server, ftp, { pattern: '{name}' });

@@ -1,4 +1,4 @@
-/** Finished files onto FTP servers: real ones, which go away and come back. */
+/** Deliveries of complete files to real FTP servers, which stop and start again. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,12 +11,12 @@ import { ALPHABET } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { begin, QUICK, skip } from './ftp-setup.ts';
 
-/** The name that a file gets by default, whatever the time. */
+/** Matches the default name of a delivered file, at any time. */
 function defaultName({ client }: TestServer, name: string): RegExp {
   return new RegExp(`^\\d{8}_\\d{6}_${client.id}_${name.replaceAll('.', '\\.')}$`);
 }
 
-test('a finished file is put on an FTP server under its default name, whole and renamed', { skip }, async (t) => {
+test('a complete file is delivered by FTP under its default name', { skip }, async (t) => {
   const { ftp, server } = await begin(t);
   await store(server, 'before.txt', ALPHABET);
   await addTarget(server, ftp, { directory: 'in/coming' });
@@ -28,65 +28,69 @@ test('a finished file is put on an FTP server under its default name, whole and 
   assert.equal(names.length, 1, names.join());
   assert.match(names[0] as string, defaultName(server, 'a_letters.txt'));
   assert.deepEqual(await readFile(join(ftp.home, 'in/coming', names[0] as string)), ALPHABET);
-  assert.equal((await statusOf(server, 'before.txt')).deliveries, undefined, 'complete before the target was made');
+  assert.equal((await statusOf(server, 'before.txt')).deliveries, undefined, 'complete before the target was created');
 });
 
-test('FTPS with a certificate of its own; one that nobody vouches for is not trusted', { skip }, async (t) => {
+test('FTPS trusts the configured certificate and refuses an unknown one', { skip }, async (t) => {
   const ftp = await startFtpServer(t, { tls: true });
   const server = await startServer(t, { ...QUICK, LADING_DELIVERY_ATTEMPTS: '1' });
-  await addTarget(server, ftp, { kind: 'ftps', name: 'vouched', ca: ftp.ca ?? '', host: 'localhost' });
+  await addTarget(server, ftp, { kind: 'ftps', name: 'trusted', ca: ftp.ca ?? '', host: 'localhost' });
   await addTarget(server, ftp, { kind: 'ftps', name: 'unknown', host: 'localhost' });
   await store(server, 'letters.txt', ALPHABET);
   const [one, two] = (await settled(server, 'letters.txt')).sort((a, b) => (a.target < b.target ? 1 : -1));
-  assert.deepEqual([one?.target, one?.state], ['vouched', 'delivered']);
+  assert.deepEqual([one?.target, one?.state], ['trusted', 'delivered']);
   assert.deepEqual([two?.target, two?.state], ['unknown', 'failed']);
   assert.match(two?.last_error ?? '', /certificate/i);
   assert.equal((await ftp.names()).length, 1);
 });
 
-test('an FTP server that is away gets everything when it is back, over a restart of ours too', { skip }, async (t) => {
+test('an FTP server that was down gets every file once it is back, even after a restart of Lading', {
+  skip,
+}, async (t) => {
   const { ftp, server } = await begin(t);
   const { dataDir } = server;
   await addTarget(server, ftp);
   await ftp.stop();
   for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, Buffer.from(name));
-  await eventually(async () => ((await statusOf(server, 'one.txt')).deliveries?.[0]?.attempts ?? 0) >= 1, 'a try');
+  await eventually(async () => ((await statusOf(server, 'one.txt')).deliveries?.[0]?.attempts ?? 0) >= 1, 'an attempt');
   const [waiting] = (await statusOf(server, 'one.txt')).deliveries ?? [];
   assert.equal(waiting?.state, 'queued');
   assert.match(waiting?.last_error ?? '', /ECONNREFUSED/);
-  // Uploads and downloads know nothing of it.
+  // Deliveries that fail do not affect uploads and downloads.
   assert.equal((await statusOf(server, 'three.txt')).status, 'complete');
   await server.close();
   await ftp.start();
   const again = await startServer(t, QUICK, {}, dataDir);
-  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 3, 'word of it');
+  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 3, 'the recorded delivery');
   const names = await ftp.names();
   for (const name of ['one.txt', 'two.txt', 'three.txt']) {
-    const found = names.find((there) => there.endsWith(`_${name}`));
+    const found = names.find((entry) => entry.endsWith(`_${name}`));
     assert.equal(await readFile(join(ftp.home, found ?? ''), 'utf8'), name);
   }
 });
 
-test('a crash between a file and the word of its delivery loses nothing', { skip }, async (t) => {
+test('a crash before the delivery of a complete file is recorded does not lose the delivery', { skip }, async (t) => {
   const { ftp, server } = await begin(t);
   const { dataDir } = server;
   await addTarget(server, ftp);
   await ftp.stop();
   await store(server, 'letters.txt', ALPHABET);
   await server.close();
-  // As if the power had gone before the document was written.
+  // Simulates a power loss before the document was written.
   const folder = join(dataDir, 'v1/deliveries');
   for (const name of await readdir(folder)) await rm(join(folder, name));
   await ftp.start();
   const again = await startServer(t, QUICK, {}, dataDir);
-  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'word of it');
-  // And what was delivered is not delivered once more.
+  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the recorded delivery');
+  // A finished delivery is not repeated.
   await again.close();
   await startServer(t, QUICK, {}, dataDir);
   assert.equal((await readdir(folder)).length, 1);
 });
 
-test('given up after so many tries, tried again when an administrator says so', { skip }, async (t) => {
+test('a delivery fails after the maximum number of attempts, and an administrator can retry it', {
+  skip,
+}, async (t) => {
   const { ftp, server } = await begin(t, { LADING_DELIVERY_ATTEMPTS: '2' });
   await addTarget(server, ftp);
   await ftp.stop();
@@ -106,14 +110,16 @@ test('given up after so many tries, tried again when an administrator says so', 
   await assertProblemReply(await post(server, '/api/deliveries/nothing/retry', {}), 'not_found');
 });
 
-test('a file that is deleted or replaced before its turn is not sent, its replacement is', { skip }, async (t) => {
+test('a file that is deleted or replaced before it is sent is not delivered, but its replacement is', {
+  skip,
+}, async (t) => {
   const { ftp, server } = await begin(t);
   await addTarget(server, ftp);
   await ftp.stop();
-  await store(server, 'gone.txt', ALPHABET);
+  await store(server, 'deleted.txt', ALPHABET);
   await store(server, 'other.txt', ALPHABET);
   const { origin, client } = server;
-  await fetch(`${origin}/api/files/gone.txt`, { method: 'DELETE', headers: client.headers });
+  await fetch(`${origin}/api/files/deleted.txt`, { method: 'DELETE', headers: client.headers });
   await store(server, 'other.txt', Buffer.from('replaced'), { overwrite: 'true' });
   await eventually(async () => (await deliveries(server, '?state=cancelled')).length === 2, 'both cancelled');
   await ftp.start();
@@ -125,7 +131,7 @@ test('a file that is deleted or replaced before its turn is not sent, its replac
   await assertProblemReply(await post(server, `/api/deliveries/${cancelled?.id}/retry`, {}), 'invalid_request');
 });
 
-test('rules: by owner, prefix and type, each tenant for itself; a deleted target gets nothing more', {
+test('rules select files by owner, prefix and type; a deleted target gets no more files', {
   skip,
 }, async (t) => {
   const { ftp, server } = await begin(t);
@@ -139,11 +145,11 @@ test('rules: by owner, prefix and type, each tenant for itself; a deleted target
   assert.deepEqual(await targets('song.wav'), ['mine', 'sound']);
   assert.deepEqual(await targets('logs/today.txt'), ['logs', 'mine']);
   const { origin, admin } = server;
-  const gone = await fetch(`${origin}/api/deliveries/targets/${sound.id}`, {
+  const deleted = await fetch(`${origin}/api/deliveries/targets/${sound.id}`, {
     method: 'DELETE',
     headers: admin.headers,
   });
-  assert.equal(gone.status, 200);
+  assert.equal(deleted.status, 200);
   await store(server, 'second.wav', ALPHABET);
   assert.deepEqual(await targets('second.wav'), ['mine']);
   assert.equal((await ftp.names('sound')).length, 1);

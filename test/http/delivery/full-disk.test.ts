@@ -1,4 +1,4 @@
-/** Events while the disk is full: what happens is told all the same, and once. */
+/** Events while the disk is full: each is still delivered, once. */
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { ALPHABET } from '../../support/wire/downloads.ts';
 
 const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
 
-test('events of a full disk are told, and kept once there is room', async (t) => {
+test('events are delivered while the disk is full, and stored once there is space', async (t) => {
   const disk = await smallDisk(t, 24 * 1024 * 1024);
   if (!disk) return t.skip(NO_SMALL_DISK);
   const dataDir = join(disk.folder, 'data');
@@ -34,7 +34,7 @@ test('events of a full disk are told, and kept once there is room', async (t) =>
   assert.equal(await remove('one.txt'), 200);
   await eventually(() => typesOf('one.txt').includes('file.deleted'), 'the deleted file');
 
-  // What is refused for want of room did not happen.
+  // A refused upload has no event.
   await fillUp(disk.folder, 'more');
   const put = { method: 'PUT', headers: client.headers, body: Buffer.alloc(400_000) };
   assert.equal((await fetch(`${origin}/api/files/content/three.bin`, put)).status, 507);
@@ -43,17 +43,17 @@ test('events of a full disk are told, and kept once there is room', async (t) =>
   await fillUp(disk.folder, 'yet more');
   const tries = receiver.received.length;
   assert.equal(await remove('two.txt'), 200);
-  await eventually(() => receiver.received.length > tries, 'a try');
+  await eventually(() => receiver.received.length > tries, 'an attempt');
   await fillUp(disk.folder, 'the rest');
   const list = await fetch(`${origin}/api/deliveries?target=${id}`, { headers: admin.headers });
   assert.equal(list.status, 200);
 
-  // An event that waits is stored with its next try, and so outlives the server.
+  // A queued event is stored with its next attempt, and so survives a restart.
   for (const name of ['last', 'more', 'yet more', 'the rest']) await rm(join(disk.folder, name), { force: true });
   const waiting = async () =>
     (await deliveries(server, '?state=queued')).find(({ filename }) => filename === 'two.txt');
   const now = (await waiting())?.attempts ?? 0;
-  await eventually(async () => ((await waiting())?.attempts ?? 0) > now, 'a try with room');
+  await eventually(async () => ((await waiting())?.attempts ?? 0) > now, 'an attempt with space');
   await server.close();
   receiver.answer(204);
   const again = await startServer(t, SETTINGS, {}, dataDir);
@@ -64,7 +64,7 @@ test('events of a full disk are told, and kept once there is room', async (t) =>
   assert.deepEqual(typesOf('three.bin'), []);
 });
 
-test('a change of administrators on a full disk is told, though the audit log cannot hold it', async (t) => {
+test('an administrative change on a full disk is delivered as an event, even if the audit log cannot record it', async (t) => {
   const disk = await smallDisk(t, 24 * 1024 * 1024);
   if (!disk) return t.skip(NO_SMALL_DISK);
   const server = await startServer(t, SETTINGS, {}, join(disk.folder, 'data'));
@@ -73,10 +73,10 @@ test('a change of administrators on a full disk is told, though the audit log ca
   const receiver = await startReceiver(t);
   await addHook(server, receiver.url, { events: ['admin.changed'] });
   const { id } = await addHook(server, receiver.url, { name: 'other', events: ['file.deleted'] });
-  const told = (detail: string): boolean => receiver.received.some(({ event }) => event.detail === detail);
-  await eventually(() => told(`target_created ${id}`), 'the new target');
+  const received = (detail: string): boolean => receiver.received.some(({ event }) => event.detail === detail);
+  await eventually(() => received(`target_created ${id}`), 'the new target');
   await fillUp(disk.folder);
   const url = `${origin}/api/deliveries/targets/${id}`;
   assert.equal((await fetch(url, { method: 'DELETE', headers: admin.headers })).status, 200);
-  await eventually(() => told(`target_deleted ${id}`), 'the deleted target');
+  await eventually(() => received(`target_deleted ${id}`), 'the deleted target');
 });

@@ -1,4 +1,4 @@
-/** Whatever a file was made of, every reader gets its bytes. */
+/** Every reader gets the same bytes, however the file was uploaded. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,10 +18,10 @@ import { put } from '../../support/wire/downloads.ts';
 import { begin, metadata, TYPE } from '../../support/wire/tus.ts';
 
 const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
-/** Sound, so that it has a reader more: 16-bit samples, 8000 a second. */
+/** Audio, so that the players read it too: 16-bit samples, 8000 per second. */
 const SAMPLES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7 + (index >> 8)) % 251));
 const BYTES = Buffer.concat([wavHeader(SAMPLES.length), SAMPLES]);
-/** In the header. */
+/** Where a part ends inside the WAV header. */
 const FEW = 21;
 const HALF = 123_457;
 
@@ -30,15 +30,15 @@ async function partial(server: TestServer, bytes: Buffer): Promise<string> {
   return await begin(server, fields, bytes);
 }
 
-/** How a file comes to be. */
-const MAKINGS: Record<string, (server: TestServer, name: string) => Promise<unknown>> = {
-  whole: (server, name) => store(server, name, BYTES),
-  'chunks in another order': async (server, name) => {
+/** Ways to upload a file. */
+const UPLOADS: Record<string, (server: TestServer, name: string) => Promise<unknown>> = {
+  'as a whole': (server, name) => store(server, name, BYTES),
+  'as chunks out of order': async (server, name) => {
     const total = { total_size: String(BYTES.length) };
     await put(server, name, HALF, BYTES.subarray(HALF), total);
     await put(server, name, 0, BYTES.subarray(0, HALF), total);
   },
-  'joined of parts': async (server, name) => {
+  'as concatenated tus uploads': async (server, name) => {
     const parts = [
       BYTES.subarray(0, FEW),
       BYTES.subarray(FEW, HALF),
@@ -53,26 +53,26 @@ const MAKINGS: Record<string, (server: TestServer, name: string) => Promise<unkn
       'upload-metadata': metadata({ filename: name }),
     });
   },
-  'of undeclared size, ended': async (server, name) => {
+  'with an undeclared size': async (server, name) => {
     await put(server, name, 0, BYTES.subarray(0, HALF));
     await put(server, name, HALF, BYTES.subarray(HALF));
     const url = `${server.origin}/api/files/complete/${name}`;
     assert.equal((await fetch(url, { method: 'POST', headers: server.client.headers })).status, 200);
   },
-  'in the place of another': async (server, name) => {
-    await store(server, name, Buffer.from('what was there before'));
+  'as a replacement': async (server, name) => {
+    await store(server, name, Buffer.from('the replaced file'));
     await store(server, name, BYTES, { overwrite: 'true' });
   },
 };
 
-/** Takes files, and keeps them by the name that their field says. */
+/** A webhook receiver that checks the digest of each file and keeps it by its name. */
 async function fileReceiver(t: TestContext): Promise<{ url: string; files: Map<string, Buffer> }> {
   const files = new Map<string, Buffer>();
   const server = createServer(async (request, response) => {
     const name = /filename="?([^";]+)/.exec(String(request.headers['content-disposition']))?.[1] ?? '';
-    const pieces: Buffer[] = [];
-    for await (const piece of request) pieces.push(piece as Buffer);
-    const bytes = Buffer.concat(pieces);
+    const blocks: Buffer[] = [];
+    for await (const block of request) blocks.push(block as Buffer);
+    const bytes = Buffer.concat(blocks);
     const digest = `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`;
     assert.equal(request.headers['content-digest'], digest);
     files.set(name, bytes);
@@ -86,8 +86,8 @@ async function fileReceiver(t: TestContext): Promise<{ url: string; files: Map<s
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, files };
 }
 
-for (const [how, make] of Object.entries(MAKINGS)) {
-  test(`a file ${how}: downloads, links, checks, players, FTP and webhooks have the same bytes`, {
+for (const [how, make] of Object.entries(UPLOADS)) {
+  test(`a file uploaded ${how} has the same bytes in downloads, links, checks, players, FTP and webhooks`, {
     skip: noFtpServer,
   }, async (t) => {
     const ftp = await startFtpServer(t);
@@ -110,12 +110,12 @@ for (const [how, make] of Object.entries(MAKINGS)) {
     const digest = { ...client.headers, 'want-repr-digest': 'sha-256=10' };
     const head = await fetch(`${origin}/api/files/download/${name}`, { headers: digest });
     await head.arrayBuffer();
-    const said = head.headers.get('repr-digest');
-    if (said !== null) assert.equal(Buffer.from(said.slice(9, -1), 'base64').toString('hex'), sha256);
+    const reprDigest = head.headers.get('repr-digest');
+    if (reprDigest !== null) assert.equal(Buffer.from(reprDigest.slice(9, -1), 'base64').toString('hex'), sha256);
 
     const json = { ...client.headers, 'content-type': 'application/json' };
-    const made = await fetch(`${origin}/api/files/share/${name}`, { method: 'POST', headers: json, body: '{}' });
-    const { url } = (await made.json()) as { url: string };
+    const created = await fetch(`${origin}/api/files/share/${name}`, { method: 'POST', headers: json, body: '{}' });
+    const { url } = (await created.json()) as { url: string };
     const shared = await fetch(new URL(new URL(url).pathname, origin));
     assert.ok(BYTES.equals(Buffer.from(await shared.arrayBuffer())));
 
@@ -130,13 +130,13 @@ for (const [how, make] of Object.entries(MAKINGS)) {
     const played = await fetch(`${origin}/v1/audio/file/${sounds[0]?.id}`, { headers: client.headers });
     assert.ok(BYTES.equals(Buffer.from(await played.arrayBuffer())));
 
-    const told = () => events.received.find(({ event }) => event.total_bytes === BYTES.length)?.event;
-    await eventually(() => told() !== undefined, 'the event');
-    assert.equal(told()?.sha256, sha256);
+    const completed = () => events.received.find(({ event }) => event.total_bytes === BYTES.length)?.event;
+    await eventually(() => completed() !== undefined, 'the event');
+    assert.equal(completed()?.sha256, sha256);
     await eventually(() => files.files.get(name)?.equals(BYTES) ?? false, 'the file at the webhook');
     await eventually(async () => {
-      for (const there of await readdir(ftp.home)) {
-        if (!there.startsWith('.') && BYTES.equals(await readFile(join(ftp.home, there)))) return true;
+      for (const entry of await readdir(ftp.home)) {
+        if (!entry.startsWith('.') && BYTES.equals(await readFile(join(ftp.home, entry)))) return true;
       }
       return false;
     }, 'the file on the FTP server');

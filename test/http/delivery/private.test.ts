@@ -1,4 +1,4 @@
-/** Who does not run the server learns nothing of its network by way of targets. */
+/** Targets do not let the administrator of a tenant probe the network of the server. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -11,8 +11,8 @@ import { assertProblemReply } from '../../support/wire/wire.ts';
 
 const SECRET = 'secret-of-a-client-in-a-tenant';
 
-/** Says who it is, and lets nobody in. */
-async function talkative(t: TestContext): Promise<{ port: number; connections: () => number }> {
+/** A TCP server that reveals its name and refuses every login. */
+async function revealingServer(t: TestContext): Promise<{ port: number; connections: () => number }> {
   let connections = 0;
   const server = createServer((socket) => {
     connections += 1;
@@ -50,12 +50,12 @@ function targetsOf({ app, origin }: TestServer) {
   };
 }
 
-test("a tenant's administrator reaches no inner address by FTP, and reads no words of other servers", async (t) => {
+test("a tenant's administrator cannot reach private addresses by FTP or read the replies of their servers", async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('acme', 'Acme');
     await identity.clients.create({ id: 'boss', secret: SECRET, role: 'admin', name: null, tenant: 'acme' });
   });
-  const inner = await talkative(t);
+  const inner = await revealingServer(t);
   const closed = await startServer(t, {}, {}, dataDir);
   for (const host of ['127.0.0.1', 'localhost', '10.0.0.1', '169.254.169.254', '::1', '::ffff:127.0.0.1']) {
     await assertProblemReply(await targetsOf(closed).make(host, inner.port), 'invalid_request');

@@ -10,7 +10,7 @@ import { atEnd, startServer } from '../../support/product/server.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
 import { SETTINGS } from './receivers-setup.ts';
 
-/** Answers each request with these bytes, once it is there, and goes on with the connection or ends it. */
+/** Answers each complete request with these bytes, and keeps the connection or ends it. */
 async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
   const sockets = new Set<Socket>();
   const seen = { requests: 0, connections: 0, url: '' };
@@ -41,27 +41,27 @@ async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
-const TAKEN: Record<string, [answer: string, ends?: boolean]> = {
-  'an unasked 100': [`HTTP/1.1 100 Continue\r\n\r\n${OK}`],
-  'two of them': [`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\n\r\n${OK}`],
+const ACCEPTED: Record<string, [answer: string, ends?: boolean]> = {
+  'an unexpected 100': [`HTTP/1.1 100 Continue\r\n\r\n${OK}`],
+  'two unexpected 100s': [`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\n\r\n${OK}`],
   '102 and 103': [`HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n${OK}`],
-  'an answer of HTTP/1.0': ['HTTP/1.0 200 OK\r\n\r\nok', true],
-  'an answer without a reason': ['HTTP/1.1 204\r\n\r\n'],
-  'an answer and the end of the connection, unsaid': [OK, true],
-  'an answer longer than it says': [`${OK}${OK}`],
-  'a broken rest': ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk'],
-  'a status of its own': ['HTTP/1.1 299 Taken\r\ncontent-length: 0\r\n\r\n'],
+  'HTTP/1.0': ['HTTP/1.0 200 OK\r\n\r\nok', true],
+  'no reason phrase': ['HTTP/1.1 204\r\n\r\n'],
+  'an unannounced end of the connection': [OK, true],
+  'more bytes than it declares': [`${OK}${OK}`],
+  'a malformed body': ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk'],
+  'an unassigned status of 2xx': ['HTTP/1.1 299 Taken\r\ncontent-length: 0\r\n\r\n'],
 };
 
 const REFUSED: Record<string, [answer: string, error: RegExp]> = {
   'switches protocols': ['HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', /101/],
-  'speaks no HTTP': ['220 mail.example.org ESMTP\r\n', /./],
-  'has a head without end': [`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`, /./],
-  'says a status beyond all': ['HTTP/1.1 999 No\r\ncontent-length: 0\r\n\r\n', /999/],
+  'does not speak HTTP': ['220 mail.example.org ESMTP\r\n', /./],
+  'sends an endless head': [`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`, /./],
+  'sends an invalid status': ['HTTP/1.1 999 No\r\ncontent-length: 0\r\n\r\n', /999/],
 };
 
-for (const [how, [answer, ends]] of Object.entries(TAKEN)) {
-  test(`a receiver that says 200 with ${how} has the message, events and files alike`, async (t) => {
+for (const [how, [answer, ends]] of Object.entries(ACCEPTED)) {
+  test(`a success reply with ${how} counts as delivered, for events and files`, async (t) => {
     const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
     const receiver = await receiverOfBytes(t, answer, ends);
     await addHook(server, receiver.url, { name: 'events' });
@@ -70,24 +70,24 @@ for (const [how, [answer, ends]] of Object.entries(TAKEN)) {
     await eventually(async () => {
       const all = await deliveries(server);
       return all.length === 6 && all.every(({ ended_at: ended }) => ended !== null);
-    }, 'the end of all');
+    }, 'the end of all deliveries');
     for (const { state, last_error: error } of await deliveries(server)) assert.equal(state, 'delivered', error ?? '');
     assert.equal(receiver.requests, 6);
   });
 }
 
 for (const [how, [answer, expected]] of Object.entries(REFUSED)) {
-  test(`a receiver that ${how} did not take the message`, async (t) => {
+  test(`a delivery to a receiver that ${how} fails`, async (t) => {
     const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
     const receiver = await receiverOfBytes(t, answer, true);
     await addHook(server, receiver.url);
     await store(server, 'one.txt', ALPHABET);
-    await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
+    await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the failed delivery');
     assert.match((await deliveries(server))[0]?.last_error ?? '', expected);
   });
 }
 
-test('a receiver that refuses a large file before it has it: its status counts, and nothing more is sent', async (t) => {
+test('a receiver can refuse a large file before it has all of it, and its status counts', async (t) => {
   const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
   let taken = 0;
   const receiver = createServer((request, response) => {
@@ -105,7 +105,7 @@ test('a receiver that refuses a large file before it has it: its status counts, 
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
   await addHook(server, url, { content: 'file' });
   await store(server, 'large.bin', Buffer.alloc(24 * 1024 * 1024, 'large '));
-  await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
+  await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the failed delivery');
   assert.equal((await deliveries(server))[0]?.last_error, 'the receiver answered 413');
   assert.ok(taken > 0);
 });

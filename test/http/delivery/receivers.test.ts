@@ -1,4 +1,4 @@
-/** Receivers of webhooks that answer in odd ways, or not at all: none of them costs another one anything. */
+/** Webhook receivers that answer unusually or not at all do not affect other targets. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import { begin, TYPE } from '../../support/wire/tus.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { SETTINGS } from './receivers-setup.ts';
 
-/** Answers each request as `answer` does. */
+/** A receiver that answers each complete request with `answer`. */
 async function receiverThat(t: TestContext, answer: (response: ServerResponse) => void) {
   const seen = { requests: 0, url: '' };
   const server = createServer((request, response) => {
@@ -34,14 +34,14 @@ async function receiverThat(t: TestContext, answer: (response: ServerResponse) =
   return seen;
 }
 
-/** Takes connections and says nothing, or a little of a head again and again. */
-async function silent(t: TestContext, word = ''): Promise<string> {
+/** A receiver that accepts connections and never answers, or sends `text` again and again. */
+async function silent(t: TestContext, text = ''): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createPlainServer((socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
-    if (word !== '') {
-      const timer = setInterval(() => socket.write(word), 50);
+    if (text !== '') {
+      const timer = setInterval(() => socket.write(text), 50);
       socket.on('close', () => clearInterval(timer));
     }
   });
@@ -64,59 +64,59 @@ function change({ origin, admin }: TestServer, id: string, disabled: boolean): P
   return fetch(`${origin}/api/deliveries/targets/${id}`, { method: 'PATCH', headers, body });
 }
 
-test('an answer counts by its head: one that never ends is delivered, or failed, at once', async (t) => {
+test('the status of a reply counts, even if its body never ends', async (t) => {
   const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
   const endless = (status: number) => (response: ServerResponse) => {
     response.writeHead(status).write('x');
     const timer = setInterval(() => response.write('x'.repeat(1000)), 20);
     response.on('close', () => clearInterval(timer));
   };
-  const good = await receiverThat(t, endless(200));
-  const bad = await receiverThat(t, endless(500));
-  await addHook(server, good.url, { name: 'good' });
-  await addHook(server, bad.url, { name: 'bad' });
+  const accepting = await receiverThat(t, endless(200));
+  const refusing = await receiverThat(t, endless(500));
+  await addHook(server, accepting.url, { name: 'accepting' });
+  await addHook(server, refusing.url, { name: 'refusing' });
   await store(server, 'letters.txt', ALPHABET);
   await eventually(async () => {
     const all = await deliveries(server);
     return all.length === 2 && all.every(({ ended_at: ended }) => ended !== null);
-  }, 'the end of both');
+  }, 'the end of both deliveries');
   const states = Object.fromEntries((await deliveries(server)).map(({ target, state }) => [target, state]));
-  assert.deepEqual(states, { good: 'delivered', bad: 'failed' });
+  assert.deepEqual(states, { accepting: 'delivered', refusing: 'failed' });
 });
 
-test('a dozen receivers that do not answer hold up no other one, however few slots there are', async (t) => {
+test('a dozen receivers that do not answer do not delay another, even with a single slot', async (t) => {
   const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_PARALLEL: '1' });
   for (let index = 0; index < 12; index += 1) {
     const url = await silent(t, ['', 'HTTP/1.1 200 OK\r\nx: y\r\n', 'x'][index % 3]);
     await addHook(server, url, { name: `silent ${index}`, content: index % 2 === 0 ? 'event' : 'file' });
   }
-  const good = await startReceiver(t);
-  await addHook(server, good.url, { name: 'good' });
+  const accepting = await startReceiver(t);
+  await addHook(server, accepting.url, { name: 'accepting' });
   for (let index = 0; index < 5; index += 1) await store(server, `${index}.txt`, ALPHABET);
-  await eventually(() => good.received.length === 5, 'five events');
+  await eventually(() => accepting.received.length === 5, 'five events');
   const waiting = await deliveries(server, '?limit=1000');
-  assert.ok(waiting.filter(({ target }) => target !== 'good').every(({ state }) => state !== 'delivered'));
+  assert.ok(waiting.filter(({ target }) => target !== 'accepting').every(({ state }) => state !== 'delivered'));
 });
 
-test('410 ends a delivery and disables its target, which says why; enabled, it gets what comes from then on', async (t) => {
+test('410 ends a delivery and disables its target with a reason; once enabled, the target gets new events', async (t) => {
   const server = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   const audience = await startReceiver(t);
   await addHook(server, audience.url, { name: 'audience', events: ['admin.changed', 'delivery.failed'] });
-  const { id } = await addHook(server, receiver.url, { name: 'gone' });
+  const { id } = await addHook(server, receiver.url, { name: 'disabled' });
   receiver.answer(410);
   await store(server, 'one.txt', ALPHABET);
   await eventually(async () => (await targetsOf(server)).some(({ disabled }) => disabled), 'a disabled target');
-  const gone = (await targetsOf(server)).find((target) => target.id === id);
-  assert.match(gone?.disabled?.reason ?? '', /410/);
+  const target = (await targetsOf(server)).find((entry) => entry.id === id);
+  assert.match(target?.disabled?.reason ?? '', /410/);
   const [failed] = await deliveries(server, `?target=${id}`);
   assert.deepEqual([failed?.state, failed?.attempts], ['failed', 1]);
   await eventually(
-    () => audience.received.some(({ event }) => event.detail === 'target_disabled gone'),
-    'word of the disabled target',
+    () => audience.received.some(({ event }) => event.detail === 'target_disabled disabled'),
+    'the event of the disabled target',
   );
   assert.ok(audience.received.some(({ event }) => event.type === 'delivery.failed'));
-  const tries = receiver.received.length;
+  const attempts = receiver.received.length;
   receiver.answer(204);
   await store(server, 'two.txt', ALPHABET);
   await assertProblemReply(await post(server, `/api/deliveries/${failed?.id}/retry`, {}), 'invalid_request');
@@ -126,23 +126,23 @@ test('410 ends a delivery and disables its target, which says why; enabled, it g
   assert.equal(enabled.status, 200);
   assert.equal(((await enabled.json()) as Target).disabled, undefined);
   await store(again, 'three.txt', ALPHABET);
-  await eventually(() => receiver.received.length === tries + 1, 'the third file');
+  await eventually(() => receiver.received.length === attempts + 1, 'the third file');
   assert.equal(receiver.received.at(-1)?.event.filename, 'three.txt');
-  // And what failed may be tried again now.
+  // The failed delivery may be retried now.
   assert.equal((await post(again, `/api/deliveries/${failed?.id}/retry`, {})).status, 200);
-  await eventually(() => receiver.received.length === tries + 2, 'the first file');
+  await eventually(() => receiver.received.length === attempts + 2, 'the first file');
   await again.close();
   await startServer(t, SETTINGS, {}, server.dataDir);
   assert.ok(receiver.received.every(({ event }) => event.filename !== 'two.txt'));
 });
 
-test('a target that an administrator disables gets nothing more, and what waits is cancelled', async (t) => {
+test('a target that an administrator disables gets no more events, and its queued deliveries are cancelled', async (t) => {
   const server = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   const { id } = await addHook(server, receiver.url);
   receiver.answer(500);
   await store(server, 'one.txt', ALPHABET);
-  await eventually(() => receiver.received.length > 0, 'a try');
+  await eventually(() => receiver.received.length > 0, 'an attempt');
   assert.equal((await change(server, id, true)).status, 200);
   assert.equal((await deliveries(server, '?state=cancelled')).length, 1);
   await store(server, 'two.txt', ALPHABET);
@@ -151,18 +151,18 @@ test('a target that an administrator disables gets nothing more, and what waits 
 });
 
 for (const status of [429, 503]) {
-  test(`${status} with Retry-After is kept, for the delivery and for what else waits`, async (t) => {
+  test(`${status} with Retry-After delays the delivery and all others of its target`, async (t) => {
     const server = await startServer(t, SETTINGS);
     const receiver = await startReceiver(t);
     await addHook(server, receiver.url);
     receiver.answer(status, { 'retry-after': '1800' });
     await store(server, 'one.txt', ALPHABET);
-    await eventually(async () => (await deliveries(server))[0]?.attempts === 1, 'a try');
+    await eventually(async () => (await deliveries(server))[0]?.attempts === 1, 'an attempt');
     const [first] = await deliveries(server);
     const wait = Date.parse(first?.next_attempt_at ?? '') - Date.now();
     assert.ok(wait > 1_700_000 && wait <= 1_800_000, String(wait));
     await store(server, 'two.txt', ALPHABET);
-    // Others are sent meanwhile, so nobody waited for this one.
+    // Another target still gets its events, so only this one is paused.
     const other = await startReceiver(t);
     await addHook(server, other.url, { name: 'other' });
     await store(server, 'three.txt', ALPHABET);
@@ -171,16 +171,16 @@ for (const status of [429, 503]) {
   });
 }
 
-test('Retry-After is seconds or a date, and bounded', () => {
+test('Retry-After is a number of seconds or a date, and is limited to one hour', () => {
   const now = Date.parse('2026-11-30T12:00:00Z');
   assert.equal(retryAfterOf('120', now), 120_000);
   assert.equal(retryAfterOf('Mon, 30 Nov 2026 12:05:00 GMT', now), 300_000);
   assert.equal(retryAfterOf('Mon, 30 Nov 2026 11:00:00 GMT', now), 0);
   assert.equal(retryAfterOf('99999999999', now), 3_600_000);
-  for (const nothing of [undefined, '', 'soon', '-5', ['x', '5']]) assert.equal(retryAfterOf(nothing, now), 0);
+  for (const invalid of [undefined, '', 'soon', '-5', ['x', '5']]) assert.equal(retryAfterOf(invalid, now), 0);
 });
 
-test('other refusals are tried again, and pause nobody', async (t) => {
+test('other refusals are retried and do not pause the target', async (t) => {
   const server = await startServer(t, SETTINGS);
   const refusals = await receiverThat(t, (response) => void response.writeHead(404).end());
   await addHook(server, refusals.url);
@@ -188,18 +188,18 @@ test('other refusals are tried again, and pause nobody', async (t) => {
   await eventually(async () => {
     const all = await deliveries(server);
     return all.length === 3 && all.every(({ attempts }) => attempts >= 2);
-  }, 'two tries of each');
+  }, 'two attempts of each');
   assert.ok((await deliveries(server)).every(({ last_error: error }) => error === 'the receiver answered 404'));
 });
 
-test('the event of a finished file has its SHA-256 and what its sender said of it, the same with every try', async (t) => {
+test('the event of a complete file has its SHA-256 and metadata, the same in every attempt', async (t) => {
   const server = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   receiver.answer(500);
   receiver.secret = (await addHook(server, receiver.url)).secret ?? '';
   const metadata = `filename ${btoa('a.txt')},camera ${btoa('seven')},empty`;
   await begin(server, { 'upload-length': '26', 'upload-metadata': metadata, 'content-type': TYPE }, ALPHABET);
-  await eventually(() => receiver.received.length >= 2, 'two tries');
+  await eventually(() => receiver.received.length >= 2, 'two attempts');
   for (const { event, signed } of receiver.received) {
     assert.equal(signed, true);
     assert.equal(event.sha256, createHash('sha256').update(ALPHABET).digest('hex'));

@@ -18,7 +18,7 @@ import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { deliveries, SETTINGS, store } from './webhooks-setup.ts';
 
-test('a setting that closes the own network closes it for targets of before, by name and by redirect too', async (t) => {
+test('disabling private webhooks also applies to existing targets', async (t) => {
   const open = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   await addHook(open, receiver.url);
@@ -31,16 +31,16 @@ test('a setting that closes the own network closes it for targets of before, by 
   assert.match(failed?.last_error ?? '', /https/);
 });
 
-test('a webhook that wants files gets them themselves, signed by their digest, again until it takes them', async (t) => {
+test('a webhook with content "file" gets the bytes, signed by their digest, until it accepts them', async (t) => {
   const server = await startServer(t, SETTINGS);
   const bytes = Buffer.alloc(3_000_000, 'lading ');
-  const got: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
+  const requests: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
   const receiver = createServer((request, response) => {
-    const pieces: Buffer[] = [];
-    request.on('data', (piece: Buffer) => pieces.push(piece));
+    const blocks: Buffer[] = [];
+    request.on('data', (block: Buffer) => blocks.push(block));
     request.on('end', () => {
-      got.push({ headers: request.headers, body: Buffer.concat(pieces) });
-      response.writeHead(got.length === 1 ? 503 : 200).end();
+      requests.push({ headers: request.headers, body: Buffer.concat(blocks) });
+      response.writeHead(requests.length === 1 ? 503 : 200).end();
     });
   });
   receiver.listen(0, '127.0.0.1');
@@ -51,21 +51,21 @@ test('a webhook that wants files gets them themselves, signed by their digest, a
   const { secret = '' } = await addHook(server, url, { content: 'file', rule: { prefix: 'a/' } });
   await put(server, 'a/große Datei.bin', 0, bytes, { total_size: String(bytes.length) });
   await eventually(async () => (await deliveries(server, '?state=delivered')).length === 1, 'the delivery');
-  assert.equal(got.length, 2);
-  for (const { headers, body } of got) {
+  assert.equal(requests.length, 2);
+  for (const { headers, body } of requests) {
     assert.ok(bytes.equals(body));
     assert.equal(headers['content-digest'], `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`);
     const text = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${headers['content-digest']}`;
-    const right = createHmac('sha256', Buffer.from(secret.slice(6), 'base64'))
+    const expected = createHmac('sha256', Buffer.from(secret.slice(6), 'base64'))
       .update(text)
       .digest('base64');
-    assert.equal(headers['webhook-signature'], `v1,${right}`);
+    assert.equal(headers['webhook-signature'], `v1,${expected}`);
     assert.match(headers['content-disposition'] ?? '', /filename\*=UTF-8''gro%C3%9Fe%20Datei\.bin/);
   }
-  assert.equal(got[0]?.headers['webhook-id'], got[1]?.headers['webhook-id']);
+  assert.equal(requests[0]?.headers['webhook-id'], requests[1]?.headers['webhook-id']);
   await put(server, 'a/empty.bin', 0, Buffer.alloc(0), { total_size: '0' });
-  await eventually(async () => (await deliveries(server, '?state=delivered')).length === 2, 'the empty one');
-  assert.equal(got.at(-1)?.body.length, 0);
+  await eventually(async () => (await deliveries(server, '?state=delivered')).length === 2, 'the empty file');
+  assert.equal(requests.at(-1)?.body.length, 0);
   const { origin, client, admin } = server;
   const status = await fetch(`${origin}/api/files/status/${encodeURIComponent('a/große Datei.bin')}`, client);
   const shown = (await status.json()) as FileStatus;
@@ -81,7 +81,7 @@ test('a webhook that wants files gets them themselves, signed by their digest, a
   await assertProblemReply(both, 'invalid_request');
 });
 
-test('two tenants: neither hears of the other, nor sees its targets or deliveries', async (t) => {
+test('a tenant neither gets the events of another nor sees its targets and deliveries', async (t) => {
   const { dataDir } = await seededFolder(t, (identity) =>
     identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null }),
   );
@@ -115,7 +115,7 @@ test('two tenants: neither hears of the other, nor sees its targets or deliverie
   assert.equal((await fetch(url, { method: 'DELETE', headers: root })).status, 200);
 });
 
-test('with a tenant go its targets and what was sent to them: a new one of the same id has neither', async (t) => {
+test('deleting a tenant deletes its targets and deliveries; a new tenant with the same id has neither', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null });
     await identity.tenants.create('acme', 'Acme');
@@ -137,7 +137,7 @@ test('with a tenant go its targets and what was sent to them: a new one of the s
   assert.equal(made.status, 201);
   const wile = { ...server.client, ...sign(app, 'wile', 'client') };
   await put({ ...server, client: wile }, 'letters.txt', 0, ALPHABET, { total_size: '26' });
-  await eventually(() => receiver.received.length > 0, 'a try');
+  await eventually(() => receiver.received.length > 0, 'an attempt');
   for (const [method, path, sent] of [
     ['DELETE', '/api/tenants/acme', null],
     ['POST', '/api/tenants', '{"tenant_id":"acme"}'],
@@ -149,9 +149,9 @@ test('with a tenant go its targets and what was sent to them: a new one of the s
     });
     assert.ok(reply.ok, await reply.text());
   }
-  const left = async (path: string) => (await fetch(`${origin}${path}?tenant=acme`, { headers: json })).json();
-  assert.deepEqual(await left('/api/deliveries/targets'), { targets: [] });
-  assert.deepEqual(await left('/api/deliveries'), { deliveries: [], next_cursor: null });
+  const remaining = async (path: string) => (await fetch(`${origin}${path}?tenant=acme`, { headers: json })).json();
+  assert.deepEqual(await remaining('/api/deliveries/targets'), { targets: [] });
+  assert.deepEqual(await remaining('/api/deliveries'), { deliveries: [], next_cursor: null });
   await server.close();
   assert.deepEqual(await readdir(join(dataDir, 'v1/targets')), []);
   assert.deepEqual(await readdir(join(dataDir, 'v1/deliveries')), []);

@@ -1,4 +1,4 @@
-/** What the tests of webhooks share. */
+/** Settings and requests for the tests of webhooks. */
 import type { Delivery, DeliveryPage } from '../../../src/protocol/schemas/delivery.ts';
 import type { TestServer } from '../../support/product/server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';

@@ -1,4 +1,4 @@
-/** Events to webhooks: signed, tried again, never where they must not go. */
+/** Events to webhooks: signed, retried, and never sent to a redirect. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { deliveries, SETTINGS, store } from './webhooks-setup.ts';
 
-test('a webhook is told of finished files, signed with the secret that was shown once', async (t) => {
+test('a webhook gets the events of complete files, signed with the secret that was shown once', async (t) => {
   const server = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   const { secret = '' } = await addHook(server, receiver.url, { name: 'hook' });
@@ -20,10 +20,10 @@ test('a webhook is told of finished files, signed with the secret that was shown
   receiver.secret = secret;
   await store(server, 'letters.txt');
   await eventually(() => receiver.received.length === 1, 'the event');
-  const [got] = receiver.received;
-  assert.equal(got?.signed, true);
-  assert.equal(got?.headers['content-type'], 'application/json');
-  const { id, time, file_id, ...event } = got?.event ?? ({} as never);
+  const [message] = receiver.received;
+  assert.equal(message?.signed, true);
+  assert.equal(message?.headers['content-type'], 'application/json');
+  const { id, time, file_id, ...event } = message?.event ?? ({} as never);
   assert.ok(id && time && file_id);
   assert.deepEqual(event, {
     type: 'file.completed',
@@ -38,7 +38,10 @@ test('a webhook is told of finished files, signed with the secret that was shown
     metadata: null,
     detail: null,
   });
-  await eventually(async () => (await deliveries(server, '?state=delivered'))[0]?.id === got?.id, 'word of it');
+  await eventually(
+    async () => (await deliveries(server, '?state=delivered'))[0]?.id === message?.id,
+    'the recorded delivery',
+  );
   const { origin, admin, dataDir } = server;
   for (const [path, by] of [
     ['/api/deliveries/targets', admin],
@@ -53,25 +56,25 @@ test('a webhook is told of finished files, signed with the secret that was shown
   }
 });
 
-test('a receiver that fails is asked again with the same id, over a restart too', async (t) => {
+test('a failed request is retried with the same id, even after a restart', async (t) => {
   const server = await startServer(t, SETTINGS);
   const receiver = await startReceiver(t);
   receiver.secret = 'a secret of my own choosing';
   await addHook(server, receiver.url, { secret: receiver.secret });
   receiver.answer(500);
   await store(server, 'letters.txt');
-  await eventually(() => receiver.received.length >= 1, 'the first try');
+  await eventually(() => receiver.received.length >= 1, 'the first attempt');
   await server.close();
-  const tries = receiver.received.length;
+  const attempts = receiver.received.length;
   receiver.answer(200);
   const again = await startServer(t, SETTINGS, {}, server.dataDir);
   await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the delivery');
-  assert.equal(receiver.received.length, tries + 1);
+  assert.equal(receiver.received.length, attempts + 1);
   assert.deepEqual(new Set(receiver.received.map(({ id }) => id)).size, 1);
   assert.ok(receiver.received.every(({ signed }) => signed));
 });
 
-test('every sort of event, in order, and none that was not asked for', async (t) => {
+test('a webhook gets every type of event it selected', async (t) => {
   const server = await startServer(t, { ...SETTINGS, LADING_STALE_SECONDS: '1', LADING_DELIVERY_ATTEMPTS: '1' });
   const receiver = await startReceiver(t);
   const { origin, admin, client } = server;
@@ -120,14 +123,14 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   const receivedByOwner = await startReceiver(t);
   const rule = { owner: client.id };
   await addHook(server, receivedByOwner.url, { name: 'owner', events: ['delivery.failed'], rule });
-  // Nothing listens there.
+  // No server listens on this port.
   await addHook(server, 'http://127.0.0.1:9/hook', { name: 'dead', rule: { prefix: 'dead' } });
   await store(server, 'dead.txt');
   await eventually(() => types('dead.txt').includes('delivery.failed'), 'a failure');
   await eventually(() => receivedByOwner.received.length > 0, 'the failure for its owner');
   const failure = receiver.received.find(({ event }) => event.type === 'delivery.failed');
   assert.match(failure?.event.detail ?? '', /^dead: .*ECONNREFUSED/);
-  // One for the files of one owner says what that owner may know.
+  // A target for the files of one owner shows only what that owner may know.
   assert.match(
     receivedByOwner.received[0]?.event.detail ?? '',
     /^dead: failed permanently; an administrator can see the reason/,
@@ -135,7 +138,7 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   assert.ok(receiver.received.every(({ signed }) => signed));
 });
 
-test('a redirect is followed nowhere, and is an error at once that says so', async (t) => {
+test('a redirect is not followed and fails the delivery at once', async (t) => {
   const server = await startServer(t, SETTINGS);
   const end = await startReceiver(t);
   const first = await startReceiver(t);
