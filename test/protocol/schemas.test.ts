@@ -72,10 +72,10 @@ async function written(schema: object, value: unknown): Promise<string> {
   return payload;
 }
 
-test('the keys of a status object, in the order of the protocol, then where the file is sent on to', () => {
+test('a status object has its keys in the order of the protocol, then the deliveries', () => {
   const keys = Object.keys(schemas.FileStatus.properties);
   const first = ['filename', 'status', 'bytes_received', 'total_bytes', 'next_expected_byte', 'id', 'readable'];
-  const then = ['missing', 'missing_more', 'chunk', 'crc32', 'etag', 'content_type'];
+  const then = ['missing', 'missing_more', 'chunk', 'committed_chunks', 'crc32', 'etag', 'content_type'];
   const last = [
     'created_at',
     'updated_at',
@@ -89,7 +89,7 @@ test('the keys of a status object, in the order of the protocol, then where the 
   assert.deepEqual(keys, [...first, ...then, ...last]);
   assert.deepEqual(
     keys.filter((key) => !schemas.FileStatus.required.some((required) => required === key)),
-    ['chunk', 'damaged', 'stale', 'undeclared', 'deliveries'],
+    ['chunk', 'committed_chunks', 'damaged', 'stale', 'undeclared', 'deliveries'],
   );
 });
 
