@@ -20,7 +20,7 @@ const MAX_FILES = 16;
 const TABLES: readonly string[] = [
   'test/http/observe/audit-changes.test.ts',
   'test/http/openapi/pages-replies.test.ts',
-  'test/support/tables/doors.ts',
+  'test/support/tables/file-writes.ts',
 ];
 
 /** Files that may read the environment, and what they read. */

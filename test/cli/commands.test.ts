@@ -6,13 +6,13 @@ import { test } from 'node:test';
 import { Value } from 'typebox/value';
 import { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { clockOf } from '../support/product/clock.ts';
-import { envOf, place } from '../support/product/command-line.ts';
+import { envOf, startCommandLine } from '../support/product/command-line.ts';
 import { startServer } from '../support/product/server.ts';
 import { jsonLines, runCli } from '../support/servers/processes.ts';
 import { bytesOf, deviceOf } from '../support/tables/fixtures.ts';
 
 test('upload, status, ls, download, verify and rm print text or JSON and set the exit code', async (t) => {
-  const { server, folder, lading, json } = await place(t);
+  const { server, folder, lading, json } = await startCommandLine(t);
   const bytes = bytesOf(300_000);
   await writeFile(join(folder, 'a.wav'), bytes);
 
@@ -53,7 +53,7 @@ test('upload, status, ls, download, verify and rm print text or JSON and set the
 });
 
 test('rm reports what it deleted, and --upload-only keeps the file', async (t) => {
-  const { server, lading, json } = await place(t);
+  const { server, lading, json } = await startCommandLine(t);
   const device = deviceOf(t, server);
   const data = bytesOf(10);
   const replace = () => device.uploadChunk('f', { start: 0, data, totalSize: 20, overwrite: true });
@@ -70,7 +70,7 @@ test('rm reports what it deleted, and --upload-only keeps the file', async (t) =
 });
 
 test('ranges and streams are written to standard output or a file', async (t) => {
-  const { folder, lading } = await place(t);
+  const { folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'alphabet'), 'abcdefghijklmnopqrstuvwxyz');
   assert.equal((await lading(['upload', 'alphabet', '-q'])).code, 0);
   const out = async (...args: string[]) => (await lading(['download', 'alphabet', ...args])).stdout;
@@ -90,7 +90,7 @@ test('ranges and streams are written to standard output or a file', async (t) =>
 });
 
 test('each kind of failure has its own exit code', async (t) => {
-  const { server, folder, lading } = await place(t);
+  const { server, folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'f'), 'first');
   await writeFile(join(folder, 'g'), 'other');
   const code = async (args: string[], env?: Record<string, string>) => (await lading(args, env)).code;
@@ -113,7 +113,7 @@ test('each kind of failure has its own exit code', async (t) => {
 });
 
 test('--if-match replaces and deletes only the named version', async (t) => {
-  const { server, folder, lading, json } = await place(t);
+  const { server, folder, lading, json } = await startCommandLine(t);
   for (const name of ['a', 'b', 'c']) await writeFile(join(folder, name), `content ${name}`);
   const code = async (...args: string[]) => (await lading(args)).code;
   const etag = async () => String((await json(['status', 'f'])).etag);
@@ -175,7 +175,7 @@ test('an upload of undeclared size is listed without a percentage, and --status 
 });
 
 test('verify exits with 6 and reports the damaged bytes of a stored file', async (t) => {
-  const { server, folder, lading } = await place(t);
+  const { server, folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'f'), bytesOf(5000));
   assert.equal((await lading(['upload', 'f'])).code, 0);
   const stored: string[] = [];
@@ -192,7 +192,7 @@ test('verify exits with 6 and reports the damaged bytes of a stored file', async
 });
 
 test('administrators create, list and delete clients and start a sweep', async (t) => {
-  const { server, json, lading } = await place(t);
+  const { server, json, lading } = await startCommandLine(t);
   const admin = envOf(server, server.admin);
   const created = await json(['clients', 'create', '--name', 'camera 7'], admin);
   assert.equal(created.role, 'client');
@@ -225,7 +225,7 @@ test('a parked upload is shown as parked, with its deletion date', async (t) => 
 });
 
 test('complete finishes an upload of undeclared size, and status --watch follows it', async (t) => {
-  const { server, json, lading } = await place(t);
+  const { server, json, lading } = await startCommandLine(t);
   const client = deviceOf(t, server);
   await client.uploadChunk('log', { start: 5, data: bytesOf(5) });
   assert.equal((await lading(['complete', 'log'])).code, 5);
@@ -238,7 +238,7 @@ test('complete finishes an upload of undeclared size, and status --watch follows
 });
 
 test('a download without a target never escapes the current directory', async (t) => {
-  const { folder, lading } = await place(t);
+  const { folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'f'), 'x');
   assert.equal((await lading(['upload', 'f', '--name', 'a/..b/c\\..\\d'])).code, 0);
   const { stdout } = await lading(['download', 'a/..b/c\\..\\d', '--json']);

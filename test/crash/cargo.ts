@@ -8,7 +8,7 @@ import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { content } from '../support/product/device.ts';
 import type { Random } from '../support/random.ts';
-import { type Edition, type Extents, Lost, type Remote, type Sending } from './remote.ts';
+import { type Edition, type Extents, Lost, type Remote, type SendOptions } from './remote.ts';
 
 const MAX_CHUNK = 6000;
 
@@ -123,7 +123,7 @@ export class Cargo {
     return runsOf(this.acked, 0);
   }
 
-  get #sending(): Sending {
+  get #sending(): SendOptions {
     return { declaredSize: this.declared ? this.now.size : null, overwrite: this.old !== null };
   }
 

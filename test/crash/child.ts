@@ -159,7 +159,7 @@ export class Device implements Remote {
     await this.#agent.destroy();
   }
 
-  async #ask<T>(method: Dispatcher.HttpMethod, path: string, options: Asked = {}): Promise<T> {
+  async #ask<T>(method: Dispatcher.HttpMethod, path: string, options: RequestOptions = {}): Promise<T> {
     const { status, bytes } = await this.#request(method, path, options);
     const body = JSON.parse(bytes.toString());
     if (status >= 400) throw new Refusal(status, body.code, body.detail);
@@ -169,7 +169,7 @@ export class Device implements Remote {
   async #request(
     method: Dispatcher.HttpMethod,
     path: string,
-    options: Asked,
+    options: RequestOptions,
   ): Promise<{ status: number; bytes: Buffer }> {
     const headers = { ...options.headers, ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}) };
     const body = options.body ?? null;
@@ -187,7 +187,7 @@ export class Device implements Remote {
   }
 }
 
-interface Asked {
+interface RequestOptions {
   headers?: Record<string, string>;
   body?: Buffer | string;
 }

@@ -170,7 +170,7 @@ async function examine(t: TestContext, durability: Durability, loss: Loss): Prom
     assert.deepEqual(await run.engine.verify(OWNER, cargo.name), verified, cargo.name);
   }
   assert.deepEqual(run.warnings, []);
-  assert.equal((await run.doors.blobs.list()).length, loss.cargos.length, 'nothing is left over');
+  assert.equal((await run.deps.blobs.list()).length, loss.cargos.length, 'nothing is left over');
   await run.close();
   await rm(loss.dataDir, { recursive: true, force: true });
 }

@@ -1,7 +1,7 @@
 /** The server as a device sees it in the crash tests. */
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 
-export interface Sending {
+export interface SendOptions {
   declaredSize: number | null;
   overwrite: boolean;
 }
@@ -13,7 +13,7 @@ export class Lost extends Error {
 
 /** The server as a device sees it. What a dead server does not answer rejects with `Lost`. */
 export interface Remote {
-  send(name: string, start: number, bytes: Uint8Array, sending: Sending): Promise<FileStatus>;
+  send(name: string, start: number, bytes: Uint8Array, sending: SendOptions): Promise<FileStatus>;
   status(name: string): Promise<FileStatus>;
   complete(name: string): Promise<FileStatus>;
   /** False when there was nothing. */

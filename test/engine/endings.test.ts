@@ -40,7 +40,7 @@ async function onlyNew(under: EngineUnderTest): Promise<void> {
     assert.ok(NEW.equals(await download(under.engine, NAME)));
     assert.equal((await under.engine.status(OWNER, NAME)).status, 'complete');
     assert.equal(under.engine.usage(OWNER).openUploads, 0);
-    assert.equal((await under.doors.blobs.list()).length, 1, 'the replaced bytes are removed');
+    assert.equal((await under.deps.blobs.list()).length, 1, 'the replaced bytes are removed');
   }
 }
 
@@ -148,7 +148,7 @@ test('a completion after a continuing chunk includes that chunk', async (t) => {
   const { status, total_bytes: total } = await under.engine.status(OWNER, NAME);
   assert.equal(status, 'complete');
   assert.equal(total, sent.status === 'fulfilled' ? OLD.length + 3 : OLD.length);
-  assert.equal((await under.doors.catalog.find(OWNER, NAME)).sealed?.undeclared, undefined);
+  assert.equal((await under.deps.catalog.find(OWNER, NAME)).sealed?.undeclared, undefined);
 });
 
 test('an empty file is refused while a whole file of its name arrives', async (t) => {

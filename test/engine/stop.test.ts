@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { realDisk } from '../../src/storage/disk/io/disk.ts';
 import { FaultyDisk } from '../support/disk/faulty-disk.ts';
 import { clockOf } from '../support/product/clock.ts';
-import { content, OWNER, refused, send, slowly, text, turnsUntil } from '../support/product/device.ts';
+import { content, OWNER, refused, send, sendSlowly, text, turnsUntil } from '../support/product/device.ts';
 import { startEngine } from '../support/product/engine.ts';
 import { Tap } from '../support/wire/tap.ts';
 
@@ -11,7 +11,7 @@ const LONG = 2 ** 31 - 1;
 
 test('a stop lets running chunks finish and accepts no new ones', async (t) => {
   const run = await startEngine(t);
-  const running = slowly(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  const running = sendSlowly(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   running.push(5);
   await running.taken();
   await run.quiet();
@@ -53,10 +53,10 @@ test('a stop without anything running resolves at once', async (t) => {
 test('a stop refuses running chunks with shutting_down after its patience, and none of them counts', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, content(0, 10));
-  const header = slowly(run.engine, 'g', 0, content(0, 10));
-  const middle = slowly(run.engine, 'f', 10, content(10, 200_000));
+  const header = sendSlowly(run.engine, 'g', 0, content(0, 10));
+  const middle = sendSlowly(run.engine, 'f', 10, content(10, 200_000));
   middle.push(100_000);
-  const waiting = slowly(run.engine, 'f', 10, content(10, 200_000));
+  const waiting = sendSlowly(run.engine, 'f', 10, content(10, 200_000));
   waiting.push();
   waiting.end();
   await middle.taken();
@@ -137,7 +137,7 @@ test('the stall watch ends a silent request and releases its range', async (t) =
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const run = await startEngine(t, { idleSeconds: 10 }, { clock: clockOf(() => now) });
-  const silent = slowly(run.engine, 'f', 0, content(0, 100));
+  const silent = sendSlowly(run.engine, 'f', 0, content(0, 100));
   silent.push(50);
   await silent.taken();
   await run.quiet();
@@ -157,7 +157,7 @@ test('a silent request ends long before the idle limit when another request wait
     t.mock.timers.tick(1000);
     await run.quiet();
   };
-  const dead = slowly(run.engine, 'f', 0, content(0, 100));
+  const dead = sendSlowly(run.engine, 'f', 0, content(0, 100));
   dead.push(50);
   await dead.taken();
   await run.quiet();
@@ -176,11 +176,11 @@ test('a request that waits for the disk or for another request does not count as
   const tap = new Tap();
   const run = await startEngine(t, { idleSeconds: 10 }, { clock: clockOf(() => now), tap });
   const gate = tap.hold('part.write');
-  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  const first = sendSlowly(run.engine, 'f', 0, content(0, 100));
   first.push();
   first.end();
   await gate.reached;
-  const second = slowly(run.engine, 'f', 0, content(0, 100));
+  const second = sendSlowly(run.engine, 'f', 0, content(0, 100));
   second.push(50);
   await second.taken();
   await run.quiet();

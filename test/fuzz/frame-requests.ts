@@ -2,14 +2,14 @@
 import type { Random } from '../support/random.ts';
 import { frame } from '../support/wire/unread.ts';
 import {
-  asked,
   END_HEADERS,
   END_STREAM,
   type Field,
+  type FrameContext,
+  type FrameSession,
+  headersFrame,
   type Kind,
-  type Made,
   PADDED,
-  type Place,
   pickOf,
   repeated,
   request,
@@ -19,18 +19,18 @@ import {
 } from './frame-wire.ts';
 import { bytesOf, junk } from './message.ts';
 
-function upload(random: Random, place: Place, more: readonly Field[]): Buffer {
+function upload(random: Random, place: FrameContext, more: readonly Field[]): Buffer {
   const path = `/api/files/content/${pickOf(random, place.names)}`;
-  return asked(STREAM, request(place, 'PUT', path, more), END_HEADERS);
+  return headersFrame(STREAM, request(place, 'PUT', path, more), END_HEADERS);
 }
 
 const bodies: Kind = (random, place) => {
   const data = (length: number, flags = 0): Buffer => frame(TYPE.data, flags, STREAM, Buffer.alloc(length, 0x61));
   const length: Field = ['content-length', '10'];
-  const trailers = (fields: readonly Field[], flags = 5): Buffer => asked(STREAM, fields, flags);
+  const trailers = (fields: readonly Field[], flags = 5): Buffer => headersFrame(STREAM, fields, flags);
   const begun = upload(random, place, random.once(2) ? [length] : []);
   const exact = upload(random, place, [length]);
-  return pickOf<Made>(random, [
+  return pickOf<FrameSession>(random, [
     { fate: 'alive', frames: [exact, data(10, END_STREAM)] },
     { fate: 'alive', frames: [exact, data(4), data(0), data(6), data(0, END_STREAM)] },
     { fate: 'alive', frames: [exact, data(4, END_STREAM)] },
@@ -54,8 +54,8 @@ const bodies: Kind = (random, place) => {
 };
 
 const streamIds: Kind = (random, place) => {
-  const ask = (stream: number): Buffer => asked(stream, request(place, 'GET', '/health'));
-  return pickOf<Made>(random, [
+  const ask = (stream: number): Buffer => headersFrame(stream, request(place, 'GET', '/health'));
+  return pickOf<FrameSession>(random, [
     { fate: 'over', frames: [ask(2)] },
     { fate: 'either', frames: [ask(STREAM + 40), ask(STREAM)] },
     { fate: 'either', frames: [ask(STREAM), ask(STREAM)] },
@@ -66,7 +66,9 @@ const streamIds: Kind = (random, place) => {
     },
     {
       fate: 'either',
-      frames: repeated(300, (n) => asked(STREAM + 2 * n, request(place, 'PUT', '/api/files/content/many.bin'), 4)),
+      frames: repeated(300, (n) =>
+        headersFrame(STREAM + 2 * n, request(place, 'PUT', '/api/files/content/many.bin'), 4),
+      ),
     },
   ]);
 };
@@ -100,7 +102,7 @@ const pseudoFields: Kind = (random, place) => {
     [[':authority', ''], ...without(':authority')],
     [...good, ['host', 'other.example']],
   ]);
-  return { fate: 'alive', frames: [asked(STREAM, fields)] };
+  return { fate: 'alive', frames: [headersFrame(STREAM, fields)] };
 };
 
 const oddFields: Kind = (random, place) => {
@@ -126,7 +128,7 @@ const oddFields: Kind = (random, place) => {
   ]);
   const times = random.once(6) ? 300 : random.int(1, 2);
   const fields = [...request(place, 'GET', '/health'), ...Array.from({ length: times }, () => field)];
-  return { fate: times > 2 ? 'either' : 'alive', frames: [asked(STREAM, fields)] };
+  return { fate: times > 2 ? 'either' : 'alive', frames: [headersFrame(STREAM, fields)] };
 };
 
 const operations: Kind = (random, place) => {
@@ -137,7 +139,7 @@ const operations: Kind = (random, place) => {
     const ask = request(place, method, sound, random.once(2) ? [['content-type', 'application/json']] : []);
     const stream = STREAM + 2 * n;
     const body = frame(TYPE.data, END_STREAM, stream, bytesOf(random, random.int(0, 60)));
-    return Buffer.concat([asked(stream, ask, END_HEADERS), body]);
+    return Buffer.concat([headersFrame(stream, ask, END_HEADERS), body]);
   });
   return { fate: 'alive', frames };
 };

@@ -1,13 +1,13 @@
 /** Frames that are wrong as frames: lengths, streams, settings, windows, compressed fields, floods. */
 import { frame } from '../support/wire/unread.ts';
 import {
-  asked,
   block,
   EMPTY,
   END_HEADERS,
   END_STREAM,
+  type FrameSession,
+  headersFrame,
   type Kind,
-  type Made,
   PRIORITY,
   pickOf,
   repeated,
@@ -84,7 +84,7 @@ const oddSettings: Kind = (random, place) => ({
   fate: 'either',
   frames: [
     ...repeated(random.int(1, 20), () => settings([random.int(0, 20), random.int(0, 2 ** 31 - 1)])),
-    asked(STREAM, request(place, 'GET', '/openapi.json')),
+    headersFrame(STREAM, request(place, 'GET', '/openapi.json')),
     settings([4, pickOf(random, [0, 1, 65_535, 2 ** 31 - 1])]),
   ],
 });
@@ -111,14 +111,17 @@ const continuations: Kind = (random, place) => {
   const at = random.int(0, fields.length);
   const begin = frame(TYPE.headers, END_STREAM, STREAM, fields.subarray(0, at));
   const rest = fields.subarray(at);
-  return pickOf<Made>(random, [
+  return pickOf<FrameSession>(random, [
     { fate: 'alive', frames: [begin, frame(TYPE.more, END_HEADERS, STREAM, rest)] },
     // Another frame between them.
     { fate: 'over', frames: [begin, frame(TYPE.ping, 0, 0, Buffer.alloc(8))] },
     { fate: 'over', frames: [begin, frame(TYPE.more, END_HEADERS, STREAM + 2, rest)] },
     // None was begun.
     { fate: 'over', frames: [frame(TYPE.more, END_HEADERS, STREAM, rest)] },
-    { fate: 'over', frames: [asked(STREAM, request(place, 'GET', '/health')), frame(TYPE.more, 4, STREAM, EMPTY)] },
+    {
+      fate: 'over',
+      frames: [headersFrame(STREAM, request(place, 'GET', '/health')), frame(TYPE.more, 4, STREAM, EMPTY)],
+    },
     // Without an end.
     { fate: 'over', frames: [begin, ...repeated(5000, () => frame(TYPE.more, 0, STREAM, EMPTY))] },
     {
@@ -146,7 +149,7 @@ const resets: Kind = (random, place) => {
   const code = pickOf(random, [0, 2, 8, 0xdead]);
   const frames = repeated(pickOf(random, [10, 200, 1500]), (n) =>
     Buffer.concat([
-      asked(STREAM + 2 * n, request(place, 'GET', path)),
+      headersFrame(STREAM + 2 * n, request(place, 'GET', path)),
       frame(TYPE.reset, 0, STREAM + 2 * n, uint32(code)),
     ]),
   );
@@ -155,9 +158,9 @@ const resets: Kind = (random, place) => {
 
 const windows: Kind = (random, place) => {
   const wide = uint32(2 ** 31 - 1);
-  const open = asked(STREAM, request(place, 'GET', '/api/events', [['accept', 'text/event-stream']]));
+  const open = headersFrame(STREAM, request(place, 'GET', '/api/events', [['accept', 'text/event-stream']]));
   const update = (stream: number, by: Buffer): Buffer => frame(TYPE.window, 0, stream, by);
-  return pickOf<Made>(random, [
+  return pickOf<FrameSession>(random, [
     { fate: 'over', frames: [update(0, uint32(0))] },
     { fate: 'over', frames: [update(0, wide), update(0, wide)] },
     { fate: 'either', frames: [open, update(STREAM, uint32(0))] },
@@ -205,7 +208,7 @@ const bomb: Kind = (random, place) => {
 const damaged: Kind = (random, place) => {
   const [method, path] = pickOf(random, place.operations);
   const sent = Buffer.concat([
-    asked(STREAM, request(place, method, path), END_HEADERS),
+    headersFrame(STREAM, request(place, method, path), END_HEADERS),
     frame(TYPE.data, END_STREAM, STREAM, bytesOf(random, random.int(0, 100))),
   ]);
   for (let n = random.int(1, 6); n > 0; n -= 1) sent[random.int(0, sent.length - 1)] = random.int(0, 255);

@@ -14,7 +14,7 @@ export interface Session {
 }
 
 /** What requests may speak of. */
-export interface Place {
+export interface FrameContext {
   authority: string;
   token: string;
   names: readonly string[];
@@ -22,8 +22,8 @@ export interface Place {
   operations: readonly (readonly [string, string])[];
 }
 
-export type Made = Omit<Session, 'kind'>;
-export type Kind = (random: Random, place: Place) => Made;
+export type FrameSession = Omit<Session, 'kind'>;
+export type Kind = (random: Random, place: FrameContext) => FrameSession;
 
 export const TYPE = {
   data: 0,
@@ -79,7 +79,7 @@ export function settings(...pairs: readonly (readonly [id: number, value: number
 }
 
 export function request(
-  { authority, token }: Place,
+  { authority, token }: FrameContext,
   method: string,
   path: string,
   more: readonly Field[] = [],
@@ -93,7 +93,7 @@ export function request(
   return [...pseudo, ['authorization', `Bearer ${token}`], ...more];
 }
 
-export function asked(stream: number, fields: readonly Field[], flags = END_STREAM | END_HEADERS): Buffer {
+export function headersFrame(stream: number, fields: readonly Field[], flags = END_STREAM | END_HEADERS): Buffer {
   return frame(TYPE.headers, flags, stream, block(fields));
 }
 

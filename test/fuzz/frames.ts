@@ -9,7 +9,7 @@ import { tlsSettings } from '../support/wire/tls.ts';
 import { frame, secureSocket } from '../support/wire/unread.ts';
 import { REQUEST_KINDS } from './frame-requests.ts';
 import { SESSION_KINDS } from './frame-sessions.ts';
-import { asked, type Place, pickOf, request, type Session, settings } from './frame-wire.ts';
+import { type FrameContext, headersFrame, pickOf, request, type Session, settings } from './frame-wire.ts';
 import { ADMIN, startTarget, type Target, type Vitals } from './target.ts';
 
 export interface FrameOptions {
@@ -81,7 +81,13 @@ async function run({ sessions, seed, connections, seconds }: FrameOptions, targe
   return report;
 }
 
-async function one(target: Target, place: Place, random: Random, index: number, report: FrameReport): Promise<void> {
+async function one(
+  target: Target,
+  place: FrameContext,
+  random: Random,
+  index: number,
+  report: FrameReport,
+): Promise<void> {
   const [kind, make] = pickOf(random, KINDS);
   const session = { kind, ...make(random, place) };
   const outcome = await exchange(target, place, session, random);
@@ -108,13 +114,13 @@ interface Outcome {
   end: 'alive' | 'over' | 'refused' | 'silent';
 }
 
-async function exchange(target: Target, place: Place, session: Session, random: Random): Promise<Outcome> {
+async function exchange(target: Target, place: FrameContext, session: Session, random: Random): Promise<Outcome> {
   const socket = await secureSocket(target.port, ['h2']);
   const statuses: number[] = [];
   const health = request(place, 'GET', '/health');
   // Without a table for fields the server says each status in the same few bytes.
   const begin = [session.preface ?? PREFACE, settings([1, 0])];
-  const sent = [...begin, asked(FIRST, health), ...session.frames, asked(LAST, health)];
+  const sent = [...begin, headersFrame(FIRST, health), ...session.frames, headersFrame(LAST, health)];
   const end = new Promise<Outcome['end']>((resolve) => {
     const timer = setTimeout(resolve, PATIENCE_MS, 'silent');
     const ends = (how: Outcome['end']): void => {
@@ -208,7 +214,7 @@ function unpackedDigits(bytes: Buffer): string {
   return digits;
 }
 
-async function placeOf(target: Target): Promise<Place> {
+async function placeOf(target: Target): Promise<FrameContext> {
   const form = new URLSearchParams({ username: ADMIN.id, password: ADMIN.secret }).toString();
   const reply = await call(target, 'POST', '/auth/token', form, {
     'content-type': 'application/x-www-form-urlencoded',
@@ -256,7 +262,7 @@ function call(
   });
 }
 
-async function afterwards(target: Target, place: Place, report: FrameReport): Promise<void> {
+async function afterwards(target: Target, place: FrameContext, report: FrameReport): Promise<void> {
   const { faults, before } = report;
   const end = target.ended();
   if (end !== null) faults.push(`the server ended: ${end}`);

@@ -13,7 +13,7 @@ export interface Message {
 export type Described = readonly [method: string, path: string, parameters: readonly string[], keys: readonly string[]];
 
 /** What requests may speak of. Shared by all connections: they meet in the same few files. */
-export interface World {
+export interface FuzzContext {
   host: string;
   /** Tokens of a client and of an administrator. */
   tokens: readonly [string, string];
@@ -28,7 +28,7 @@ export interface World {
 }
 
 /** Makes the message of one kind. */
-export type Shape = (random: Random, world: World) => Message;
+export type Shape = (random: Random, world: FuzzContext) => Message;
 
 export type Field = readonly [name: string, value: string];
 
@@ -98,7 +98,7 @@ export function bytesOf(random: Random, length: number): Buffer {
   return bytes;
 }
 
-export function auth(random: Random, world: World): Field {
+export function auth(random: Random, world: FuzzContext): Field {
   if (random.once(60)) return ['Authorization', `Bearer ${junk(random)}`];
   return ['Authorization', `Bearer ${random.once(6) ? world.tokens[1] : world.tokens[0]}`];
 }
@@ -133,7 +133,7 @@ export function chunked(random: Random, body: Buffer, trailers = ''): Buffer {
 /** A request whose framing is sound; the body goes with a length or chunked. */
 export function message(
   random: Random,
-  world: World,
+  world: FuzzContext,
   [kind, method, target]: readonly [kind: string, method: string, target: string],
   fields: readonly Field[],
   body: Buffer | null = null,

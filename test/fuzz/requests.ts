@@ -5,13 +5,13 @@ import {
   bytesOf,
   chunked,
   type Field,
+  type FuzzContext,
   junk,
   type Message,
   message,
   number,
   raw,
   type Shape,
-  type World,
 } from './message.ts';
 import { form, rawChunk, resumable, tus } from './uploads.ts';
 
@@ -29,7 +29,7 @@ const DATES = [
   'x',
 ] as const;
 
-export function ranges(random: Random, world: World): Message {
+export function ranges(random: Random, world: FuzzContext): Message {
   const name = encodeURIComponent(random.pick(world.names));
   const target = random.pick([
     `/api/files/download/${name}`,
@@ -76,7 +76,7 @@ function value(random: Random, depth = 0): unknown {
 }
 
 /** Operations that are not asked with random input, and why. */
-export const LEFT_OUT: readonly [pattern: RegExp, reason: string][] = [
+export const EXCLUDED: readonly [pattern: RegExp, reason: string][] = [
   [/^(?:DELETE|PUT) \/api\/clients/, 'it may end or change the client of the run'],
   [/^DELETE \/v1\/auth\/sessions|^GET \/logout/, 'it ends the sign-in of the run'],
   [/\/auth\/|\/login$|\/signup$|^POST \/api\/oauth|^PUT \/v1\/user/, 'each request may cost the hash of a password'],
@@ -84,11 +84,11 @@ export const LEFT_OUT: readonly [pattern: RegExp, reason: string][] = [
   [/^POST \/calls/, 'it rings a telephone'],
 ];
 
-export function isLeftOut(operation: string): boolean {
-  return LEFT_OUT.some(([pattern]) => pattern.test(operation));
+export function isExcluded(operation: string): boolean {
+  return EXCLUDED.some(([pattern]) => pattern.test(operation));
 }
 
-export function documented(random: Random, world: World): Message {
+export function documented(random: Random, world: FuzzContext): Message {
   const [method, path, parameters, keys] = random.pick(world.operations);
   const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name: string) => {
     if (name === 'filename') return encodeURIComponent(random.pick(world.names));
@@ -161,7 +161,7 @@ const BODIES: readonly string[] = [
   '',
 ];
 
-export function framing(random: Random, world: World): Message {
+export function framing(random: Random, world: FuzzContext): Message {
   const [method, path] = random.pick<readonly [string, string]>([
     ['POST', `/api/files/upload?filename=${encodeURIComponent(random.pick(world.names))}`],
     ['PUT', `/api/files/content/${encodeURIComponent(random.pick(world.names))}`],
@@ -191,7 +191,7 @@ export function framing(random: Random, world: World): Message {
 }
 
 /** Any sound message with some of its bytes changed. */
-export function damaged(random: Random, world: World): Message {
+export function damaged(random: Random, world: FuzzContext): Message {
   const { kind, method, target, bytes } = random.pick(SOUND)(random, world);
   let changed = Buffer.from(bytes);
   for (let times = random.int(1, 4); times > 0; times -= 1) {
@@ -210,7 +210,7 @@ export function damaged(random: Random, world: World): Message {
 }
 
 /** A body of one request that goes on as another, and one whose chunks are cut and joined. */
-export function pipelined(random: Random, world: World): Message {
+export function pipelined(random: Random, world: FuzzContext): Message {
   const first = random.pick(SOUND)(random, world);
   const second = random.pick(SOUND)(random, world);
   const tail = random.once(4) ? chunked(random, bytesOf(random, 20)) : raw('GET', '/health', [['Host', world.host]]);

@@ -2,10 +2,10 @@
 
 import { type Random, randomFrom } from '../support/random.ts';
 import { operationsOf } from '../support/tables/openapi.ts';
-import { Truth } from '../support/tables/truth.ts';
+import { OpenApiChecker } from '../support/tables/openapi-checker.ts';
 import { Connection, type Outcome } from './connection.ts';
-import { type Described, type Message, raw, type Shape, type World } from './message.ts';
-import { isLeftOut, SHAPES } from './requests.ts';
+import { type Described, type FuzzContext, type Message, raw, type Shape } from './message.ts';
+import { isExcluded, SHAPES } from './requests.ts';
 import { ADMIN, startTarget, type Target, type Vitals } from './target.ts';
 
 export interface Options {
@@ -58,8 +58,8 @@ class Run {
   readonly #options: Options;
   readonly #target: Target;
   readonly #report: Report;
-  readonly #world: World;
-  #truth: Truth | null = null;
+  readonly #world: FuzzContext;
+  #truth: OpenApiChecker | null = null;
   #next = 0;
   /** Addresses of uploads that no message speaks of any more; they are ended, or open uploads would be without number. */
   readonly #retired: string[] = [];
@@ -136,12 +136,12 @@ class Run {
     const { client_id: id, client_secret: secret } = (await made.json()) as Record<string, string>;
     const client = await this.#target.token(id ?? '', secret ?? '');
     const operations = (await operationsOf(origin))
-      .filter(({ name }) => !isLeftOut(name))
+      .filter(({ name }) => !isExcluded(name))
       .map(({ method, path, parameters, body }): Described => {
         return [method, path, parameters.map(({ name }) => name), Object.keys((body?.properties ?? {}) as object)];
       });
     Object.assign(this.#world, { tokens: [client, admin], operations });
-    this.#truth = new Truth((await (await fetch(`${origin}/openapi.json`)).json()) as object);
+    this.#truth = new OpenApiChecker((await (await fetch(`${origin}/openapi.json`)).json()) as object);
   }
 
   /** Each message follows from the seed and its number, and from the addresses that the server gave before. */
@@ -258,7 +258,7 @@ class Run {
   }
 }
 
-function ending({ host, tokens: [token] }: World, target: string): Message {
+function ending({ host, tokens: [token] }: FuzzContext, target: string): Message {
   const fields = [
     ['Host', host],
     ['Authorization', `Bearer ${token}`],

@@ -1,7 +1,7 @@
 /** Kinds of requests that send files: chunks, forms, tus, resumable uploads. */
 import { createHash } from 'node:crypto';
 import type { Random } from '../support/random.ts';
-import { auth, bytesOf, type Field, junk, type Message, message, number, type World } from './message.ts';
+import { auth, bytesOf, type Field, type FuzzContext, junk, type Message, message, number } from './message.ts';
 
 const HUGE = [2n ** 53n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n] as const;
 
@@ -32,13 +32,13 @@ function digestOf(random: Random, body: Buffer): string {
   return random.pick(text as [string, ...string[]]);
 }
 
-function encodedName(random: Random, world: World): string {
+function encodedName(random: Random, world: FuzzContext): string {
   return random.once(25)
     ? encodeURIComponent(junk(random, 8)).slice(0, 200)
     : encodeURIComponent(random.pick(world.names));
 }
 
-function chunkTarget(random: Random, world: World): string {
+function chunkTarget(random: Random, world: FuzzContext): string {
   const query = [`filename=${encodedName(random, world)}`];
   if (random.once(2)) query.push(`total_size=${random.once(5) ? number(random) : 100}`);
   if (random.once(6)) query.push(`overwrite=${random.pick(['true', 'false', '1', ''])}`);
@@ -69,23 +69,23 @@ function chunkFields(random: Random, body: Buffer): Field[] {
   return fields;
 }
 
-export function rawChunk(random: Random, world: World): Message {
+export function rawChunk(random: Random, world: FuzzContext): Message {
   const body = random.once(20) ? bytesOf(random, random.int(0, 400)) : chunk(random);
   const type = random.once(12) ? junk(random) : 'application/octet-stream';
   const fields: Field[] = [auth(random, world), ['Content-Type', type], ...chunkFields(random, body)];
   return message(random, world, ['chunk', 'POST', chunkTarget(random, world)], fields, body);
 }
 
-type Door = readonly [path: string, part: string];
+type FormRoute = readonly [path: string, part: string];
 
-const FORMS: readonly [Door, ...Door[]] = [
+const FORMS: readonly [FormRoute, ...FormRoute[]] = [
   ['/api/files/upload', 'file'],
   ['/v1/audio/file', 'file'],
   ['/api/upload', 'audio_file'],
   ['/ops/upload', 'request_file'],
 ];
 
-export function form(random: Random, world: World): Message {
+export function form(random: Random, world: FuzzContext): Message {
   const [path, part] = random.once(2) ? FORMS[0] : random.pick(FORMS);
   const boundary = random.once(15) ? junk(random, 80) : 'fuzz-boundary';
   const line = random.once(20) ? '\n' : '\r\n';
@@ -126,7 +126,7 @@ function addressOf(random: Random, known: readonly string[], folder: string): st
     : address;
 }
 
-function metadata(random: Random, world: World): string {
+function metadata(random: Random, world: FuzzContext): string {
   const name = Buffer.from(random.pick(world.names)).toString('base64');
   const one = [
     `filename ${name}`,
@@ -139,7 +139,7 @@ function metadata(random: Random, world: World): string {
   return random.once(2) ? `filename ${name}` : random.pick(one as [string, ...string[]]);
 }
 
-export function tus(random: Random, world: World): Message {
+export function tus(random: Random, world: FuzzContext): Message {
   const method = random.pick(['POST', 'POST', 'PATCH', 'PATCH', 'PATCH', 'HEAD', 'DELETE', 'GET', 'OPTIONS']);
   const target = method === 'POST' ? '/files/' : addressOf(random, world.tus, '/files/');
   const fields: Field[] = [auth(random, world)];
@@ -167,7 +167,7 @@ export function tus(random: Random, world: World): Message {
   return { ...made, sound: made.sound && !fields.some(([name]) => name === 'X-HTTP-Method-Override') };
 }
 
-export function resumable(random: Random, world: World): Message {
+export function resumable(random: Random, world: FuzzContext): Message {
   const method = random.pick(['POST', 'PUT', 'PATCH', 'PATCH', 'PATCH', 'HEAD', 'GET', 'DELETE', 'OPTIONS']);
   const named = method === 'PUT' || (method === 'POST' && random.once(2));
   const content = `/api/files/content/${encodedName(random, world)}`;

@@ -1,4 +1,4 @@
-/** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
+/** Opens a data directory: takes the lock, repairs what a crash left, and builds the stores. */
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { place } from '../../support/product/command-line.ts';
+import { startCommandLine } from '../../support/product/command-line.ts';
 import { jsonLines } from '../../support/servers/processes.ts';
 import { bytesOf } from '../../support/tables/fixtures.ts';
 
 test('an error is one line of text, or one object with --json', async (t) => {
-  const { lading } = await place(t);
+  const { lading } = await startCommandLine(t);
   const people = await lading(['rm', 'absent']);
   assert.deepEqual([people.code, people.stdout, people.stderr.split('\n').length], [4, '', 2]);
   assert.match(people.stderr, /^lading: \S.*\n$/);
@@ -19,7 +19,7 @@ test('an error is one line of text, or one object with --json', async (t) => {
 });
 
 test('a failed file does not stop the others of the same command', async (t) => {
-  const { folder, lading, json } = await place(t);
+  const { folder, lading, json } = await startCommandLine(t);
   for (const name of ['1', '2', '3']) await writeFile(join(folder, name), name);
   const { code, stdout } = await lading(['upload', '1', 'absent', '2', '3', '--json']);
   assert.equal(code, 9);
@@ -31,7 +31,7 @@ test('a failed file does not stop the others of the same command', async (t) => 
 });
 
 test('progress is plain lines without a terminal, JSON lines with --json, and hidden with --quiet', async (t) => {
-  const { folder, lading } = await place(t);
+  const { folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'f'), bytesOf(200_000));
   const every = ['--chunk-size', '16K', '--progress-every', '0'];
   const plain = await lading(['upload', 'f', ...every]);

@@ -1,10 +1,10 @@
 /** `lading audit` */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { place } from '../../support/product/admin-command-line.ts';
+import { startCommandLine } from '../../support/product/admin-command-line.ts';
 
 test('audit lists actions and refusals, newest first, up to --limit', async (t) => {
-  const { server, lading, json } = await place(t);
+  const { server, lading, json } = await startCommandLine(t);
   const created = await json(['tokens', 'create', '--user', server.client.id]);
   assert.equal((await lading(['tenants', 'list'], server.client.token)).code, 3);
   const { entries } = await json(['audit', '--action', 'token_created']);

@@ -4,12 +4,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { place } from '../../support/product/admin-command-line.ts';
+import { startCommandLine } from '../../support/product/admin-command-line.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import type { TestServer } from '../../support/product/server.ts';
 
 test('tokens creates, lists, rotates and revokes API tokens', async (t) => {
-  const { server, lading, json } = await place(t);
+  const { server, lading, json } = await startCommandLine(t);
   const { client } = server;
   const args = ['tokens', 'create', '--scope', 'read', 'files:write', '--expires-in', '30d', '--name', 'backup'];
   const created = await json(args, client.token);
@@ -56,7 +56,7 @@ test('tokens creates, lists, rotates and revokes API tokens', async (t) => {
 });
 
 test('users creates people with a password from a file or standard input, lists and deletes them', async (t) => {
-  const { server, folder, lading, json } = await place(t);
+  const { server, folder, lading, json } = await startCommandLine(t);
   const password = 'correct horse 7 battery staple';
   await writeFile(join(folder, 'password'), `${password}\n`);
   const who = ['users', 'create', '--name', 'Ada', '--surname', 'Byron'];
@@ -102,7 +102,7 @@ test('users creates people with a password from a file or standard input, lists 
 });
 
 test('users shows and updates people by id or address, and keeps omitted values', async (t) => {
-  const { server, lading, json } = await place(t);
+  const { server, lading, json } = await startCommandLine(t);
   const [first, second] = ['correct horse 7 battery staple', 'another 7 battery horse'];
   const created = await json(
     ['users', 'create', '--email', 'ada@example.org', '--name', 'Ada', '--surname', 'Byron', '--password-file', '-'],
@@ -173,7 +173,7 @@ async function onTerminal(
 test('the terminal prompts for the password twice and never shows it', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0)
     return t.skip('script(1), which provides a terminal, is not installed');
-  const { server, folder } = await place(t);
+  const { server, folder } = await startCommandLine(t);
   const password = 'correct horse 7 battery staple ';
   const command = 'users create --email ada@example.org --name Ada --surname Byron';
   const create = (answers: string[]) =>
@@ -195,7 +195,7 @@ test('the terminal prompts for the password twice and never shows it', async (t)
 test('a terminal asks for confirmation before it raises a role', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0)
     return t.skip('script(1), which provides a terminal, is not installed');
-  const { server, folder, json } = await place(t);
+  const { server, folder, json } = await startCommandLine(t);
   const body = { email: 'ada@example.org', name: 'Ada', surname: 'Byron', password: 'correct horse 7 battery staple' };
   await fetch(`${server.origin}/v1/user`, {
     method: 'POST',
@@ -236,7 +236,7 @@ test('users list requests all pages', async (t) => {
     const document = { ...person, id, email: `p${i}@example.org`, createdAt: 1_700_000_000_000, lastUsed: null };
     await writeFile(join(dataDir, 'v1', 'people', `${id}.json`), JSON.stringify(document));
   }
-  const { json } = await place(t, dataDir);
+  const { json } = await startCommandLine(t, dataDir);
   const { users } = await json(['users', 'list']);
   assert.equal(new Set((users as { email: string }[]).map(({ email }) => email)).size, pageSize + 1);
 });

@@ -1,7 +1,7 @@
 /** `lading tenants` */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { place } from '../../support/product/admin-command-line.ts';
+import { startCommandLine } from '../../support/product/admin-command-line.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import { sign, signIn } from '../../support/product/server.ts';
 
@@ -9,7 +9,7 @@ test('root creates, lists and deletes tenants and their clients', async (t) => {
   const { dataDir } = await seededFolder(t, async (identity) => {
     await identity.clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
   });
-  const { server, lading, json } = await place(t, dataDir);
+  const { server, lading, json } = await startCommandLine(t, dataDir);
   const top = sign(server.app, 'top', 'root').token;
   const created = await json(['tenants', 'create', 'acme', '--name', 'Acme Corp.'], top);
   assert.deepEqual([created.tenant_id, created.name], ['acme', 'Acme Corp.']);

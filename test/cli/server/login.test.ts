@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { chmod, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { place } from '../../support/product/command-line.ts';
+import { startCommandLine } from '../../support/product/command-line.ts';
 import { startServer } from '../../support/product/server.ts';
 import { jsonLines, runCli } from '../../support/servers/processes.ts';
 
 test('login verifies credentials and stores them in a private file that other commands use', async (t) => {
-  const { server, folder, lading, json } = await place(t);
+  const { server, folder, lading, json } = await startCommandLine(t);
   const { id, secret } = server.client;
   const config = join(folder, 'lading', 'config.json');
   const login = ['login', '--server', server.origin, '--client-id', id, '--client-secret-file', '-'];

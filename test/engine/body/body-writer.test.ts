@@ -15,8 +15,8 @@ import {
   refused,
   type SlowSend,
   send,
+  sendSlowly,
   settle,
-  slowly,
   turnsUntil,
 } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
@@ -44,7 +44,7 @@ const NONE = { large: 0, small: 0 };
 test('a sender of one byte at a time holds no segment, up to 64 KiB', async (t) => {
   const { run, tap } = await rig(t);
   const length = SMALL_SEGMENT_BYTES + 100;
-  const slow = slowly(run.engine, 'f', 0, content(0, length));
+  const slow = sendSlowly(run.engine, 'f', 0, content(0, length));
   for (let sent = 0; sent < SMALL_SEGMENT_BYTES - 1; sent += 257) {
     slow.push(Math.min(257, SMALL_SEGMENT_BYTES - 1 - sent));
     await slow.taken();
@@ -75,7 +75,7 @@ test('a slow sender uses small segments', async (t) => {
   const { run, tap } = await rig(t);
   let now = 0;
   t.mock.method(performance, 'now', () => now);
-  const slow = slowly(run.engine, 'f', 0, content(0, 5 * SMALL_SEGMENT_BYTES));
+  const slow = sendSlowly(run.engine, 'f', 0, content(0, 5 * SMALL_SEGMENT_BYTES));
   for (let i = 0; i < 5; i += 1) {
     await slow.taken();
     await settle();
@@ -91,7 +91,7 @@ test('a slow sender uses small segments', async (t) => {
 test('a sender that becomes slow gives its large segment back', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { run } = await rig(t);
-  const slow = slowly(run.engine, 'f', 0, content(0, 4 * MIB));
+  const slow = sendSlowly(run.engine, 'f', 0, content(0, 4 * MIB));
   slow.push(SMALL_SEGMENT_BYTES);
   await turnsUntil(() => inUse(run).large === 1);
   // A byte every tenth of a second: the sender is never silent and never fills a segment.
@@ -167,7 +167,7 @@ test('a refused chunk on a full disk frees its space, unless another request wri
   tap.fail('part.write', new LadingError('insufficient_storage', 'no room'), 'after');
   await refused(send(engine, 'f', 5000, content(5000, MIB)), 'insufficient_storage');
   assert.equal(await size(), 1000);
-  const other = slowly(engine, 'f', 4 * MIB, content(4 * MIB, MIB));
+  const other = sendSlowly(engine, 'f', 4 * MIB, content(4 * MIB, MIB));
   other.push(MIB / 2);
   await other.taken();
   await run.quiet();
@@ -193,12 +193,12 @@ test('every failure of a chunk gives its segments back', async (t) => {
   tap.fail('part.sync', new LadingError('insufficient_storage', 'no room'));
   await refused(send(engine, 'f', 0, content(0, LARGE_SEGMENT_BYTES)), 'insufficient_storage');
   for (const sent of [0, 1, SMALL_SEGMENT_BYTES, 2 * MIB, 3 * MIB - 1]) {
-    const broken = slowly(engine, 'f', 0, bytes);
+    const broken = sendSlowly(engine, 'f', 0, bytes);
     broken.push(sent);
     await broken.taken();
     broken.sever();
     await refused(broken.reply, 'length_mismatch');
-    const short = slowly(engine, 'f', 0, bytes);
+    const short = sendSlowly(engine, 'f', 0, bytes);
     short.push(sent);
     short.end();
     await refused(short.reply, 'length_mismatch');
@@ -219,7 +219,7 @@ test('10,000 slow senders stay within the buffer memory and take no segment from
   const { engine } = run;
   const each = 2000;
   const bytes = content(0, each + 1);
-  const senders = Array.from({ length: 10_000 }, (_, i) => slowly(engine, 'crowd', i * MIB, bytes));
+  const senders = Array.from({ length: 10_000 }, (_, i) => sendSlowly(engine, 'crowd', i * MIB, bytes));
   await turnsUntil(
     () => engine.gauges().receiving === senders.length && senders.every((one) => one.source.readableLength === 0),
   );
@@ -247,14 +247,14 @@ test('the limit of early senders falls when many more connect', async (t) => {
   const { engine } = run;
   const quarter = 2 * MIB;
   // The files of the upload are open once one segment is written. Before that, a sender's reader waits for the disk instead of its bytes.
-  const opener = slowly(engine, 'crowd', 600 * MIB, content(600 * MIB, 2 * SMALL_SEGMENT_BYTES));
+  const opener = sendSlowly(engine, 'crowd', 600 * MIB, content(600 * MIB, 2 * SMALL_SEGMENT_BYTES));
   opener.push(SMALL_SEGMENT_BYTES);
   await turnsUntil(() => tap.jobs.length === 1, 'the first segment');
   const senders: SlowSend[] = [opener];
   let sent = SMALL_SEGMENT_BYTES;
   while (senders.length < 501) {
     const start = senders.length * MIB;
-    const sender = slowly(engine, 'crowd', start, content(start, SMALL_SEGMENT_BYTES));
+    const sender = sendSlowly(engine, 'crowd', start, content(start, SMALL_SEGMENT_BYTES));
     senders.push(sender);
     await sender.taken();
     // The most that this request may hold now, with its header, without a job for a worker.
@@ -278,13 +278,13 @@ test('the limit of early senders falls when many more connect', async (t) => {
 test('a paused sender resumes when the others have ended', async (t) => {
   const { run } = await rig(t, { bufferBytes: 8 * MIB, maxFileBytes: 2 ** 40 });
   const { engine } = run;
-  const first = slowly(engine, 'f', 0, content(0, 1000));
+  const first = sendSlowly(engine, 'f', 0, content(0, 1000));
   first.push(500);
-  const crowd = Array.from({ length: 400 }, (_, i) => slowly(engine, 'crowd', i * MIB, content(0, 10)));
+  const crowd = Array.from({ length: 400 }, (_, i) => sendSlowly(engine, 'crowd', i * MIB, content(0, 10)));
   await turnsUntil(() => engine.gauges().receiving === 401);
   // It waits for the range of the first one, paused at the limit for many requests.
   const bytes = content(0, 100_000);
-  const second = slowly(engine, 'f', 0, bytes);
+  const second = sendSlowly(engine, 'f', 0, bytes);
   second.push();
   second.end();
   await turnsUntil(() => second.source.isPaused());

@@ -15,7 +15,7 @@ import {
   refused,
   send,
   sendRaw,
-  slowly,
+  sendSlowly,
   text,
 } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
@@ -83,7 +83,7 @@ test('a reader sees an upload grow and be sealed', async (t) => {
 test('the bytes of an unverified chunk are not readable', async (t) => {
   const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10));
-  const slow = slowly(engine, 'f', 10, content(10, 200_000));
+  const slow = sendSlowly(engine, 'f', 10, content(10, 200_000));
   slow.push(150_000);
   await slow.taken();
   await quiet();

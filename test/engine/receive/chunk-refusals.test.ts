@@ -10,7 +10,7 @@ import {
   refused,
   send,
   sendRaw,
-  slowly,
+  sendSlowly,
   text,
 } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
@@ -69,7 +69,7 @@ test('no byte of a chunk counts when its connection breaks', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10));
   const before = await run.engine.status(OWNER, 'f');
-  const broken = slowly(run.engine, 'f', 10, content(10, 200_000));
+  const broken = sendSlowly(run.engine, 'f', 10, content(10, 200_000));
   broken.push(150_000);
   await broken.taken();
   await run.quiet();
@@ -81,7 +81,7 @@ test('no byte of a chunk counts when its connection breaks', async (t) => {
 
 test('a connection that breaks within the header changes nothing', async (t) => {
   const { run } = await rig(t);
-  const broken = slowly(run.engine, 'f', 0, content(0, 10));
+  const broken = sendSlowly(run.engine, 'f', 0, content(0, 10));
   broken.sever();
   await refused(broken.reply, 'length_mismatch');
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
@@ -90,12 +90,12 @@ test('a connection that breaks within the header changes nothing', async (t) => 
 test('a body with fewer or more bytes than its header says is refused with 400 length_mismatch', async (t) => {
   const { run } = await rig(t);
   for (const length of [10, 100_000, 3_000_000]) {
-    const short = slowly(run.engine, 'f', 0, content(0, length));
+    const short = sendSlowly(run.engine, 'f', 0, content(0, length));
     short.push(length - 1);
     short.end();
     const error = await refused(short.reply, 'length_mismatch');
     assert.deepEqual({ ...error.members }, { expected: length + 17, actual: length + 16 });
-    const long = slowly(run.engine, 'f', 0, content(0, length));
+    const long = sendSlowly(run.engine, 'f', 0, content(0, length));
     long.push();
     long.source.write('x');
     long.end();

@@ -66,7 +66,7 @@ for (const durability of NAMES) {
       assert.deepEqual([complete, offset, size], [true, bytes.length, bytes.length]);
       assert.ok((await contentOf(under, bytes.length)).equals(bytes));
       assert.deepEqual(await under.engine.verify(OWNER, 'whole'), { ok: true, checked_bytes: bytes.length, bad: [] });
-      const stored = await under.doors.blobs.list();
+      const stored = await under.deps.blobs.list();
       assert.equal(stored.length, parts.length + 1 + (shares ? 3 : 0));
       for (const part of parts) await under.engine.removeResumable(part);
       for (const end of ['restart', 'crash'] as const) {
@@ -88,7 +88,7 @@ for (const durability of NAMES) {
       }
       representation.release();
       await under.engine.remove(OWNER, 'whole');
-      assert.deepEqual(await under.doors.blobs.list(), [], 'nothing is left of it');
+      assert.deepEqual(await under.deps.blobs.list(), [], 'nothing is left of it');
     });
   }
 }
@@ -112,7 +112,7 @@ async function crashAt(t: TestContext, operation: Operation, moment: 'before' | 
   assert.ok((await contentOf(under, bytes.length)).equals(bytes));
   assert.equal((await under.engine.verify(OWNER, 'whole')).ok, true);
   await under.restart();
-  assert.equal((await under.doors.blobs.list()).length, 5, 'two parts, the file and its two pieces, and nothing else');
+  assert.equal((await under.deps.blobs.list()).length, 5, 'two parts, the file and its two pieces, and nothing else');
 }
 
 for (const durability of NAMES) {
@@ -155,7 +155,7 @@ test('a concatenated file is replaced and deleted with its pieces, and chunks ne
   await engine.receiveChunk(next.body, { ...next.intent, overwrite: true });
   assert.equal((await contentOf(under, 5)).toString(), 'other');
   for (const part of parts) await engine.removeResumable(part);
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 });
 
 test('stale parts that a file contains are removed, and others are parked', async (t) => {

@@ -1,7 +1,7 @@
 /** Declarations about a whole file: when they are fixed, and when they have no effect. Empty files. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { download, OWNER, progress, refused, send, sendRaw, slowly, text } from '../../support/product/device.ts';
+import { download, OWNER, progress, refused, send, sendRaw, sendSlowly, text } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 
 test('the declaration of a refused chunk has no effect', async (t) => {
@@ -98,7 +98,7 @@ test('an empty body for a file with bytes is refused with 409 size_conflict', as
 
 test('an empty file refuses a first chunk of its name that is arriving', async (t) => {
   const { engine, quiet } = await startEngine(t);
-  const slow = slowly(engine, 'f', 0, text('01234'));
+  const slow = sendSlowly(engine, 'f', 0, text('01234'));
   slow.push(2);
   await slow.taken();
   await quiet();

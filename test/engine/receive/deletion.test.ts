@@ -1,7 +1,16 @@
 /** Deletions of files and uploads during other requests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { content, download, OWNER, refused, send, sendAndTell, slowly, text } from '../../support/product/device.ts';
+import {
+  content,
+  download,
+  OWNER,
+  refused,
+  send,
+  sendAndNotify,
+  sendSlowly,
+  text,
+} from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { OVER } from './replacement-setup.ts';
@@ -21,7 +30,7 @@ test('deleting a complete file: removed at once, running downloads continue, the
   assert.equal(await reading.reader.read(rest, 50_000), 50_000);
   assert.deepEqual(Buffer.concat([half, rest]), Buffer.from(content(0, 100_000)));
   reading.release();
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   assert.equal((await send(engine, 'f', 0, text('new'))).bytes_received, 3);
 });
 
@@ -29,7 +38,7 @@ test('deleting an upload refuses its running chunks with not_found, and leaves n
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, content(0, 10), { declaredSize: 300_000 });
-  const slow = slowly(engine, 'f', 10, content(10, 200_000));
+  const slow = sendSlowly(engine, 'f', 10, content(10, 200_000));
   slow.push(100_000);
   await slow.taken();
   await run.quiet();
@@ -45,7 +54,7 @@ test('deleting an upload refuses its running chunks with not_found, and leaves n
   slow.end();
   await refused(slow.reply, 'not_found');
   assert.equal((await engine.status(OWNER, 'f')).status, 'pending');
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   await run.crash();
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
 });
@@ -53,7 +62,7 @@ test('deleting an upload refuses its running chunks with not_found, and leaves n
 test('deleting while a request waits for the range of another: both are refused', async (t) => {
   const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10));
-  const slow = slowly(engine, 'f', 10, content(10, 10));
+  const slow = sendSlowly(engine, 'f', 10, content(10, 10));
   slow.push(5);
   await slow.taken();
   await quiet();
@@ -75,7 +84,7 @@ for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.
       await send(run.engine, 'f', 0, content(0, 10));
       const gate = tap.hold(operation, moment);
       // The chunk declares its size, so that its commit writes the document.
-      const late = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 30 });
+      const late = sendAndNotify(run.engine, 'f', 10, content(10, 10), { declaredSize: 30 });
       await gate.reached;
       const removed = run.engine.remove(OWNER, 'f');
       await run.quiet();
@@ -84,10 +93,10 @@ for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.
       // Either the chunk counted before the deletion, or the deletion refused it.
       await late.reply.catch((error: { code: string }) => assert.equal(error.code, 'not_found'));
       assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
-      assert.deepEqual(await run.doors.blobs.list(), []);
+      assert.deepEqual(await run.deps.blobs.list(), []);
       await run.crash();
       assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
-      assert.deepEqual(await run.doors.blobs.list(), []);
+      assert.deepEqual(await run.deps.blobs.list(), []);
       assert.equal(run.recovered.leftovers, 0);
     });
   }
@@ -108,7 +117,7 @@ for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const)
       await removed;
       assert.equal((await last).status, 'complete');
       assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
-      assert.deepEqual(await run.doors.blobs.list(), []);
+      assert.deepEqual(await run.deps.blobs.list(), []);
     });
   }
 }
@@ -119,14 +128,14 @@ test('deleting a file also deletes its unfinished replacement', async (t) => {
   await send(run.engine, 'f', 0, text('the'), OVER);
   await run.engine.remove(OWNER, 'f');
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
 });
 
 test('deleting a file discards a replacement whose first chunk is arriving', async (t) => {
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
-  const slow = slowly(engine, 'f', 0, text('the'), OVER);
+  const slow = sendSlowly(engine, 'f', 0, text('the'), OVER);
   slow.push(1);
   await slow.taken();
   await run.quiet();
@@ -136,7 +145,7 @@ test('deleting a file discards a replacement whose first chunk is arriving', asy
   await refused(slow.reply, 'not_found');
   const status = await engine.status(OWNER, 'f');
   assert.deepEqual([status.status, status.readable], ['pending', false]);
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   assert.equal((await send(engine, 'f', 0, text('thenew'), OVER)).status, 'complete');
 });
 
@@ -155,7 +164,7 @@ test('deleting a file discards a replacement that is being created', async (t) =
   const status = await first.catch((error: { code: string }) => error.code);
   if (typeof status === 'string') {
     assert.equal(status, 'not_found');
-    assert.deepEqual(await run.doors.blobs.list(), []);
+    assert.deepEqual(await run.deps.blobs.list(), []);
   } else {
     assert.equal(status.readable, false, 'there is no old file any more that could be read');
   }

@@ -104,7 +104,7 @@ test('a wrong Repr-Digest is refused with 400 digest_mismatch and discards the u
   );
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
   await refused(run.engine.open(OWNER, 'f'), 'not_found');
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   await run.restart();
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
   const status = await send(run.engine, 'f', 0, bytes, { declaredSize: 100, reprDigest: digest(bytes) });

@@ -10,8 +10,8 @@ import {
   readRange,
   refused,
   send,
-  sendAndTell,
-  slowly,
+  sendAndNotify,
+  sendSlowly,
 } from '../../support/product/device.ts';
 import type { Tap } from '../../support/wire/tap.ts';
 import { rig } from './duplicates-setup.ts';
@@ -84,7 +84,7 @@ test('a damaged chunk over stored bytes is refused for its checksum and not for 
 
 test('the second of two requests for one range waits for the first, then is a duplicate', async (t) => {
   const { run, tap } = await rig(t);
-  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  const first = sendSlowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
   await run.quiet();
@@ -106,7 +106,7 @@ test('the second of two requests for one range waits for the first, then is a du
 
 test('the second of two requests for one range is stored when the first breaks', async (t) => {
   const { run } = await rig(t);
-  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  const first = sendSlowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
   await run.quiet();
@@ -120,7 +120,7 @@ test('the second of two requests for one range is stored when the first breaks',
 
 test('the second of two requests for one range is refused when its bytes differ', async (t) => {
   const { run } = await rig(t);
-  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  const first = sendSlowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
   await run.quiet();
@@ -133,11 +133,11 @@ test('the second of two requests for one range is refused when its bytes differ'
 
 test('a request that waits for another one ends with its own connection', async (t) => {
   const { run } = await rig(t);
-  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  const first = sendSlowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
   await run.quiet();
-  const second = slowly(run.engine, 'f', 0, content(0, 100));
+  const second = sendSlowly(run.engine, 'f', 0, content(0, 100));
   await second.taken();
   await run.quiet();
   second.sever();
@@ -149,7 +149,7 @@ test('a request that waits for another one ends with its own connection', async 
 
 test('requests for other ranges do not wait', async (t) => {
   const { run } = await rig(t);
-  const first = slowly(run.engine, 'f', 10, content(10, 10));
+  const first = sendSlowly(run.engine, 'f', 10, content(10, 10));
   first.push(5);
   await first.taken();
   await run.quiet();
@@ -163,7 +163,7 @@ test('requests for other ranges do not wait', async (t) => {
 test('two concurrent requests for the last range both get the complete file', async (t) => {
   const { run } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 50), { declaredSize: 100 });
-  const pair = [50, 50].map((start) => sendAndTell(run.engine, 'f', start, content(start, 50)));
+  const pair = [50, 50].map((start) => sendAndNotify(run.engine, 'f', start, content(start, 50)));
   const statuses = await Promise.all(pair.map(({ reply }) => reply));
   assert.deepEqual(
     statuses.map(({ status, readable, chunk }) => ({ status, readable, duplicate: chunk?.duplicate })),
@@ -181,14 +181,14 @@ test('a chunk past the declared size is refused with 400 out_of_bounds', async (
   assert.equal(error.status, 400);
   assert.deepEqual({ ...error.members }, { expected: 19, actual: 20 });
   await refused(send(run.engine, 'other', 0, content(0, 21), { declaredSize: 20 }), 'out_of_bounds');
-  await refused(slowly(run.engine, 'f', 15, content(15, 6)).reply, 'out_of_bounds');
+  await refused(sendSlowly(run.engine, 'f', 15, content(15, 6)).reply, 'out_of_bounds');
   assert.equal((await run.engine.status(OWNER, 'other')).status, 'pending');
   assert.equal((await send(run.engine, 'f', 15, content(15, 5))).bytes_received, 15);
 });
 
 test('a chunk past a size that was declared during its transfer is refused with 400 out_of_bounds', async (t) => {
   const { run } = await rig(t);
-  const early = slowly(run.engine, 'f', 15, content(15, 10));
+  const early = sendSlowly(run.engine, 'f', 15, content(15, 10));
   early.push(5);
   await early.taken();
   await run.quiet();

@@ -82,7 +82,7 @@ test('a body that breaks, is refused or is too large leaves nothing', async (t) 
   const gone = async (): Promise<void> => {
     assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
     assert.deepEqual(engine.usage(OWNER), { bytes: 0, openUploads: 0, dayBytes: 0 });
-    assert.deepEqual(await under.doors.blobs.list(), []);
+    assert.deepEqual(await under.deps.blobs.list(), []);
   };
   const broken = new PassThrough();
   const broke = engine.receiveFile(broken, INTENT, pass);
@@ -110,9 +110,9 @@ test('a body that breaks, is refused or is too large leaves nothing', async (t) 
 });
 
 test('a file larger than the limit is refused while it arrives', async (t) => {
-  const { engine, doors } = await startEngine(t, { maxFileBytes: 200_000 });
+  const { engine, deps } = await startEngine(t, { maxFileBytes: 200_000 });
   await refused(engine.receiveFile(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
-  assert.deepEqual(await doors.blobs.list(), []);
+  assert.deepEqual(await deps.blobs.list(), []);
 });
 
 test('a second file of the name is refused, or replaces the first in one step', async (t) => {
@@ -131,7 +131,7 @@ test('a second file of the name is refused, or replaces the first in one step', 
   });
   assert.ok((await contentOf(under)).equals(second));
   assert.equal(engine.usage(OWNER).bytes, second.length);
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 });
 
 test('a file whose name is taken gets a number, even with concurrent requests', async (t) => {
@@ -154,7 +154,7 @@ test('a file whose name is taken gets a number, even with concurrent requests', 
   const never = { ...beside, precondition: () => false };
   await refused(engine.admitFile(never), 'precondition_failed');
   await refused(engine.receiveFile(stream(randomBytes(9)), never, pass), 'precondition_failed');
-  assert.equal((await under.doors.blobs.list()).length, 5);
+  assert.equal((await under.deps.blobs.list()).length, 5);
 });
 
 test('an idle upload in chunks is discarded, and a contiguous one can be replaced', async (t) => {
@@ -190,7 +190,7 @@ test('an unfinished upload survives a whole file of its name that breaks, is ref
       assert.deepEqual({ status, bytes }, { status: 'partial', bytes: received });
       if (before) assert.ok((await contentOf(under)).equals(before));
       assert.equal(engine.usage(OWNER).openUploads, 1);
-      assert.equal((await under.doors.blobs.list()).length, before ? 2 : 1);
+      assert.equal((await under.deps.blobs.list()).length, before ? 2 : 1);
     };
     const broken = new PassThrough();
     const broke = engine.receiveFile(broken, over, pass);
@@ -233,7 +233,7 @@ test('an unfinished upload survives a whole file of its name that breaks, is ref
     await engine.receiveFile(stream(bytes), over, pass);
     assert.ok((await contentOf(under)).equals(bytes));
     assert.deepEqual(engine.usage(OWNER).openUploads, 0);
-    assert.equal((await under.doors.blobs.list()).length, 1);
+    assert.equal((await under.deps.blobs.list()).length, 1);
     await under.crash();
     assert.ok((await contentOf(under)).equals(bytes));
     await under.engine.remove(OWNER, 'a.bin');
@@ -242,7 +242,7 @@ test('an unfinished upload survives a whole file of its name that breaks, is ref
 
 test('no request begins an upload between the end of the old one and its replacement', async (t) => {
   const tap = new Tap();
-  const { engine, doors } = await startEngine(t, {}, { tap });
+  const { engine, deps } = await startEngine(t, {}, { tap });
   const bytes = Buffer.from('abc');
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes), declaredSize: 9 };
   await sendChunk(engine, chunk);
@@ -256,7 +256,7 @@ test('no request begins an upload between the end of the old one and its replace
   assert.equal((await late).code, 'size_conflict', 'the chunk met the complete file');
   await engine.remove(OWNER, 'a.bin');
   assert.deepEqual(engine.usage(OWNER), { ...engine.usage(OWNER), bytes: 0, openUploads: 0 });
-  assert.deepEqual(await doors.blobs.list(), []);
+  assert.deepEqual(await deps.blobs.list(), []);
 });
 
 test('a crash during a whole file leaves nothing, and the file can be sent after the start', async (t) => {
@@ -269,7 +269,7 @@ test('a crash during a whole file leaves nothing, and the file can be sent after
   await under.crash();
   source.destroy();
   assert.equal((await under.engine.status(OWNER, 'a.bin')).status, 'pending');
-  assert.deepEqual(await under.doors.blobs.list(), []);
+  assert.deepEqual(await under.deps.blobs.list(), []);
   const bytes = randomBytes(2_000_000);
   await under.engine.receiveFile(stream(bytes), INTENT, pass);
   assert.ok((await contentOf(under)).equals(bytes));
@@ -286,5 +286,5 @@ test('a stop ends a running whole file and leaves nothing', async (t) => {
   await ended;
   source.destroy();
   assert.equal((await under.engine.status(OWNER, 'a.bin')).status, 'pending');
-  assert.deepEqual(await under.doors.blobs.list(), []);
+  assert.deepEqual(await under.deps.blobs.list(), []);
 });

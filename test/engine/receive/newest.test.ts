@@ -52,7 +52,7 @@ async function alone(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
     [[NAME, 'complete', bytes.length]],
   );
   assert.deepEqual({ ...under.engine.usage(OWNER), dayBytes: 0 }, { bytes: bytes.length, openUploads: 0, dayBytes: 0 });
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 }
 
 /** As `alone`, before and after a crash. */
@@ -175,7 +175,7 @@ for (const [what, start] of Object.entries(UNFINISHED)) {
     assert.ok((await download(under.engine, NAME)).equals(contents[0] as Buffer));
     rest.end('def');
     await assert.rejects(sending);
-    await eventually(async () => (await under.doors.blobs.list()).length === 1, 'its bytes are removed');
+    await eventually(async () => (await under.deps.blobs.list()).length === 1, 'its bytes are removed');
     await aloneForGood(under, contents[0] as Buffer);
   });
 }

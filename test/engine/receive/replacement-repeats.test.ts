@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../../support/product/clock.ts';
-import { download, OWNER, refused, send, slowly, text } from '../../support/product/device.ts';
+import { download, OWNER, refused, send, sendSlowly, text } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { OVER } from './replacement-setup.ts';
@@ -14,7 +14,7 @@ test('a late repetition of the chunk that completed a replacement is a duplicate
   const complete = await send(run.engine, 'f', 3, text('new'), OVER);
   const again = await send(run.engine, 'f', 3, text('new'), OVER);
   assert.deepEqual(again, { ...complete, chunk: { ...complete.chunk, duplicate: true } });
-  assert.deepEqual(await run.doors.blobs.list(), [complete.id], 'nothing is left of what was written to compare it');
+  assert.deepEqual(await run.deps.blobs.list(), [complete.id], 'nothing is left of what was written to compare it');
   await run.restart();
   assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
 });
@@ -76,7 +76,7 @@ test('a cancellation of a replacement keeps the file, and a deletion reports wha
   await engine.cancel(OWNER, 'f');
   assert.deepEqual(await engine.status(OWNER, 'f'), old);
   assert.deepEqual(await download(engine, 'f'), Buffer.from('old'));
-  assert.deepEqual(await run.doors.blobs.list(), [String(old.id)], 'the bytes of the replacement are gone');
+  assert.deepEqual(await run.deps.blobs.list(), [String(old.id)], 'the bytes of the replacement are gone');
   await refused(engine.cancel(OWNER, 'f'), 'not_found');
   await run.restart();
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from('old'));
@@ -85,7 +85,7 @@ test('a cancellation of a replacement keeps the file, and a deletion reports wha
   assert.deepEqual(await run.engine.remove(OWNER, 'f'), ['file', 'upload']);
   await send(run.engine, 'f', 0, text('the'), { declaredSize: 6 });
   assert.deepEqual(await run.engine.remove(OWNER, 'f'), ['upload']);
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   await refused(run.engine.remove(OWNER, 'f'), 'not_found');
 });
 
@@ -122,7 +122,7 @@ test('a cancellation at every moment of the seal leaves the old file or the new 
       const where = `${moment} ${operation}`;
       assert.equal((await download(run.engine, 'f')).toString(), gone ? 'old' : 'thenew', where);
       assert.equal((await run.engine.status(OWNER, 'f')).status, 'complete', where);
-      assert.equal((await run.doors.blobs.list()).length, 1, where);
+      assert.equal((await run.deps.blobs.list()).length, 1, where);
       await run.close();
     }
   }
@@ -132,7 +132,7 @@ test('a cancellation ends a replacement whose first chunk is arriving', async (t
   const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   const old = await engine.status(OWNER, 'f');
-  const first = slowly(engine, 'f', 0, text('the'), OVER);
+  const first = sendSlowly(engine, 'f', 0, text('the'), OVER);
   first.push(2);
   await first.taken();
   await quiet();

@@ -30,7 +30,7 @@ test('readers get the old file until the new one is complete; the switch is atom
   await reading.reader.read(bytes, 0);
   assert.equal(bytes.toString(), 'old', 'a download of the old file continues to its end');
   reading.release();
-  assert.deepEqual(await run.doors.blobs.list(), [complete.id], 'the bytes of the old one are gone');
+  assert.deepEqual(await run.deps.blobs.list(), [complete.id], 'the bytes of the old one are gone');
 });
 
 test('a reader gets the whole old file or the whole new one at every moment of a replacement', async (t) => {
@@ -74,13 +74,13 @@ test('a crash at every moment of a replacement leaves the whole old file or the 
       if (begun.status === 'partial') {
         assert.deepEqual([begun.id, begun.readable, begun.missing], [id, true, [[3, 5]]], where);
         assert.equal((await download(run.engine, 'f')).toString(), 'old', where);
-        assert.deepEqual(new Set(await run.doors.blobs.list()), new Set([old.id, id]), where);
+        assert.deepEqual(new Set(await run.deps.blobs.list()), new Set([old.id, id]), where);
       } else {
-        assert.deepEqual(await run.doors.blobs.list(), [id], where);
+        assert.deepEqual(await run.deps.blobs.list(), [id], where);
       }
       await send(run.engine, 'f', 3, text('new'), begun.status === 'partial' ? OVER : {});
       assert.equal((await download(run.engine, 'f')).toString(), 'thenew', where);
-      assert.deepEqual(await run.doors.blobs.list(), [id], where);
+      assert.deepEqual(await run.deps.blobs.list(), [id], where);
       await run.close();
     }
   }
@@ -120,7 +120,7 @@ test('a refused first chunk of a replacement leaves the old file and no upload',
   await refused(send(run.engine, 'f', 0, text('the'), { ...OVER, crc32: 0 }), 'checksum_mismatch');
   const status = await run.engine.status(OWNER, 'f');
   assert.deepEqual([status.id, status.status], [old.id, 'complete']);
-  assert.deepEqual(await run.doors.blobs.list(), [old.id]);
+  assert.deepEqual(await run.deps.blobs.list(), [old.id]);
 });
 
 test('a second replacement can follow the first', async (t) => {
@@ -131,5 +131,5 @@ test('a second replacement can follow the first', async (t) => {
     await send(run.engine, 'f', 3, content(3, 3, seed), OVER);
     assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 6, seed)));
   }
-  assert.equal((await run.doors.blobs.list()).length, 1);
+  assert.equal((await run.deps.blobs.list()).length, 1);
 });

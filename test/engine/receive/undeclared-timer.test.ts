@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import { clockOf } from '../../support/product/clock.ts';
-import { content, download, OWNER, refused, send, slowly, text, turnsUntil } from '../../support/product/device.ts';
+import { content, download, OWNER, refused, send, sendSlowly, text, turnsUntil } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { folders } from './undeclared-setup.ts';
@@ -42,7 +42,7 @@ test('an arriving chunk keeps a file of undeclared size open', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { engine, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(engine, 'f', 0, text('01234'));
-  const slow = slowly(engine, 'f', 5, text('56789'));
+  const slow = sendSlowly(engine, 'f', 5, text('56789'));
   slow.push(2);
   await slow.taken();
   await quiet();
@@ -91,7 +91,7 @@ test('the silence counts on after a restart', async (t) => {
   now += 5 * MINUTE;
   t.mock.timers.tick(5 * MINUTE);
   await turnsUntil(() => sealed);
-  assert.notEqual((await run.doors.catalog.find(OWNER, 'f')).sealed, null);
+  assert.notEqual((await run.deps.catalog.find(OWNER, 'f')).sealed, null);
 });
 
 test('two concurrent first chunks create one upload', async (t) => {
@@ -124,7 +124,7 @@ test('the reply to a chunk lists at most 16 gaps', async (t) => {
 test('a completion refuses an arriving chunk past the end, and the file stays as it was', async (t) => {
   const { engine, dataDir, quiet } = await startEngine(t);
   const { id } = await send(engine, 'f', 0, text('01234'));
-  const slow = slowly(engine, 'f', 5, content(5, 200_000));
+  const slow = sendSlowly(engine, 'f', 5, content(5, 200_000));
   slow.push(100_000);
   await slow.taken();
   await quiet();

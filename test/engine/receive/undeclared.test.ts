@@ -9,7 +9,7 @@ import {
   readRange,
   refused,
   send,
-  slowly,
+  sendSlowly,
   text,
 } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
@@ -110,7 +110,7 @@ test('the status of an unknown name is pending and creates nothing', async (t) =
 
 test('the name is pending while its first chunk arrives, and a refused one leaves no directory', async (t) => {
   const { engine, dataDir, quiet } = await startEngine(t);
-  const first = slowly(engine, 'f', 0, content(0, 100_000), { declaredSize: 200_000, contentType: 'text/plain' });
+  const first = sendSlowly(engine, 'f', 0, content(0, 100_000), { declaredSize: 200_000, contentType: 'text/plain' });
   first.push(70_000);
   await first.taken();
   await quiet();

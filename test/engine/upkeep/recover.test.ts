@@ -195,7 +195,7 @@ test('a start removes blobs without a document and keeps the others', async (t) 
     await writeFile(manifest, 'no journal');
   });
   assert.equal(run.recovered.leftovers, 1);
-  assert.deepEqual(await run.doors.blobs.list(), [id]);
+  assert.deepEqual(await run.deps.blobs.list(), [id]);
 });
 
 test('a first chunk that was never acknowledged leaves nothing after a crash', async (t) => {
@@ -210,7 +210,7 @@ test('a first chunk that was never acknowledged leaves nothing after a crash', a
   await crashed;
   await first.catch(() => {});
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
 });
 
 test('one upload that cannot be recovered does not prevent the recovery of others', async (t) => {
@@ -226,7 +226,7 @@ test('one upload that cannot be recovered does not prevent the recovery of other
   assert.equal(run.warnings.length, 1);
   assert.match(run.warnings[0]?.message ?? '', /could not be recovered/);
   assert.equal((await run.engine.status(OWNER, 'good')).bytes_received, 3);
-  assert.ok((await run.doors.blobs.list()).includes(id ?? ''), 'it is left as it is');
+  assert.ok((await run.deps.blobs.list()).includes(id ?? ''), 'it is left as it is');
 });
 
 test('thousands of uploads are recovered, a few at a time', async (t) => {

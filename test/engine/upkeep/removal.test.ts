@@ -8,7 +8,7 @@ import { startEngine } from '../../support/product/engine.ts';
 const NAME = 'a.bin';
 
 test('one of several concurrent deletions deletes the file, and the others get not_found', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const { engine, deps } = await startEngine(t);
   for (let round = 0; round < 5; round += 1) {
     await send(engine, NAME, 0, text('abc'), { declaredSize: 3 });
     const conditions = [undefined, () => true, () => false, undefined, () => true];
@@ -23,7 +23,7 @@ test('one of several concurrent deletions deletes the file, and the others get n
           String(answer.reason),
         );
     }
-    assert.deepEqual(await doors.blobs.list(), []);
+    assert.deepEqual(await deps.blobs.list(), []);
     assert.equal(engine.usage(OWNER).bytes, 0);
   }
 });

@@ -32,7 +32,7 @@ test('an upload that receives a chunk while its parking is announced is not park
     asked();
     return { ready: gate, end: () => {} };
   };
-  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), announce }) });
+  Object.assign(tap, { wrap: (deps: Parameters<typeof wrap>[0]) => ({ ...wrap(deps), announce }) });
   const { run, pass } = await timed(t, tap);
   const { engine } = run;
   await send(engine, 'f', 0, text('abc'), { declaredSize: 6 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Quota } from '../../../src/contracts/quota.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { clockOf } from '../../support/product/clock.ts';
-import { content, download, OWNER, refused, send, slowly, text } from '../../support/product/device.ts';
+import { content, download, OWNER, refused, send, sendSlowly, text } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 import { HOUR, timed } from './timed-engine.ts';
@@ -46,7 +46,7 @@ test('a silent upload is parked with its bytes, and removed a long time after', 
   assert.deepEqual(await engine.sweep(), { removed: 1, sealed: 0 });
   assert.equal(told, 2);
   assert.equal((await engine.status(OWNER, 'f')).status, 'pending');
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
   assert.deepEqual(engine.usage(OWNER), { bytes: 0, openUploads: 0, dayBytes: 0 });
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 });
 });
@@ -182,7 +182,7 @@ test('a replacement that was parked for a long time is removed, and the complete
 test('an upload that is receiving a chunk is never stale', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 100 });
-  const slow = slowly(run.engine, 'f', 10, content(10, 10));
+  const slow = sendSlowly(run.engine, 'f', 10, content(10, 10));
   slow.push(5);
   await slow.taken();
   await run.quiet();
@@ -227,7 +227,7 @@ test('the sweep warns of an upload that it cannot park or remove, continues with
   await run.restart();
   assert.equal((await run.engine.status(OWNER, 'a')).status, 'partial', 'the next start finds it again');
   assert.deepEqual(await run.engine.sweep(), { removed: 1, sealed: 0 });
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
 });
 
 test('staleness counts from the last chunk, even after a restart', async (t) => {

@@ -12,8 +12,8 @@ import {
   readRange,
   refused,
   send,
-  sendAndTell,
-  slowly,
+  sendAndNotify,
+  sendSlowly,
 } from '../../support/product/device.ts';
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
@@ -38,11 +38,11 @@ async function stored(dataDir: string): Promise<string[]> {
 test('chunks that finish while a sync runs share the next one: ten chunks, two syncs, two journal writes', async (t) => {
   const { run, tap } = await rig(t);
   const gate = tap.hold('part.sync');
-  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  const first = sendAndNotify(run.engine, 'f', 0, content(0, 10));
   await gate.reached;
   const others = Array.from({ length: 9 }, (_, i) => {
     const start = (i + 1) * 10;
-    return sendAndTell(run.engine, 'f', start, content(start, 10));
+    return sendAndNotify(run.engine, 'f', start, content(start, 10));
   });
   await Promise.all(others.map((other) => other.verified));
   await run.quiet();
@@ -71,7 +71,7 @@ test('durability chunk: data synced, then the record appended and synced, then t
 test('durability chunk: the bytes of a large chunk go to stable storage while the rest arrives', async (t) => {
   const { run, tap } = await rig(t);
   const bytes = content(0, 5 * 1024 ** 2);
-  const sending = slowly(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
+  const sending = sendSlowly(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
   const early = tap.hold('part.sync');
   sending.push(4 * 1024 ** 2);
   await early.reached;
@@ -132,10 +132,10 @@ test('a failed sync refuses every chunk of its round, and none of them counts', 
   const { run, tap } = await rig(t);
   await send(run.engine, 'f', 0, content(0, 10));
   const gate = tap.hold('part.sync');
-  const first = sendAndTell(run.engine, 'f', 10, content(10, 10));
+  const first = sendAndNotify(run.engine, 'f', 10, content(10, 10));
   await gate.reached;
   tap.fail('part.sync', FULL());
-  const others = [20, 30].map((start) => sendAndTell(run.engine, 'f', start, content(start, 10)));
+  const others = [20, 30].map((start) => sendAndNotify(run.engine, 'f', start, content(start, 10)));
   await Promise.all(others.map((other) => other.verified));
   await run.quiet();
   gate.open();
@@ -190,15 +190,15 @@ test('a chunk is refused if its declaration cannot be stored, and the declaratio
 test('chunks of one round are checked in order: the size that one declares applies to the next', async (t) => {
   const { run, tap } = await rig(t);
   const gate = tap.hold('part.sync');
-  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  const first = sendAndNotify(run.engine, 'f', 0, content(0, 10));
   await gate.reached;
-  const declares = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 40 });
+  const declares = sendAndNotify(run.engine, 'f', 10, content(10, 10), { declaredSize: 40 });
   await declares.verified;
-  const past = sendAndTell(run.engine, 'f', 50, content(50, 10));
+  const past = sendAndNotify(run.engine, 'f', 50, content(50, 10));
   await past.verified;
-  const contradicts = sendAndTell(run.engine, 'f', 20, content(20, 10), { declaredSize: 41 });
+  const contradicts = sendAndNotify(run.engine, 'f', 20, content(20, 10), { declaredSize: 41 });
   await contradicts.verified;
-  const fits = sendAndTell(run.engine, 'f', 30, content(30, 10), { declaredSize: 40 });
+  const fits = sendAndNotify(run.engine, 'f', 30, content(30, 10), { declaredSize: 40 });
   await fits.verified;
   await run.quiet();
   gate.open();
@@ -218,11 +218,11 @@ test('chunks of one round are checked in order: the size that one declares appli
 test('a declared size smaller than what another chunk of the round stores is refused', async (t) => {
   const { run, tap } = await rig(t);
   const gate = tap.hold('part.sync');
-  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  const first = sendAndNotify(run.engine, 'f', 0, content(0, 10));
   await gate.reached;
-  const far = sendAndTell(run.engine, 'f', 90, content(90, 10));
+  const far = sendAndNotify(run.engine, 'f', 90, content(90, 10));
   await far.verified;
-  const small = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 50 });
+  const small = sendAndNotify(run.engine, 'f', 10, content(10, 10), { declaredSize: 50 });
   await small.verified;
   await run.quiet();
   gate.open();

@@ -83,7 +83,7 @@ test('a continuation with a gap leaves the complete file readable, and its cance
   assert.equal((await download(run.engine, 'f')).toString(), '0123456789');
   await send(run.engine, 'f', 12, text('c'));
   assert.deepEqual(await run.engine.remove(OWNER, 'f'), ['file', 'upload']);
-  assert.deepEqual(await run.doors.blobs.list(), []);
+  assert.deepEqual(await run.deps.blobs.list(), []);
 });
 
 test('a continuation that was parked for a long time is removed, and the file stays', async (t) => {
@@ -134,7 +134,7 @@ test('a crash at every step of a continuation never shortens the file', async (t
       assert.deepEqual([sent.status, sent.total_bytes], ['complete', 8], where);
       assert.deepEqual((await download(run.engine, 'f')).subarray(5), Buffer.from(content(5, 3)), where);
       await silence(run, pass);
-      assert.equal((await run.doors.blobs.list()).length, 1, where);
+      assert.equal((await run.deps.blobs.list()).length, 1, where);
       assert.equal((await run.engine.verify(OWNER, 'f')).ok, true, where);
       await run.close();
       t.mock.timers.reset();

@@ -52,7 +52,7 @@ test('a waiting upload gets the name when the other one is cancelled by its id, 
     assert.equal((await download(under.engine, NAME)).toString(), 'newer');
     assert.equal(under.engine.usage(OWNER).openUploads, 0);
     assert.deepEqual(await under.engine.remove(OWNER, NAME), ['file']);
-    assert.deepEqual(await under.doors.blobs.list(), []);
+    assert.deepEqual(await under.deps.blobs.list(), []);
   }
 });
 
@@ -87,7 +87,7 @@ test('a waiting upload replaces the complete file of its name', async (t) => {
   await under.crash();
   await finish(under, second);
   assert.equal((await download(under.engine, NAME)).toString(), '22');
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 });
 
 test('an expired upload leaves its name to a waiting one, which stays parked', async (t) => {
@@ -117,7 +117,7 @@ test('a deletion discards all waiting uploads, even if one gets the name meanwhi
   for (const words of ['1', '22', '333']) await begin(under, words);
   assert.deepEqual(await under.engine.remove(OWNER, NAME), ['upload']);
   assert.deepEqual(await seen(under), { id: null, status: 'pending', bytes: 0, readable: false });
-  assert.deepEqual(await under.doors.blobs.list(), []);
+  assert.deepEqual(await under.deps.blobs.list(), []);
   await under.crash();
   assert.equal((await seen(under)).status, 'pending');
 });
@@ -186,7 +186,7 @@ for (const kind of ['crash', 'fault'] as const) {
       );
       await finish(under, address);
       assert.equal((await download(under.engine, NAME)).toString(), 'new');
-      assert.equal((await under.doors.blobs.list()).length, 1);
+      assert.equal((await under.deps.blobs.list()).length, 1);
       await under.close();
     }
     assert.ok(found.waiting > 1, JSON.stringify(found));

@@ -90,7 +90,7 @@ for (const operation of STEPS) {
         assert.equal((await run.engine.status(OWNER, 'f')).status, 'complete');
         assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 100)));
         assert.deepEqual(run.warnings, []);
-        assert.equal((await run.doors.blobs.list()).length, 1);
+        assert.equal((await run.deps.blobs.list()).length, 1);
       });
     }
 
@@ -147,8 +147,8 @@ test('a seal succeeds if the replaced bytes cannot be removed, and the next star
   const status = await send(run.engine, 'f', 0, text('new!'), { declaredSize: 4, overwrite: true });
   assert.equal(status.status, 'complete');
   assert.equal(run.warnings.length, 1);
-  assert.equal((await run.doors.blobs.list()).length, 2);
+  assert.equal((await run.deps.blobs.list()).length, 2);
   await run.restart();
-  assert.deepEqual(await run.doors.blobs.list(), [status.id]);
+  assert.deepEqual(await run.deps.blobs.list(), [status.id]);
   assert.equal(run.recovered.leftovers, 1);
 });

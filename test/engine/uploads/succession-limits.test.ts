@@ -28,7 +28,7 @@ test('an upload is refused when too many uploads wait and clients know all of th
 });
 
 test('concurrent creations never exceed the limit of waiting uploads', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const { engine, deps } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResumable(INSTEAD)));
   const made = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -37,7 +37,7 @@ test('concurrent creations never exceed the limit of waiting uploads', async (t)
   assert.ok(engine.usage(OWNER).openUploads <= 9, String(engine.usage(OWNER).openUploads));
   await engine.cancel(OWNER, NAME);
   assert.equal(engine.usage(OWNER).openUploads, 0);
-  assert.deepEqual(await doors.blobs.list(), [], 'refused uploads leave nothing');
+  assert.deepEqual(await deps.blobs.list(), [], 'refused uploads leave nothing');
 });
 
 test('the last bytes of an upload of known size are refused while a request sends to the upload that has the name', async (t) => {
@@ -59,12 +59,12 @@ test('the last bytes of an upload of known size are refused while a request send
 });
 
 test('a deletion also discards the waiting uploads', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const { engine, deps } = await startEngine(t);
   await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
   for (let times = 0; times < 3; times += 1) await engine.createResumable(INSTEAD);
   assert.deepEqual(await engine.remove(OWNER, NAME), ['file', 'upload']);
   assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 0, openUploads: 0, dayBytes: 0 });
-  assert.deepEqual(await doors.blobs.list(), []);
+  assert.deepEqual(await deps.blobs.list(), []);
 });
 
 test('a wrong digest and a failed precondition leave the existing upload as it was', async (t) => {
@@ -142,5 +142,5 @@ test('a waiting upload whose digest fails while another file takes the name is c
   assert.deepEqual(cancelled.sort(), [holder, waiting.id].sort());
   assert.equal((await download(engine, NAME)).toString(), 'new');
   assert.equal(engine.usage(OWNER).openUploads, 0);
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 });

@@ -35,7 +35,7 @@ async function eitherOr(under: EngineUnderTest, before: Before): Promise<'new' |
   if (status === 'complete' && total === NEW.length) {
     assert.ok(NEW.equals(await download(under.engine, NAME)));
     assert.equal(under.engine.usage(OWNER).openUploads, 0);
-    assert.equal((await under.doors.blobs.list()).length, 1, 'the replaced bytes are removed');
+    assert.equal((await under.deps.blobs.list()).length, 1, 'the replaced bytes are removed');
     return 'new';
   }
   await before.kept(under);
@@ -95,7 +95,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
 }
 
 test('a new upload does not end another one: both continue, and the last to complete is the file', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const { engine, deps } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const second = await engine.createResumable({ ...INSTEAD, endsWhenTold: false, size: 4 });
   await engine.append(stream(text('12')), second, { offset: 0, size: null, contentLength: 2 });
@@ -113,7 +113,7 @@ test('a new upload does not end another one: both continue, and the last to comp
   assert.equal(done.complete, true);
   assert.equal((await download(engine, NAME)).toString(), '1234');
   assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 4, openUploads: 0, dayBytes: 0 });
-  assert.equal((await doors.blobs.list()).length, 1);
+  assert.equal((await deps.blobs.list()).length, 1);
 });
 
 test('waiting uploads survive a restart, and a complete one discards the older ones', async (t) => {
@@ -136,7 +136,7 @@ test('waiting uploads survive a restart, and a complete one discards the older o
   await under.crash();
   await under.engine.append(stream(text('')), three, { offset: 5, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'three');
-  assert.equal((await under.doors.blobs.list()).length, 1);
+  assert.equal((await under.deps.blobs.list()).length, 1);
 });
 
 test('the end of an upload is refused while a request sends to the upload that has the name, and can be repeated', async (t) => {
@@ -157,7 +157,7 @@ test('the end of an upload is refused while a request sends to the upload that h
 });
 
 test('uploads whose address was lost are cancelled, and acknowledged ones stay', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const { engine, deps } = await startEngine(t);
   const known = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), known, { offset: 0, size: null, contentLength: 3 });
   const waiting = await engine.createResumable(INSTEAD);
@@ -175,5 +175,5 @@ test('uploads whose address was lost are cancelled, and acknowledged ones stay',
   assert.equal((await engine.resumableState(waiting)).offset, 4);
   await engine.receiveFile(stream(NEW), WHOLE, async () => null);
   assert.equal(engine.usage(OWNER).openUploads, 0);
-  assert.equal((await doors.blobs.list()).length, 1);
+  assert.equal((await deps.blobs.list()).length, 1);
 });

@@ -93,11 +93,11 @@ async function take(run: EngineUnderTest, clock: { time: number }, one: Step): P
 }
 
 /** Counts again from the catalog and the journals. */
-async function recount({ engine, doors }: EngineUnderTest, owner: string): Promise<Omit<UsageTotals, 'dayBytes'>> {
+async function recount({ engine, deps }: EngineUnderTest, owner: string): Promise<Omit<UsageTotals, 'dayBytes'>> {
   let bytes = 0;
   let openUploads = 0;
   for (const name of NAMES) {
-    const { sealed, open } = await doors.catalog.find(owner, name);
+    const { sealed, open } = await deps.catalog.find(owner, name);
     bytes += sealed?.size ?? 0;
     if (!open) continue;
     if (open.staleAt === undefined) openUploads += 1;
@@ -107,13 +107,13 @@ async function recount({ engine, doors }: EngineUnderTest, owner: string): Promi
 }
 
 /** The bytes of today in the journals. */
-async function receivedToday({ doors }: EngineUnderTest, owner: string, now: number): Promise<number> {
+async function receivedToday({ deps }: EngineUnderTest, owner: string, now: number): Promise<number> {
   let bytes = 0;
   for (const name of NAMES) {
-    const slot = await doors.catalog.find(owner, name);
+    const slot = await deps.catalog.find(owner, name);
     for (const document of [slot.sealed, slot.open]) {
       if (!document) continue;
-      for (const { start, end, time } of await doors.manifests.read(document.id)) {
+      for (const { start, end, time } of await deps.manifests.read(document.id)) {
         if (Math.floor(time / 24 / HOUR) === Math.floor(now / 24 / HOUR)) bytes += end - start + 1;
       }
     }

@@ -10,13 +10,20 @@ import type { Role } from '../../../src/protocol/schemas/role.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { PASSWORD } from '../../support/product/people.ts';
 import { sign, startServer } from '../../support/product/server.ts';
-import { LINES, type Line, type OneScope, type Rule, SCOPES, type Who } from '../../support/tables/access.ts';
+import {
+  ACCESS_RULES,
+  type AccessRule,
+  type Caller,
+  type Rule,
+  SCOPES,
+  type ScopeName,
+} from '../../support/tables/access.ts';
 
 type Outcome = 'let through' | 'refused 401' | 'refused 403';
 
 const ADMINISTRATORS = ['admin', 'root'];
 
-function isLetIn(rule: Rule, who: Who): boolean {
+function isLetIn(rule: Rule, who: Caller): boolean {
   const { role = 'nobody', scope } = who;
   switch (rule) {
     case 'open':
@@ -54,7 +61,7 @@ function isLetIn(rule: Rule, who: Who): boolean {
   }
 }
 
-function expected(rule: Rule, who: Who): Outcome {
+function expected(rule: Rule, who: Caller): Outcome {
   if (rule === 'secret' || (who.role === undefined && rule !== 'open')) return 'refused 401';
   return isLetIn(rule, who) ? 'let through' : 'refused 403';
 }
@@ -84,11 +91,11 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
     LADING_RATE_ADDRESS: '0',
   };
   const { origin, app, admin, client } = await startServer(t, settings, {}, dataDir);
-  const who = (name: string, id: string, role: Role, kind: 'device' | 'person' = 'device'): Who => {
+  const who = (name: string, id: string, role: Role, kind: 'device' | 'person' = 'device'): Caller => {
     return { name, role, person: kind === 'person', headers: () => sign(app, id, role, kind).headers };
   };
   const root = who('root', 'root', 'root');
-  const tokens: Who[] = [];
+  const tokens: Caller[] = [];
   for (const scope of SCOPES) {
     const headers = { ...root.headers(), 'content-type': 'application/json' };
     const body = JSON.stringify({ scopes: [scope] });
@@ -99,7 +106,7 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
     const narrow = (): Record<string, string> => sign(app, 'root', 'root', 'device', scope).headers;
     tokens.push({ name: `root for ${scope}`, role: 'root', scope, narrowed: true, headers: narrow });
   }
-  const all: Who[] = [
+  const all: Caller[] = [
     { name: 'nobody', headers: () => ({}) },
     who('client', 'client', 'client'),
     who('person', seeded.person, 'client', 'person'),
@@ -114,7 +121,11 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
   return { origin, all, client };
 }
 
-async function ask(origin: string, { operation, query = '', body, form, tus }: Line, who: Who): Promise<number> {
+async function ask(
+  origin: string,
+  { operation, query = '', body, form, tus }: AccessRule,
+  who: Caller,
+): Promise<number> {
   const [method = '', path = ''] = operation.split(' ');
   const url = `${origin}${path.replaceAll(/\{[^}]*\}/g, 'none')}${query === '' ? '' : `?${query}`}`;
   const headers = { ...who.headers() };
@@ -132,9 +143,13 @@ test('every operation permits exactly the principals in the table', async (t) =>
   const served = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  assert.deepEqual(LINES.map(({ operation }) => operation).sort(), served.sort(), 'the table has every operation once');
+  assert.deepEqual(
+    ACCESS_RULES.map(({ operation }) => operation).sort(),
+    served.sort(),
+    'the table has every operation once',
+  );
   const wrong: string[] = [];
-  for (const line of LINES) {
+  for (const line of ACCESS_RULES) {
     for (const who of all) {
       const status = await ask(origin, line, who);
       const wanted = expected(line.rule, who);
@@ -145,7 +160,7 @@ test('every operation permits exactly the principals in the table', async (t) =>
 });
 
 /** Operations on the files of others with `owner=`. `reads`: ops may as well. */
-const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
+const OF_OTHERS: [operation: string, scope: ScopeName, reads: boolean][] = [
   ['GET /api/files/status/{filename}', 'files:read', true],
   ['GET /api/files/download/{filename}', 'files:read', true],
   ['HEAD /api/files/download/{filename}', 'files:read', true],

@@ -6,7 +6,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
-import { DOORS, type Door, etagOf, knock, NEW, OLD, putOld, seen } from '../../support/tables/doors.ts';
+import {
+  etagOf,
+  FILE_WRITES,
+  type FileWrite,
+  NEW,
+  OLD,
+  putOldFile,
+  sendPrepared,
+  visibleState,
+} from '../../support/tables/file-writes.ts';
 import { ask, content, type Fields } from '../../support/wire/resumable.ts';
 import { Wire } from '../../support/wire/wire.ts';
 
@@ -68,7 +77,7 @@ const NO_DOORS = new Set([
   'POST /calls/otp/replay',
 ]);
 
-const label = ({ operation, how }: Door): string => (how === undefined ? operation : `${operation}, ${how}`);
+const label = ({ operation, how }: FileWrite): string => (how === undefined ? operation : `${operation}, ${how}`);
 
 /** Unique names, with the extension that one of the routes requires. */
 let names = 0;
@@ -79,21 +88,21 @@ function freshName(): string {
 
 async function refusedUnchanged(
   server: TestServer,
-  door: Door,
+  write: FileWrite,
   name: string,
   fields: Fields,
   statuses: readonly number[],
 ): Promise<void> {
-  const prepared = await door.prepare(server, name);
-  const before = await seen(server, door, name);
-  const heard = await knock(server, door, prepared, fields);
-  const shown = `${label(door)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
+  const prepared = await write.prepare(server, name);
+  const before = await visibleState(server, write, name);
+  const heard = await sendPrepared(server, write, prepared, fields);
+  const shown = `${label(write)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
   assert.ok(statuses.includes(heard.status), shown);
-  assert.equal(await seen(server, door, name), before, shown);
+  assert.equal(await visibleState(server, write, name), before, shown);
   // The upload still exists and continues.
-  if (door.kind === 'goes on') {
-    const done = await knock(server, door, prepared);
-    assert.ok(door.done.includes(done.status), `${shown}, then ${done.status} ${done.body}`);
+  if (write.kind === 'continues') {
+    const done = await sendPrepared(server, write, prepared);
+    assert.ok(write.successStatuses.includes(done.status), `${shown}, then ${done.status} ${done.body}`);
   }
 }
 
@@ -102,7 +111,7 @@ test('every operation that is not safe has a row, or changes no file', async (t)
   const document = (await (await fetch(`${origin}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, { parameters?: { name: string }[] }>>;
   };
-  const rows = new Set(DOORS.map(({ operation }) => operation));
+  const rows = new Set(FILE_WRITES.map(({ operation }) => operation));
   const missing: string[] = [];
   for (const [path, item] of Object.entries(document.paths)) {
     for (const [method, { parameters = [] }] of Object.entries(item)) {
@@ -123,9 +132,9 @@ test('every operation that is not safe has a row, or changes no file', async (t)
 
 test('every protocol answers a failed precondition with 412 and changes nothing', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS) {
+  for (const write of FILE_WRITES) {
     // An operation that only creates would be 409 because the name exists.
-    const creates = door.kind === 'creates';
+    const creates = write.kind === 'creates';
     for (const make of [
       (etag: string): Fields => ({ 'if-match': creates ? etag || '*' : '"stale"' }),
       (etag: string): Fields => ({ 'if-match': creates ? '*' : `"stale", W/${etag}` }),
@@ -134,9 +143,9 @@ test('every protocol answers a failed precondition with 412 and changes nothing'
       (): Fields => (creates ? { 'if-match': 'nonsense' } : { 'if-none-match': '*' }),
     ]) {
       const name = freshName();
-      if (!creates) await putOld(server, door, name);
-      await refusedUnchanged(server, door, name, make(await etagOf(server, door, name)), [412]);
-      if (!creates && door.kind !== 'goes on' && door.as === undefined)
+      if (!creates) await putOldFile(server, write, name);
+      await refusedUnchanged(server, write, name, make(await etagOf(server, write, name)), [412]);
+      if (!creates && write.kind !== 'continues' && write.as === undefined)
         assert.ok((await content(server, name)).equals(OLD));
     }
   }
@@ -144,8 +153,8 @@ test('every protocol answers a failed precondition with 412 and changes nothing'
 
 test('every protocol accepts a precondition that holds', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS) {
-    const creates = door.kind === 'creates';
+  for (const write of FILE_WRITES) {
+    const creates = write.kind === 'creates';
     for (const make of [
       (etag: string): Fields => (creates ? { 'if-none-match': '*' } : { 'if-match': etag }),
       (etag: string): Fields => (creates ? { 'if-none-match': '"other"' } : { 'if-match': `"other" , ${etag}` }),
@@ -158,43 +167,43 @@ test('every protocol accepts a precondition that holds', async (t) => {
         creates ? { 'if-modified-since': EARLIER } : { 'if-match': etag, 'if-unmodified-since': EARLIER },
     ]) {
       const name = freshName();
-      if (!creates) await putOld(server, door, name);
-      const prepared = await door.prepare(server, name);
-      const fields = make(await etagOf(server, door, name));
-      const heard = await knock(server, door, prepared, fields);
-      const shown = `${label(door)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
-      assert.ok(door.done.includes(heard.status), shown);
+      if (!creates) await putOldFile(server, write, name);
+      const prepared = await write.prepare(server, name);
+      const fields = make(await etagOf(server, write, name));
+      const heard = await sendPrepared(server, write, prepared, fields);
+      const shown = `${label(write)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
+      assert.ok(write.successStatuses.includes(heard.status), shown);
     }
   }
 });
 
 test('no protocol replaces an existing file unless the request says so', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS.filter(({ kind }) => kind === 'creates')) {
+  for (const write of FILE_WRITES.filter(({ kind }) => kind === 'creates')) {
     const name = freshName();
-    await putOld(server, door, name);
-    const before = await seen(server, door, name);
-    const heard = await knock(server, door, await door.prepare(server, name));
-    assert.equal(heard.status, door.taken ?? 409, `${label(door)}: ${heard.body}`);
-    assert.equal(await seen(server, door, name), before, label(door));
+    await putOldFile(server, write, name);
+    const before = await visibleState(server, write, name);
+    const heard = await sendPrepared(server, write, await write.prepare(server, name));
+    assert.equal(heard.status, write.takenStatus ?? 409, `${label(write)}: ${heard.body}`);
+    assert.equal(await visibleState(server, write, name), before, label(write));
     for (const fields of [{ 'if-none-match': '*' }, { 'if-match': '"stale"' }] as Fields[]) {
-      const refused = await knock(server, door, await door.prepare(server, name), fields);
+      const refused = await sendPrepared(server, write, await write.prepare(server, name), fields);
       assert.equal(
         refused.status,
-        label(door).includes('without overwrite') ? 409 : 412,
-        `${label(door)}: ${refused.body}`,
+        label(write).includes('without overwrite') ? 409 : 412,
+        `${label(write)}: ${refused.body}`,
       );
-      assert.equal(await seen(server, door, name), before, label(door));
+      assert.equal(await visibleState(server, write, name), before, label(write));
     }
   }
 });
 
 test('a refused request does not affect a running replacement, and the old file still counts', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS.filter(({ kind }) => kind === 'replaces' || kind === 'removes')) {
+  for (const write of FILE_WRITES.filter(({ kind }) => kind === 'replaces' || kind === 'removes')) {
     const name = freshName();
-    await putOld(server, door, name);
-    const etag = await etagOf(server, door, name);
+    await putOldFile(server, write, name);
+    const etag = await etagOf(server, write, name);
     const half = NEW.subarray(0, 100);
     const begun = await ask(
       server,
@@ -205,24 +214,24 @@ test('a refused request does not affect a running replacement, and the old file 
     assert.equal(begun.status, 200, begun.body);
     // A further chunk of the same replacement ignores the precondition.
     const stale = [400, 409, 412];
-    const isChunk = door.operation === 'POST /api/files/upload';
-    const before = await seen(server, door, name);
-    const heard = await knock(server, door, await door.prepare(server, name), { 'if-match': '"stale"' });
+    const isChunk = write.operation === 'POST /api/files/upload';
+    const before = await visibleState(server, write, name);
+    const heard = await sendPrepared(server, write, await write.prepare(server, name), { 'if-match': '"stale"' });
     if (!isChunk) {
-      assert.ok(stale.includes(heard.status), `${label(door)}: ${heard.status} ${heard.body}`);
-      assert.equal(await seen(server, door, name), before, label(door));
+      assert.ok(stale.includes(heard.status), `${label(write)}: ${heard.status} ${heard.body}`);
+      assert.equal(await visibleState(server, write, name), before, label(write));
     }
-    if (door.kind !== 'removes') continue;
-    const done = await knock(server, door, await door.prepare(server, name), { 'if-match': etag });
+    if (write.kind !== 'removes') continue;
+    const done = await sendPrepared(server, write, await write.prepare(server, name), { 'if-match': etag });
     assert.deepEqual([done.status, JSON.parse(done.body).removed], [200, ['file', 'upload']]);
   }
 });
 
 test('every protocol refuses encoded and partial content and changes nothing', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS) {
+  for (const write of FILE_WRITES) {
     const name = freshName();
-    await putOld(server, door, name);
+    await putOldFile(server, write, name);
     const range = { 'content-range': `bytes 600-${NEW.length - 1}/${NEW.length}` };
     for (const [fields, status] of [
       [{ 'content-encoding': 'gzip' }, 415],
@@ -231,32 +240,32 @@ test('every protocol refuses encoded and partial content and changes nothing', a
       [{ 'transfer-encoding': 'gzip, chunked' }, 501],
     ] as [Fields, number][]) {
       // A chunk whose Content-Range differs from its header is also 400; an empty file has no chunk.
-      const statuses = fields === range && door.ranged ? [400, 409] : [status];
-      const again = door.kind === 'goes on' ? freshName() : name;
-      if (again !== name) await putOld(server, door, again);
-      await refusedUnchanged(server, door, again, fields, statuses);
+      const statuses = fields === range && write.ranged ? [400, 409] : [status];
+      const again = write.kind === 'continues' ? freshName() : name;
+      if (again !== name) await putOldFile(server, write, again);
+      await refusedUnchanged(server, write, again, fields, statuses);
     }
   }
 });
 
 test('no protocol stores an empty file for a request without content', async (t) => {
   const server = await startServer(t, OPEN);
-  for (const door of DOORS) {
+  for (const write of FILE_WRITES) {
     // total_size=0 declares an empty file without content. For PATCH the offset decides, and for tus the declared size.
-    if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
+    if (write.kind === 'continues' || write.operation === 'POST /files/') continue;
     const name = freshName();
-    await putOld(server, door, name);
-    const { method, path, headers, body } = await door.prepare(server, name);
+    await putOldFile(server, write, name);
+    const { method, path, headers, body } = await write.prepare(server, name);
     if (body === undefined) continue;
-    const before = await seen(server, door, name);
-    const said = Object.entries({ ...server.client.headers, ...(await door.as?.(server)), ...headers });
+    const before = await visibleState(server, write, name);
+    const said = Object.entries({ ...server.client.headers, ...(await write.as?.(server)), ...headers });
     const wire = await Wire.open(server.port);
     wire.head(`${method} ${path} HTTP/1.1`, 'Host: a', ...said.map(([field, value]) => `${field}: ${value}`));
     const { status } = await wire.response();
     wire.socket.destroy();
-    const whole = /content|uploads/.test(door.operation);
-    assert.ok(whole ? status === 411 : status < 500, `${label(door)}: ${status}`);
-    assert.equal(await seen(server, door, name), before, label(door));
+    const whole = /content|uploads/.test(write.operation);
+    assert.ok(whole ? status === 411 : status < 500, `${label(write)}: ${status}`);
+    assert.equal(await visibleState(server, write, name), before, label(write));
   }
   const empty = await ask(server, 'PUT', '/api/files/content/empty');
   assert.equal(empty.status, 201, 'Content-Length: 0 says that it is empty');

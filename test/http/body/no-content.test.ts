@@ -5,7 +5,7 @@ import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node
 import { test } from 'node:test';
 import { startServer } from '../../support/product/server.ts';
 import { temporaryFolder } from '../../support/servers/processes.ts';
-import { DOORS, putOld, seen } from '../../support/tables/doors.ts';
+import { FILE_WRITES, putOldFile, visibleState } from '../../support/tables/file-writes.ts';
 import { ask, type Fields } from '../../support/wire/resumable.ts';
 import { tlsSettings } from '../../support/wire/tls.ts';
 
@@ -25,22 +25,22 @@ test('over HTTP/2 no protocol stores an empty file for a request without content
   const session = connect(server.origin, { rejectUnauthorized: false });
   t.after(() => session.destroy());
   await once(session, 'connect');
-  for (const [number, door] of DOORS.entries()) {
+  for (const [number, write] of FILE_WRITES.entries()) {
     // total_size=0 declares an empty file without content. For PATCH the offset decides, and for tus the declared size.
-    if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
+    if (write.kind === 'continues' || write.operation === 'POST /files/') continue;
     const name = `nothing${number}.wav`;
-    await putOld(server, door, name);
-    const { method, path, headers, body } = await door.prepare(server, name);
+    await putOldFile(server, write, name);
+    const { method, path, headers, body } = await write.prepare(server, name);
     if (body === undefined) continue;
-    const before = await seen(server, door, name);
-    const signed = { ...server.client.headers, ...(await door.as?.(server)), ...headers };
+    const before = await visibleState(server, write, name);
+    const signed = { ...server.client.headers, ...(await write.as?.(server)), ...headers };
     const status = await statusOf(session, { ':method': method, ':path': path, ...signed }, true);
-    const whole = /content|uploads/.test(door.operation);
-    const shown = `${door.operation} ${door.how ?? ''}: ${status}`;
+    const whole = /content|uploads/.test(write.operation);
+    const shown = `${write.operation} ${write.how ?? ''}: ${status}`;
     // A train without chunks changes nothing and is answered with the status.
-    const isTrain = door.how === 'as a train';
+    const isTrain = write.how === 'as a train';
     assert.ok(isTrain ? status === 200 : whole ? status === 411 : status >= 400 && status < 500, shown);
-    assert.equal(await seen(server, door, name), before, shown);
+    assert.equal(await visibleState(server, write, name), before, shown);
   }
   const put = { ...server.client.headers, ':method': 'PUT' };
   const said = { ...put, ':path': '/api/files/content/said', 'content-length': '0' };

@@ -8,11 +8,18 @@ import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { createLog } from '../../../src/http/observe/log.ts';
-import { asked, request } from '../../fuzz/frame-wire.ts';
+import { headersFrame, request } from '../../fuzz/frame-wire.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 import { temporaryFolder } from '../../support/servers/processes.ts';
-import { DOORS, type Door, knock, OLD, type Prepared, seen } from '../../support/tables/doors.ts';
+import {
+  FILE_WRITES,
+  type FileWrite,
+  OLD,
+  type PreparedRequest,
+  sendPrepared,
+  visibleState,
+} from '../../support/tables/file-writes.ts';
 import { tlsSettings } from '../../support/wire/tls.ts';
 import { frame, rawSession } from '../../support/wire/unread.ts';
 
@@ -22,7 +29,7 @@ type Moment = 'after the head' | 'after a part of the body' | 'late' | 'late, af
 
 const PROTOCOLS: Protocol[] = ['HTTP/1.1', 'HTTP/1.1 in chunks', 'HTTP/2', 'HTTP/2 without a length'];
 const MOMENTS: Moment[] = ['after the head', 'after a part of the body', 'late', 'late, after the whole body'];
-const BRINGS_BYTES = DOORS.filter(
+const BRINGS_BYTES = FILE_WRITES.filter(
   ({ kind, how = '' }) => kind !== 'removes' && kind !== 'seals' && !how.includes('empty'),
 );
 
@@ -39,7 +46,7 @@ async function patientServer(t: TestContext): Promise<TestServer> {
 async function send(
   { port }: TestServer,
   protocol: Protocol,
-  { method, path, headers, body = new Uint8Array() }: Prepared,
+  { method, path, headers, body = new Uint8Array() }: PreparedRequest,
   bytes: number,
 ): Promise<() => void> {
   const length = { 'content-length': String(body.length) };
@@ -80,20 +87,26 @@ async function lossOf(message: IncomingMessage): Promise<void> {
 }
 
 /** Blocks all requests to the engine until `until` resolves. */
-function holdDoors({ app: { engine } }: TestServer, until: () => Promise<void>): () => void {
-  const { receiveChunk: receive, receiveFile: receiveWhole, append } = engine;
-  engine.receiveChunk = async (...given) => await until().then(() => receive.apply(engine, given));
-  engine.receiveFile = async (...given) => await until().then(() => receiveWhole.apply(engine, given));
+function holdEngine({ app: { engine } }: TestServer, until: () => Promise<void>): () => void {
+  const { receiveChunk, receiveFile, append } = engine;
+  engine.receiveChunk = async (...given) => await until().then(() => receiveChunk.apply(engine, given));
+  engine.receiveFile = async (...given) => await until().then(() => receiveFile.apply(engine, given));
   engine.append = async (...given) => await until().then(() => append.apply(engine, given));
-  return () => Object.assign(engine, { receive, receiveWhole, append });
+  return () => Object.assign(engine, { receiveChunk, receiveFile, append });
 }
 
-async function drop(server: TestServer, door: Door, protocol: Protocol, moment: Moment, name: string): Promise<void> {
-  const prepared = await door.prepare(server, name);
-  const headers = { ...server.client.headers, ...(await door.as?.(server)), ...prepared.headers };
+async function drop(
+  server: TestServer,
+  write: FileWrite,
+  protocol: Protocol,
+  moment: Moment,
+  name: string,
+): Promise<void> {
+  const prepared = await write.prepare(server, name);
+  const headers = { ...server.client.headers, ...(await write.as?.(server)), ...prepared.headers };
   const arrival = once(server.app.server.server, 'request') as Promise<[IncomingMessage]>;
   const late = moment.startsWith('late');
-  const release = late ? holdDoors(server, async () => lossOf((await arrival)[0])) : () => {};
+  const release = late ? holdEngine(server, async () => lossOf((await arrival)[0])) : () => {};
   const all = prepared.body?.length ?? 0;
   const bytes = { 'after the head': 0, 'after a part of the body': 100, late: 100, 'late, after the whole body': all }[
     moment
@@ -102,7 +115,7 @@ async function drop(server: TestServer, door: Door, protocol: Protocol, moment: 
   const [message] = await arrival;
   end();
   await lossOf(message);
-  await eventually(() => server.app.engine.gauges().receiving === 0, `${door.operation} ends`);
+  await eventually(() => server.app.engine.gauges().receiving === 0, `${write.operation} ends`);
   release();
 }
 
@@ -110,22 +123,27 @@ for (const protocol of PROTOCOLS) {
   test(`over ${protocol}: a name can be reused at once when the connection of an upload is lost`, async (t) => {
     const server = await patientServer(t);
     let number = 0;
-    for (const door of BRINGS_BYTES) {
+    for (const write of BRINGS_BYTES) {
       for (const moment of MOMENTS) {
         number += 1;
         const name = `${number}.wav`;
-        const shown = `${door.operation}, ${door.how ?? ''}, ${moment}`;
-        await drop(server, door, protocol, moment, name);
+        const shown = `${write.operation}, ${write.how ?? ''}, ${moment}`;
+        await drop(server, write, protocol, moment, name);
         // A partial body is never a complete file. A body that arrived completely may be one.
-        if (!moment.includes('whole')) assert.doesNotMatch(await seen(server, door, name), /"complete"/, shown);
+        if (!moment.includes('whole'))
+          assert.doesNotMatch(await visibleState(server, write, name), /"complete"/, shown);
         const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
         let last = '';
         await eventually(async () => {
-          const { status, body } = await knock(server, door, put);
+          const { status, body } = await sendPrepared(server, write, put);
           last = `${status} ${body}`;
           return status === 200 || status === 201;
         }, `${shown}: the name is free: ${last}`);
-        const got = await knock(server, door, { method: 'GET', path: `/api/files/download/${name}`, headers: {} });
+        const got = await sendPrepared(server, write, {
+          method: 'GET',
+          path: `/api/files/download/${name}`,
+          headers: {},
+        });
         assert.equal(got.body, Buffer.from(OLD).toString(), shown);
       }
     }
@@ -141,12 +159,12 @@ test('a name can be reused after a lost HTTP/2 connection with many requests for
     const socket = await rawSession(server.port);
     socket.resume();
     const head = request(place, 'PUT', `/api/files/content/${name}`);
-    for (let n = 0; n < 300; n += 1) socket.write(asked(11 + 2 * n, head, 4));
+    for (let n = 0; n < 300; n += 1) socket.write(headersFrame(11 + 2 * n, head, 4));
     await new Promise((resolve) => setImmediate(resolve));
     socket.destroy();
     const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
     await eventually(async () => {
-      const { status } = await knock(server, DOORS[0] as Door, put);
+      const { status } = await sendPrepared(server, FILE_WRITES[0] as FileWrite, put);
       return status === 200 || status === 201;
     }, `${name} is free`);
   }
@@ -155,13 +173,13 @@ test('a name can be reused after a lost HTTP/2 connection with many requests for
 for (const protocol of PROTOCOLS) {
   test(`over ${protocol}: a client that leaves while it waits for the bytes of another one holds no memory`, async (t) => {
     const server = await patientServer(t);
-    const doors = BRINGS_BYTES.filter(({ operation }) => operation.startsWith('POST /api/files/upload'));
-    for (const [number, door] of doors.entries()) {
+    const writes = BRINGS_BYTES.filter(({ operation }) => operation.startsWith('POST /api/files/upload'));
+    for (const [number, write] of writes.entries()) {
       const name = `waits${number}.wav`;
-      const prepared = await door.prepare(server, name);
+      const prepared = await write.prepare(server, name);
       const asked = { ...prepared, headers: { ...server.client.headers, ...prepared.headers } };
       const receiving = (count: number): Promise<void> =>
-        eventually(() => server.app.engine.gauges().receiving === count, `${count} of ${door.how} are received`);
+        eventually(() => server.app.engine.gauges().receiving === count, `${count} of ${write.how} are received`);
       const ends: (() => void)[] = [];
       for (const count of [1, 2, 3]) {
         ends.push(await send(server, protocol, asked, (asked.body?.length ?? 0) - 100));
@@ -171,8 +189,8 @@ for (const protocol of PROTOCOLS) {
         end();
         await receiving(count);
       }
-      const { status, body } = await knock(server, door, prepared);
-      assert.equal(status, 200, `${door.how}: ${body}`);
+      const { status, body } = await sendPrepared(server, write, prepared);
+      assert.equal(status, 200, `${write.how}: ${body}`);
     }
   });
 }
@@ -185,13 +203,13 @@ test('a name can be reused after an error of the whole HTTP/2 session', async (t
     'a header section that is no HPACK': frame(1, 4, 13, Buffer.alloc(40, 0xff)),
     'a window of zero bytes more': frame(8, 0, 0, Buffer.alloc(4)),
     'a frame that is too long': frame(0, 0, 11, Buffer.alloc(20_000)),
-    'a stream of an even number': asked(12, request(place, 'GET', '/health')),
+    'a stream of an even number': headersFrame(12, request(place, 'GET', '/health')),
   };
   for (const [number, [what, wrong]] of Object.entries(errors).entries()) {
     const name = `error${number}.bin`;
     const socket = await rawSession(server.port);
     socket.resume();
-    socket.write(asked(11, request(place, 'PUT', `/api/files/content/${name}`), 4));
+    socket.write(headersFrame(11, request(place, 'PUT', `/api/files/content/${name}`), 4));
     await eventually(() => server.app.engine.gauges().receiving === 1, `${name} is received`);
     const answered = once(socket, 'data');
     socket.write(wrong);
@@ -199,7 +217,7 @@ test('a name can be reused after an error of the whole HTTP/2 session', async (t
     socket.destroy();
     const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
     await eventually(async () => {
-      const { status } = await knock(server, DOORS[0] as Door, put);
+      const { status } = await sendPrepared(server, FILE_WRITES[0] as FileWrite, put);
       return status === 200 || status === 201;
     }, `${what}: ${name} is free`);
   }
@@ -216,7 +234,7 @@ test('connections that are reset during the handshake leave no state', async (t)
     h2: [
       Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
       frame(4, 0, 0, Buffer.alloc(0)),
-      ...Array.from({ length: 100 }, (_, n) => asked(11 + 2 * n, put, 4)),
+      ...Array.from({ length: 100 }, (_, n) => headersFrame(11 + 2 * n, put, 4)),
     ],
     'http/1.1': [Buffer.from('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')],
   };
@@ -238,7 +256,7 @@ test('connections that are reset during the handshake leave no state', async (t)
     'the connections are closed',
   );
   await eventually(() => server.app.engine.gauges().receiving === 0, 'nothing is received');
-  assert.doesNotMatch(await seen(server, DOORS[0] as Door, 'early.bin'), /"complete"/);
+  assert.doesNotMatch(await visibleState(server, FILE_WRITES[0] as FileWrite, 'early.bin'), /"complete"/);
   const requested = lines.filter(({ msg }) => msg === 'request');
   for (const line of requested) assert.equal(line.address, '127.0.0.1', JSON.stringify(line));
   const puts = requested.filter(({ method }) => method === 'PUT');

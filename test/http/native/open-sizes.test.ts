@@ -1,14 +1,22 @@
 /**
  * An open upload of one protocol and requests of all others for its name: no request declares its size, adds bytes to it or ends it, except
- * those that explicitly replace or delete the name. Every operation has a row (`doors.ts`), and so has every way in which a chunk declares
+ * those that explicitly replace or delete the name. Every operation has a row (`file-writes.ts`), and so has every way in which a chunk declares
  * a size.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
-import { DOORS, type Door, form, knock, NEW } from '../../support/tables/doors.ts';
-import { type Asked, append, ask, content, type Fields, type Heard, PARTIAL } from '../../support/wire/resumable.ts';
+import { FILE_WRITES, type FileWrite, form, NEW, sendPrepared } from '../../support/tables/file-writes.ts';
+import {
+  append,
+  ask,
+  content,
+  type Fields,
+  PARTIAL,
+  type ResumableReply,
+  type ResumableRequest,
+} from '../../support/wire/resumable.ts';
 
 const TUS: Fields = { 'tus-resumable': '1.0.0' };
 const TUS_BYTES: Fields = { ...TUS, 'content-type': 'application/offset+octet-stream' };
@@ -17,7 +25,7 @@ const MINE = Buffer.from('what this upload is to be');
 
 const path = (name: string): string => encodeURIComponent(name);
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const place = ({ headers }: Heard): string => headers.location ?? '';
+const place = ({ headers }: ResumableReply): string => headers.location ?? '';
 
 /** An upload with no bytes or three, and how it continues. */
 interface Opener {
@@ -25,10 +33,10 @@ interface Opener {
   open(server: TestServer, name: string, bytes: number): Promise<string>;
   /** The size and the offset that the server reports; null if the upload does not exist. */
   state(server: TestServer, at: string): Promise<string | null>;
-  finish(server: TestServer, at: string, offset: number): Promise<Heard>;
+  finish(server: TestServer, at: string, offset: number): Promise<ResumableReply>;
 }
 
-async function made(asked: Promise<Heard>): Promise<string> {
+async function made(asked: Promise<ResumableReply>): Promise<string> {
   const heard = await asked;
   assert.equal(heard.status, 201, heard.body);
   return place(heard);
@@ -55,7 +63,7 @@ const tus = (size: Fields): Opener => ({
 const resumable = (size: Fields): Opener => ({
   protocol: 'resumable',
   open: async (server, name, bytes) => {
-    const asked: Asked = { headers: { 'upload-complete': '?0', ...size }, body: MINE.subarray(0, bytes) };
+    const asked: ResumableRequest = { headers: { 'upload-complete': '?0', ...size }, body: MINE.subarray(0, bytes) };
     return await made(ask(server, 'PUT', `/api/files/content/${path(name)}`, asked));
   },
   state: async (server, at) => {
@@ -93,12 +101,12 @@ const OPENERS: Record<string, Opener> = {
 };
 
 /** One row for every way in which a chunk declares a size or only has bytes. */
-function chunkDoor(how: string, query: string, headers: Fields, body: Uint8Array): Door {
+function chunkWrite(how: string, query: string, headers: Fields, body: Uint8Array): FileWrite {
   return {
     operation: 'POST /api/files/upload',
     how,
     kind: 'creates',
-    done: [200],
+    successStatuses: [200],
     prepare: async (_server, name) => ({
       method: 'POST',
       path: `/api/files/upload?filename=${path(name)}${query}`,
@@ -111,20 +119,20 @@ function chunkDoor(how: string, query: string, headers: Fields, body: Uint8Array
 const EMPTY = new Uint8Array();
 const FIVE = Buffer.from('other');
 const asForm = form('file', 'any', encodeChunk(0, FIVE));
-const SIZES: Door[] = [
-  chunkDoor('an empty file', '&total_size=0', {}, EMPTY),
-  chunkDoor('an empty file, overwritten', '&total_size=0&overwrite=true', {}, EMPTY),
-  chunkDoor('total_size', '&total_size=5', {}, encodeChunk(0, FIVE)),
-  chunkDoor('total_size of the upload', `&total_size=${MINE.length}`, {}, encodeChunk(0, FIVE)),
-  chunkDoor('Content-Range', '', { 'content-range': 'bytes 0-4/5' }, encodeChunk(0, FIVE)),
-  chunkDoor('no size', '', {}, encodeChunk(0, FIVE)),
-  chunkDoor('no size, far behind', '', {}, encodeChunk(1_000, FIVE)),
-  chunkDoor('no size, equal bytes', '', {}, encodeChunk(0, MINE.subarray(0, 3))),
-  chunkDoor('a form', '&total_size=5', asForm.headers, asForm.body ?? EMPTY),
-  chunkDoor('a digest of the whole', '', { 'repr-digest': `sha-256=:${'A'.repeat(43)}=:` }, encodeChunk(0, FIVE)),
+const SIZES: FileWrite[] = [
+  chunkWrite('an empty file', '&total_size=0', {}, EMPTY),
+  chunkWrite('an empty file, overwritten', '&total_size=0&overwrite=true', {}, EMPTY),
+  chunkWrite('total_size', '&total_size=5', {}, encodeChunk(0, FIVE)),
+  chunkWrite('total_size of the upload', `&total_size=${MINE.length}`, {}, encodeChunk(0, FIVE)),
+  chunkWrite('Content-Range', '', { 'content-range': 'bytes 0-4/5' }, encodeChunk(0, FIVE)),
+  chunkWrite('no size', '', {}, encodeChunk(0, FIVE)),
+  chunkWrite('no size, far behind', '', {}, encodeChunk(1_000, FIVE)),
+  chunkWrite('no size, equal bytes', '', {}, encodeChunk(0, MINE.subarray(0, 3))),
+  chunkWrite('a form', '&total_size=5', asForm.headers, asForm.body ?? EMPTY),
+  chunkWrite('a digest of the whole', '', { 'repr-digest': `sha-256=:${'A'.repeat(43)}=:` }, encodeChunk(0, FIVE)),
 ];
 
-const protocolOf = ({ operation }: Door): Opener['protocol'] | null => {
+const protocolOf = ({ operation }: FileWrite): Opener['protocol'] | null => {
   if (operation === 'POST /api/files/upload' || operation.includes('/api/files/complete')) return 'chunks';
   return null;
 };
@@ -133,23 +141,23 @@ for (const [what, opener] of Object.entries(OPENERS)) {
   for (const bytes of [0, 3]) {
     test(`${what}, ${bytes} bytes: requests for other uploads do not fix its size`, async (t) => {
       const server = await startServer(t);
-      const doors = [...DOORS, ...SIZES].filter(({ as }) => as === undefined);
-      for (const [number, door] of doors.entries()) {
-        if (protocolOf(door) === opener.protocol && !door.operation.includes('complete')) continue;
+      const writes = [...FILE_WRITES, ...SIZES].filter(({ as }) => as === undefined);
+      for (const [number, write] of writes.entries()) {
+        if (protocolOf(write) === opener.protocol && !write.operation.includes('complete')) continue;
         const name = `f${number}.wav`;
-        const shown = `${door.operation}, ${door.how}`;
+        const shown = `${write.operation}, ${write.how}`;
         const at = await opener.open(server, name, bytes);
         const before = await opener.state(server, at);
-        const heard = await knock(server, door, await door.prepare(server, name));
+        const heard = await sendPrepared(server, write, await write.prepare(server, name));
         const after = await opener.state(server, at);
         if (after === null) {
-          const says = door.kind === 'replaces' || door.kind === 'removes' || door.kind === 'goes on';
+          const says = write.kind === 'replaces' || write.kind === 'removes' || write.kind === 'continues';
           assert.ok(says && heard.status < 300, `${shown}: ${heard.status} ${heard.body}`);
           continue;
         }
         assert.equal(after, before, `${shown}: ${heard.status} ${heard.body}`);
-        if (protocolOf(door) === 'chunks') assert.equal(heard.status, 409, `${shown}: ${heard.body}`);
-        if (opener.protocol === 'chunks' && heard.status < 300 && door.kind !== 'creates') continue;
+        if (protocolOf(write) === 'chunks') assert.equal(heard.status, 409, `${shown}: ${heard.body}`);
+        if (opener.protocol === 'chunks' && heard.status < 300 && write.kind !== 'creates') continue;
         const done = await opener.finish(server, at, bytes);
         assert.ok(done.status < 300, `${shown}, then ${done.status} ${done.body}`);
         assert.ok((await content(server, name)).equals(MINE), shown);
@@ -176,7 +184,7 @@ test('each protocol answers 404 for upload addresses of the other', async (t) =>
       ['HEAD', { headers: speaks }],
       ['PATCH', { headers: sent, body: 'xy' }],
       ['DELETE', { headers: speaks }],
-    ] as [string, Asked][]) {
+    ] as [string, ResumableRequest][]) {
       const { status } = await ask(server, method, foreign, asked);
       assert.equal(status, 404, `${method} ${foreign}`);
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { startServer } from '../../support/product/server.ts';
-import { Truth } from '../../support/tables/truth.ts';
+import { OpenApiChecker } from '../../support/tables/openapi-checker.ts';
 
 interface Operation {
   operationId?: string;
@@ -62,7 +62,7 @@ test('an optional body is documented as optional and may be absent', async (t) =
 
 test('the check finds replies that differ from the document', () => {
   const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] };
-  const truth = new Truth({
+  const truth = new OpenApiChecker({
     paths: {
       '/x/{filename}': { get: { responses: { 200: { content: { 'application/json': { schema } } }, 204: {} } } },
       '/x/{id}/y': { get: { responses: {} } },

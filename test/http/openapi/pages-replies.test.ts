@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CATALOGUE } from '../../../src/errors.ts';
 import { PRECONDITIONS } from '../../../src/http/request/preconditions.ts';
-import { DOORS } from '../../support/tables/doors.ts';
+import { FILE_WRITES } from '../../support/tables/file-writes.ts';
 import { OPEN_QUERIES } from '../../support/tables/open-queries.ts';
 import { documentOf, RATES } from './pages-setup.ts';
 
@@ -309,7 +309,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
 /** Health checks have no rate limit. */
 const UNLIMITED = ['/api/health', '/health', '/ready'];
 
-const FILE_CHANGES = new Set(DOORS.map(({ operation }) => operation));
+const FILE_CHANGES = new Set(FILE_WRITES.map(({ operation }) => operation));
 
 /** What the table above omits because it is the same for all operations of a kind. */
 function withCommon(method: string, path: string, statuses: string): string {

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
-import { ask, content, type Fields, type Heard, hanging } from '../../support/wire/resumable.ts';
+import { ask, content, type Fields, hanging, type ResumableReply } from '../../support/wire/resumable.ts';
 
 const FILE = '/api/files/content/f';
 
-async function put(server: TestServer, body: string, headers: Fields = {}): Promise<Heard> {
+async function put(server: TestServer, body: string, headers: Fields = {}): Promise<ResumableReply> {
   return await ask(server, 'PUT', FILE, { body, headers });
 }
 
@@ -16,7 +16,7 @@ async function etagOf(server: TestServer): Promise<string> {
   return (await ask(server, 'HEAD', '/api/files/download/f')).headers.etag ?? '';
 }
 
-async function chunk(server: TestServer, body: string, query: string, headers: Fields = {}): Promise<Heard> {
+async function chunk(server: TestServer, body: string, query: string, headers: Fields = {}): Promise<ResumableReply> {
   return await ask(server, 'POST', `/api/files/upload?filename=f${query}`, {
     headers: { 'content-type': 'application/octet-stream', ...headers },
     body: encodeChunk(0, Buffer.from(body)),

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
 import { startServer, type TestServer } from './server.ts';
 
-export interface Place {
+export interface CommandLine {
   server: TestServer;
   folder: string;
   /** Runs `lading ARGS…`, as the administrator unless said otherwise. */
@@ -13,16 +13,16 @@ export interface Place {
   json: (args: readonly string[], token?: string, input?: string) => Promise<Record<string, unknown>>;
 }
 
-export async function place(t: TestContext, dataDir?: string): Promise<Place> {
+export async function startCommandLine(t: TestContext, dataDir?: string): Promise<CommandLine> {
   const server = await startServer(t, {}, {}, dataDir);
   const folder = await temporaryFolder(t);
-  const lading: Place['lading'] = (args, token = server.admin.token, input = '') =>
+  const lading: CommandLine['lading'] = (args, token = server.admin.token, input = '') =>
     runCli(t, args, {
       cwd: folder,
       env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
       input,
     });
-  const json: Place['json'] = async (args, token, input) => {
+  const json: CommandLine['json'] = async (args, token, input) => {
     const { code, stdout, stderr } = await lading([...args, '--json'], token, input);
     assert.equal(code, 0, stderr + stdout);
     const [value, ...more] = jsonLines(stdout);

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
 import { type Account, startServer, type TestServer } from './server.ts';
 
-export interface Place {
+export interface CommandLine {
   server: TestServer;
   folder: string;
   /** Runs `lading ARGS…` in the folder, as the ordinary client unless said otherwise. */
@@ -13,12 +13,12 @@ export interface Place {
   json: (args: readonly string[], env?: Record<string, string>) => Promise<Record<string, unknown>>;
 }
 
-export async function place(t: TestContext): Promise<Place> {
+export async function startCommandLine(t: TestContext): Promise<CommandLine> {
   const server = await startServer(t);
   const folder = await temporaryFolder(t);
-  const lading: Place['lading'] = (args, env = envOf(server, server.client), input = '') =>
+  const lading: CommandLine['lading'] = (args, env = envOf(server, server.client), input = '') =>
     runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, ...env }, input });
-  const json: Place['json'] = async (args, env) => {
+  const json: CommandLine['json'] = async (args, env) => {
     const { code, stdout, stderr } = await lading([...args, '--json'], env);
     assert.equal(code, 0, stderr + stdout);
     const [value, ...more] = jsonLines(stdout);

@@ -10,9 +10,9 @@ import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
 export const OWNER = 'device';
 
 /** What a request says besides its bytes; nothing where absent. */
-export type Said = Partial<Omit<ChunkIntent, 'name'>>;
+export type ChunkFields = Partial<Omit<ChunkIntent, 'name'>>;
 
-export function intent(name: string, said: Said = {}): ChunkIntent {
+export function intent(name: string, said: ChunkFields = {}): ChunkIntent {
   return {
     owner: OWNER,
     name,
@@ -48,13 +48,13 @@ export function send(
   name: string,
   start: number,
   bytes: Uint8Array,
-  said: Said = {},
+  said: ChunkFields = {},
 ): Promise<FileStatus> {
   return engine.receiveChunk(Readable.from([Buffer.from(encodeChunk(start, bytes))]), intent(name, said));
 }
 
 /** A request with any body at all. */
-export function sendRaw(engine: Engine, name: string, body: Uint8Array, said: Said = {}): Promise<FileStatus> {
+export function sendRaw(engine: Engine, name: string, body: Uint8Array, said: ChunkFields = {}): Promise<FileStatus> {
   const source = new PassThrough();
   source.end(body);
   return engine.receiveChunk(source, intent(name, said));
@@ -75,7 +75,13 @@ export interface SlowSend {
 }
 
 /** A chunk whose header is on its way and whose data comes as the test says. */
-export function slowly(engine: Engine, name: string, start: number, bytes: Uint8Array, said: Said = {}): SlowSend {
+export function sendSlowly(
+  engine: Engine,
+  name: string,
+  start: number,
+  bytes: Uint8Array,
+  said: ChunkFields = {},
+): SlowSend {
   const source = new PassThrough();
   const end = start + bytes.length - 1;
   source.write(encodeChunkHeader({ start, end, checksum: sum256(bytes) }));
@@ -166,12 +172,12 @@ export function progress(
 }
 
 /** A chunk that tells when all its bytes are verified and it is about to be committed. */
-export function sendAndTell(
+export function sendAndNotify(
   engine: Engine,
   name: string,
   start: number,
   bytes: Uint8Array,
-  said: Said = {},
+  said: ChunkFields = {},
 ): { reply: Promise<FileStatus>; verified: Promise<void> } {
   let tell = (): void => {};
   const verified = new Promise<void>((resolve) => {

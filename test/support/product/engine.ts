@@ -1,4 +1,4 @@
-/** An engine over the real disk storage in a folder of its own, that can be stopped, crashed and started again. */
+/** An engine on disk storage in a directory of its own, which a test can stop, crash and start again. */
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,40 +30,40 @@ export const DEFAULTS: EngineSettings = {
   minBytesPerSecond: 1,
 };
 
-/** What a test puts in place of the usual. */
-export interface Rigging {
+/** Replacements for the dependencies of an engine. */
+export interface EngineOverrides {
   clock?: Clock;
   disk?: Disk;
-  /** Whose owner closes them. */
+  /** The caller closes them. */
   threads?: Threads;
   quota?: Quota;
-  /** In an existing folder, which is then left alone. */
+  /** An existing directory, which is not deleted at the end. */
   dataDir?: string;
-  /** Sits on the doors, of every start; default one of its own. */
+  /** Wraps the dependencies of every engine that is started; by default a new one. */
   tap?: Tap;
 }
 
 export interface EngineUnderTest {
-  /** The one that runs now. */
+  /** The running engine. */
   readonly engine: Engine;
-  /** Its doors, without the tap. */
-  readonly doors: EngineDeps;
-  /** What its start found. */
+  /** Its dependencies, without the tap. */
+  readonly deps: EngineDeps;
+  /** What recovery found at the last start. */
   readonly recovered: Recovered;
   readonly dataDir: string;
-  /** What went to the log, of all engines so far. */
+  /** Warnings that all engines so far have logged. */
   readonly warnings: { message: string; details: object }[];
-  /** A clean stop and a start on the same directory, with other settings if given. */
+  /** Stops the engine cleanly and starts it on the same directory, with changed settings if given. */
   restart(settings?: Partial<EngineSettings>): Promise<void>;
-  /** The process dies as it stands, then a start on what is on the disk. `between` runs while nothing runs. */
+  /** Cuts the engine off as a crash does, runs `between`, and starts an engine on what is on the disk. */
   crash(between?: () => Promise<void>, settings?: Partial<EngineSettings>): Promise<void>;
-  /** A clean stop for good. */
+  /** Stops the engine cleanly and deletes its directory. */
   close(): Promise<void>;
-  /** Resolves when the engine has done all it can for now: whatever it waits for is outside. */
+  /** Resolves when the engine is idle or waits only for requests. */
   quiet(): Promise<void>;
 }
 
-/** In memory where the system has such a place: these tests sync thousands of times, and none of them cuts the real power. */
+/** A directory in memory where the system has one, because these tests sync thousands of times. */
 export function fastFolder(): string {
   try {
     accessSync('/dev/shm', constants.W_OK);
@@ -73,7 +73,7 @@ export function fastFolder(): string {
   }
 }
 
-/** The real one: tests put other timers in place of the global ones. */
+/** The real timers, because some tests replace the global ones. */
 const { setInterval: realInterval, clearInterval: clearRealInterval } = globalThis;
 
 let shared: Threads | null = null;
@@ -90,7 +90,7 @@ after(async () => {
 
 interface Running {
   engine: Engine;
-  doors: EngineDeps;
+  deps: EngineDeps;
   store: DiskStore;
   cut: CutDisk;
   recovered: Recovered;
@@ -99,14 +99,14 @@ interface Running {
 export async function startEngine(
   t: TestContext,
   settings: Partial<EngineSettings> = {},
-  rigging: Rigging = {},
+  rigging: EngineOverrides = {},
 ): Promise<EngineUnderTest> {
   const dataDir = rigging.dataDir ?? (await mkdtemp(join(fastFolder(), 'lading-engine-')));
   const warnings: { message: string; details: object }[] = [];
   const tap = rigging.tap ?? new Tap();
   let present = { ...DEFAULTS, ...settings };
   const start = (): Promise<Running> => run(dataDir, present, rigging, tap, warnings);
-  // Threads at work do not keep a process alive, as a server's socket does.
+  // Busy worker threads do not keep the process alive.
   const alive = realInterval(() => {}, 60_000);
   let running: Running | null = await start();
 
@@ -127,8 +127,8 @@ export async function startEngine(
     get engine() {
       return current().engine;
     },
-    get doors() {
-      return current().doors;
+    get deps() {
+      return current().deps;
     },
     get recovered() {
       return current().recovered;
@@ -154,7 +154,7 @@ export async function startEngine(
 async function run(
   dataDir: string,
   settings: EngineSettings,
-  rigging: Rigging,
+  rigging: EngineOverrides,
   tap: Tap,
   warnings: { message: string; details: object }[],
 ): Promise<Running> {
@@ -164,16 +164,16 @@ async function run(
     const onDamaged = (key: string, error: Error): void => {
       warnings.push({ message: 'damaged document', details: { key, error } });
     };
-    const doors: EngineDeps = {
+    const deps: EngineDeps = {
       ...store,
       catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
       clock: rigging.clock ?? new SteadyClock(),
       ...(rigging.quota ? { quota: rigging.quota } : {}),
       warn: (message, details) => warnings.push({ message, details }),
     };
-    const engine = new Engine(tap.wrap(doors), settings);
+    const engine = new Engine(tap.wrap(deps), settings);
     const recovered = await engine.start(store.wasClean);
-    return { engine, doors, store, cut, recovered };
+    return { engine, deps, store, cut, recovered };
   } catch (error) {
     await cut.cut();
     await store.close();
@@ -181,7 +181,7 @@ async function run(
   }
 }
 
-/** In the order of a server that ends well. */
+/** Stops engine and storage in the order of a clean shutdown. */
 async function stop({ engine, store }: Running): Promise<void> {
   await engine.stop(0);
   await store.close({ clean: true });
@@ -190,6 +190,6 @@ async function stop({ engine, store }: Running): Promise<void> {
 async function kill({ engine, store, cut }: Running): Promise<void> {
   await cut.cut();
   await store.close();
-  // Only its timers are left, and requests that hang; they end here without touching the disk.
+  // This only ends timers and pending requests; the disk is cut off by now.
   await engine.stop(0);
 }

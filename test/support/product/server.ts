@@ -10,7 +10,7 @@ import type { TokenReply } from '../../../src/protocol/schemas/identity/sign-in.
 import type { Role } from '../../../src/protocol/schemas/role.ts';
 import type { Subject } from '../../../src/records/principal.ts';
 import { loadConfig } from '../../../src/settings/load-config.ts';
-import { watchAnswers } from '../tables/truthful.ts';
+import { checkAnswers } from '../tables/checked-answers.ts';
 
 export interface Account {
   id: string;
@@ -79,7 +79,7 @@ export async function startServer(
     },
   );
   const app = await compose(config, substitutes);
-  const assertTruthful = watchAnswers(app.server);
+  const assertTruthful = checkAnswers(app.server);
   let closed: Promise<void> | null = null;
   const close = (): Promise<void> => {
     closed ??= app.close();

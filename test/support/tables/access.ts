@@ -1,14 +1,14 @@
 /** Who may do what: a line for each operation of the OpenAPI document. */
 import type { Role } from '../../../src/protocol/schemas/role.ts';
 
-export interface Who {
+export interface Caller {
   name: string;
   /** Absent: no credentials. */
   role?: Role;
   person?: boolean;
   account?: 'ops' | 'client';
   /** Scopes of an API token whose owner is root, or all rights of root. */
-  scope?: OneScope;
+  scope?: ScopeName;
   /** Signed in for less than the role may. */
   narrowed?: boolean;
   /** New ones for every request: some of these end what they were sent with. */
@@ -62,13 +62,13 @@ export const SCOPES = [
   'users:admin',
   'calls',
 ] as const;
-export type OneScope = (typeof SCOPES)[number];
+export type ScopeName = (typeof SCOPES)[number];
 
-export interface Line {
+export interface AccessRule {
   operation: string;
   rule: Rule;
   /** What is sent; without it nothing is, which a route that was let through refuses in another way. */
-  body?: (who: Who) => object;
+  body?: (who: Caller) => object;
   form?: string;
   /** Besides what the path needs. */
   query?: string;
@@ -77,7 +77,7 @@ export interface Line {
 }
 
 /** Parameters of paths name nothing that exists: a principal that is admitted gets a 404. */
-export const LINES: Line[] = [
+export const ACCESS_RULES: AccessRule[] = [
   { operation: 'GET /health', rule: 'open' },
   { operation: 'GET /ready', rule: 'open' },
   { operation: 'GET /api/health', rule: 'open' },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { documentedPath, Truth } from './truth.ts';
+import { documentedPath, OpenApiChecker } from './openapi-checker.ts';
 
 /** Longer JSON is not kept to be looked at. */
 const KEPT_BYTES = 2 * 1024 ** 2;
@@ -18,10 +18,10 @@ interface Kept {
  * Call it before the server listens.
  * @returns to be called at the end of the test: throws when an answer was not as documented
  */
-export function watchAnswers(server: FastifyInstance): () => void {
+export function checkAnswers(server: FastifyInstance): () => void {
   const faults = new Set<string>();
   const bodies = new WeakMap<object, Kept>();
-  let truth: Truth | null = null;
+  let truth: OpenApiChecker | null = null;
   server.addHook('onRequest', (_request, reply, next) => {
     bodies.set(reply.raw, keep(reply.raw));
     next();
@@ -31,7 +31,7 @@ export function watchAnswers(server: FastifyInstance): () => void {
     const kept = bodies.get(reply.raw);
     // What broke off says nothing.
     if (url !== undefined && reply.raw.writableFinished && reply.raw.headersSent) {
-      truth ??= new Truth(server.swagger());
+      truth ??= new OpenApiChecker(server.swagger());
       const whole = kept && kept.bytes <= KEPT_BYTES ? Buffer.concat(kept.pieces).toString('utf8') : null;
       const field = (name: string): unknown => kept?.head[name] ?? reply.raw.getHeader(name) ?? reply.getHeader(name);
       const type = String(field('content-type') ?? '');

@@ -6,35 +6,35 @@ import { encodeTrainChunk, TRAIN_TYPE } from '../../../src/protocol/train.ts';
 import { wav } from '../audio.ts';
 import { PASSWORD } from '../product/people.ts';
 import type { TestServer } from '../product/server.ts';
-import { type Asked, ask, type Fields, type Heard, PARTIAL } from '../wire/resumable.ts';
+import { ask, type Fields, PARTIAL, type ResumableReply, type ResumableRequest } from '../wire/resumable.ts';
 
 /** A request that is ready to be sent. */
-export interface Prepared {
+export interface PreparedRequest {
   method: string;
   path: string;
   headers: Fields;
   body?: Uint8Array;
 }
 
-export interface Door {
+export interface FileWrite {
   /** As the OpenAPI document has it. Doors of one operation differ in `how`. */
   operation: string;
   how?: string;
   /**
-   * `replaces`: what is there, as it was asked to; `creates`: never what is there; `removes`: the file; `goes on`: with an upload that is to
+   * `replaces`: what is there, as it was asked to; `creates`: never what is there; `removes`: the file; `continues`: with an upload that is to
    * replace the file; `seals`: an upload of undeclared size.
    */
-  kind: 'replaces' | 'creates' | 'removes' | 'goes on' | 'seals';
+  kind: 'replaces' | 'creates' | 'removes' | 'continues' | 'seals';
   /** Statuses of a success. */
-  done: number[];
+  successStatuses: number[];
   /** What a name in use is answered with; by default 409. */
-  taken?: number;
+  takenStatus?: number;
   /** Fields of a principal that may use it, if that is not the ordinary client. */
   as?(server: TestServer): Promise<Fields>;
   /** `Content-Range` is its own business. */
   ranged?: boolean;
   /** The request that does it to the file of this name. Makes first what it needs besides the file. */
-  prepare(server: TestServer, name: string): Promise<Prepared>;
+  prepare(server: TestServer, name: string): Promise<PreparedRequest>;
 }
 
 export const OLD = wav({ seconds: 0.1 });
@@ -44,7 +44,7 @@ const BOUNDARY = 'xxBOUNDARYxx';
 const path = (name: string): string => encodeURIComponent(name);
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-export function form(part: string, name: string, bytes: Uint8Array): Pick<Prepared, 'headers' | 'body'> {
+export function form(part: string, name: string, bytes: Uint8Array): Pick<PreparedRequest, 'headers' | 'body'> {
   const head = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${part}"; filename="${name}"\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head), bytes, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
   return { headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }, body };
@@ -84,12 +84,12 @@ async function begun(server: TestServer, method: string, to: string, headers: Fi
   return new URL(heard.headers.location ?? '', server.origin).pathname;
 }
 
-export const DOORS: Door[] = [
+export const FILE_WRITES: FileWrite[] = [
   {
     operation: 'POST /api/files/upload',
     how: 'raw',
     kind: 'replaces',
-    done: [200],
+    successStatuses: [200],
     ranged: true,
     prepare: async (_server, name) => ({
       method: 'POST',
@@ -102,7 +102,7 @@ export const DOORS: Door[] = [
     operation: 'POST /api/files/upload',
     how: 'as a train',
     kind: 'replaces',
-    done: [200],
+    successStatuses: [200],
     ranged: true,
     prepare: async (_server, name) => ({
       method: 'POST',
@@ -115,7 +115,7 @@ export const DOORS: Door[] = [
     operation: 'POST /api/files/upload',
     how: 'as a form',
     kind: 'replaces',
-    done: [200],
+    successStatuses: [200],
     ranged: true,
     prepare: async (_server, name) => ({
       method: 'POST',
@@ -127,7 +127,7 @@ export const DOORS: Door[] = [
     operation: 'POST /api/files/upload',
     how: 'without overwrite',
     kind: 'creates',
-    done: [200],
+    successStatuses: [200],
     ranged: true,
     prepare: async (_server, name) => ({
       method: 'POST',
@@ -140,7 +140,7 @@ export const DOORS: Door[] = [
     operation: 'POST /api/files/upload',
     how: 'with overwrite, an empty file',
     kind: 'replaces',
-    done: [200],
+    successStatuses: [200],
     ranged: true,
     prepare: async (_server, name) => ({
       method: 'POST',
@@ -151,19 +151,19 @@ export const DOORS: Door[] = [
   {
     operation: 'DELETE /api/files/{filename}',
     kind: 'removes',
-    done: [200],
+    successStatuses: [200],
     prepare: async (_server, name) => ({ method: 'DELETE', path: `/api/files/${path(name)}`, headers: {} }),
   },
   {
     operation: 'POST /api/files/complete/{filename}',
     kind: 'seals',
-    done: [200],
+    successStatuses: [200],
     prepare: async (_server, name) => ({ method: 'POST', path: `/api/files/complete/${path(name)}`, headers: {} }),
   },
   {
     operation: 'PUT /api/files/content/{filename}',
     kind: 'replaces',
-    done: [200, 201],
+    successStatuses: [200, 201],
     prepare: async (_server, name) => ({
       method: 'PUT',
       path: `/api/files/content/${path(name)}`,
@@ -175,7 +175,7 @@ export const DOORS: Door[] = [
     operation: 'PUT /api/files/content/{filename}',
     how: 'resumable',
     kind: 'replaces',
-    done: [200, 201],
+    successStatuses: [200, 201],
     prepare: async (_server, name) => ({
       method: 'PUT',
       path: `/api/files/content/${path(name)}`,
@@ -186,7 +186,7 @@ export const DOORS: Door[] = [
   {
     operation: 'POST /api/files/content/{filename}',
     kind: 'creates',
-    done: [201],
+    successStatuses: [201],
     prepare: async (_server, name) => ({
       method: 'POST',
       path: `/api/files/content/${path(name)}`,
@@ -198,7 +198,7 @@ export const DOORS: Door[] = [
     operation: 'POST /api/files/content/{filename}',
     how: 'resumable',
     kind: 'creates',
-    done: [201],
+    successStatuses: [201],
     prepare: async (_server, name) => ({
       method: 'POST',
       path: `/api/files/content/${path(name)}`,
@@ -207,12 +207,12 @@ export const DOORS: Door[] = [
     }),
   },
   ...['one shot', 'resumable'].map(
-    (how): Door => ({
+    (how): FileWrite => ({
       operation: 'POST /api/uploads',
       how,
       kind: 'creates',
-      done: [201],
-      taken: 201,
+      successStatuses: [201],
+      takenStatus: 201,
       prepare: async (_server, name) => ({
         method: 'POST',
         path: '/api/uploads',
@@ -226,8 +226,8 @@ export const DOORS: Door[] = [
   ),
   {
     operation: 'PATCH /api/uploads/{address}',
-    kind: 'goes on',
-    done: [200],
+    kind: 'continues',
+    successStatuses: [200],
     prepare: async (server, name) => ({
       method: 'PATCH',
       path: await begun(server, 'PUT', `/api/files/content/${path(name)}`, { 'upload-complete': '?0' }),
@@ -237,8 +237,8 @@ export const DOORS: Door[] = [
   },
   {
     operation: 'DELETE /api/uploads/{address}',
-    kind: 'goes on',
-    done: [204],
+    kind: 'continues',
+    successStatuses: [204],
     prepare: async (server, name) => ({
       method: 'DELETE',
       path: await begun(server, 'PUT', `/api/files/content/${path(name)}`, { 'upload-complete': '?0' }),
@@ -249,7 +249,7 @@ export const DOORS: Door[] = [
     operation: 'POST /files/',
     how: 'with overwrite',
     kind: 'replaces',
-    done: [201],
+    successStatuses: [201],
     prepare: async (_server, name) => ({
       method: 'POST',
       path: '/files/',
@@ -260,8 +260,8 @@ export const DOORS: Door[] = [
   {
     operation: 'POST /files/',
     kind: 'creates',
-    done: [201],
-    taken: 201,
+    successStatuses: [201],
+    takenStatus: 201,
     prepare: async (_server, name) => ({
       method: 'POST',
       path: '/files/',
@@ -271,8 +271,8 @@ export const DOORS: Door[] = [
   },
   {
     operation: 'PATCH /files/{address}',
-    kind: 'goes on',
-    done: [204],
+    kind: 'continues',
+    successStatuses: [204],
     prepare: async (server, name) => ({
       method: 'PATCH',
       path: await begun(server, 'POST', '/files/', tusCreation(name, { overwrite: 'true' })),
@@ -282,8 +282,8 @@ export const DOORS: Door[] = [
   },
   {
     operation: 'DELETE /files/{address}',
-    kind: 'goes on',
-    done: [204],
+    kind: 'continues',
+    successStatuses: [204],
     prepare: async (server, name) => ({
       method: 'DELETE',
       path: await begun(server, 'POST', '/files/', tusCreation(name, { overwrite: 'true' })),
@@ -296,41 +296,41 @@ export const DOORS: Door[] = [
       ['/api/upload', 'audio_file', 201],
       ['/ops/upload', 'request_file', 201],
     ] as const
-  ).flatMap(([url, part, done]): Door[] => [
+  ).flatMap(([url, part, done]): FileWrite[] => [
     {
       operation: `POST ${url}`,
       how: 'with overwrite',
       kind: 'replaces',
-      done: [done],
+      successStatuses: [done],
       ...(url === '/ops/upload' ? { as: opsAccount } : {}),
       prepare: async (_server, name) => ({ method: 'POST', path: `${url}?overwrite=true`, ...form(part, name, NEW) }),
     },
     {
       operation: `POST ${url}`,
       kind: 'creates',
-      done: [done],
+      successStatuses: [done],
       ...(url === '/ops/upload' ? { as: opsAccount } : {}),
-      taken: url === '/ops/upload' ? 409 : done,
+      takenStatus: url === '/ops/upload' ? 409 : done,
       prepare: async (_server, name) => ({ method: 'POST', path: url, ...form(part, name, NEW) }),
     },
   ]),
 ];
 
 /** Sends what was prepared, with more header fields. */
-export async function knock(
+export async function sendPrepared(
   server: TestServer,
-  door: Door,
-  { method, path: to, headers, body }: Prepared,
+  write: FileWrite,
+  { method, path: to, headers, body }: PreparedRequest,
   more: Fields = {},
-): Promise<Heard> {
-  const asked: Asked = { headers: { ...(await door.as?.(server)), ...headers, ...more } };
+): Promise<ResumableReply> {
+  const asked: ResumableRequest = { headers: { ...(await write.as?.(server)), ...headers, ...more } };
   if (body !== undefined) asked.body = body;
   if (more['transfer-encoding'] !== undefined) asked.chunked = true;
   return await ask(server, method, to, asked);
 }
 
 /** Puts the old file there, sealed; for `seals` of undeclared size and open. */
-export async function putOld(server: TestServer, door: Door, name: string): Promise<FileStatus> {
+export async function putOldFile(server: TestServer, write: FileWrite, name: string): Promise<FileStatus> {
   const whole = { method: 'PUT', path: `/api/files/content/${path(name)}`, headers: {}, body: OLD };
   const chunk = {
     method: 'POST',
@@ -338,22 +338,26 @@ export async function putOld(server: TestServer, door: Door, name: string): Prom
     headers: { 'content-type': 'application/octet-stream' },
     body: encodeChunk(0, OLD),
   };
-  const heard = await knock(server, door, door.kind === 'seals' ? chunk : whole);
+  const heard = await sendPrepared(server, write, write.kind === 'seals' ? chunk : whole);
   assert.ok(heard.status < 300, heard.body);
   return JSON.parse(heard.body) as FileStatus;
 }
 
 /** What another request sees of the file of this name, and of an upload of its name. */
-export async function seen(server: TestServer, door: Door, name: string): Promise<string> {
+export async function visibleState(server: TestServer, write: FileWrite, name: string): Promise<string> {
   const headers = {};
-  const status = await knock(server, door, { method: 'GET', path: `/api/files/status/${path(name)}`, headers });
+  const status = await sendPrepared(server, write, { method: 'GET', path: `/api/files/status/${path(name)}`, headers });
   const { expires_at: _expires, ...rest } = JSON.parse(status.body) as Record<string, unknown>;
-  const download = await knock(server, door, { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers });
+  const download = await sendPrepared(server, write, {
+    method: 'HEAD',
+    path: `/api/files/download/${path(name)}`,
+    headers,
+  });
   return JSON.stringify([rest, download.status, download.headers.etag]);
 }
 
 /** The entity tag of the file; empty without one. */
-export async function etagOf(server: TestServer, door: Door, name: string): Promise<string> {
+export async function etagOf(server: TestServer, write: FileWrite, name: string): Promise<string> {
   const asked = { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers: {} };
-  return (await knock(server, door, asked)).headers.etag ?? '';
+  return (await sendPrepared(server, write, asked)).headers.etag ?? '';
 }

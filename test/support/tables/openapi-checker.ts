@@ -21,7 +21,7 @@ interface Validator {
 /** Answers that speak of the message and not of the route, for which the document has a word of its own. */
 const EVERYWHERE = new Set([405]);
 
-export class Truth {
+export class OpenApiChecker {
   readonly #document: Json;
   readonly #paths: Record<string, Json>;
   readonly #patterns: { pattern: RegExp; path: string; fixed: number }[];

@@ -7,7 +7,7 @@ import type { TestServer } from '../product/server.ts';
 
 export type Fields = Record<string, string>;
 
-export interface Heard {
+export interface ResumableReply {
   status: number;
   headers: IncomingHttpHeaders;
   body: string;
@@ -15,7 +15,7 @@ export interface Heard {
   interim: { status: number; headers: IncomingHttpHeaders }[];
 }
 
-export interface Asked {
+export interface ResumableRequest {
   headers?: Fields;
   body?: Uint8Array | string;
   /** In a body of chunks, whose length nobody says. */
@@ -25,14 +25,19 @@ export interface Asked {
 export const PARTIAL = 'application/partial-upload';
 
 /** One request, and everything that comes back. `path` may be a whole URL. */
-export function ask(server: TestServer, method: string, path: string, asked: Asked = {}): Promise<Heard> {
+export function ask(
+  server: TestServer,
+  method: string,
+  path: string,
+  asked: ResumableRequest = {},
+): Promise<ResumableReply> {
   const url = new URL(path, server.origin);
   const body = asked.body === undefined ? undefined : Buffer.from(asked.body as string);
   const headers: Fields = { ...server.client.headers, ...asked.headers };
   if (!asked.chunked) headers['content-length'] = String(body?.length ?? 0);
   if (method === 'GET' || method === 'HEAD' || method === 'DELETE') delete headers['content-length'];
   return new Promise((resolve, reject) => {
-    const interim: Heard['interim'] = [];
+    const interim: ResumableReply['interim'] = [];
     const open = url.protocol === 'https:' ? secureRequest : request;
     const sent = open(url, { method, headers, rejectUnauthorized: false });
     sent.on('information', ({ statusCode, headers: fields }) => interim.push({ status: statusCode, headers: fields }));
@@ -68,7 +73,7 @@ export function append(
   body: Uint8Array | string,
   complete: '?0' | '?1',
   more: Fields = {},
-): Promise<Heard> {
+): Promise<ResumableReply> {
   const headers = { 'content-type': PARTIAL, 'upload-offset': String(offset), 'upload-complete': complete, ...more };
   return ask(server, 'PATCH', url, { headers, body });
 }

@@ -1,4 +1,4 @@
-/** A tap on the engine's doors: everything still happens for real, but it is counted, and can be held up or made to fail. */
+/** A wrapper around the dependencies of an engine that counts each call, and can delay it or make it fail. */
 
 import type { Part, SegmentJob } from '../../../src/contracts/blobs.ts';
 import type { Manifest, ManifestRecord } from '../../../src/contracts/manifests.ts';
@@ -51,7 +51,7 @@ export class Tap {
   /** Operations under way that do not stand at a gate. */
   #running = 0;
 
-  /** Resolves when nothing is under way at the doors, and nothing begins though everything was given the time to. */
+  /** Resolves when no call is running and none begins in several turns of the event loop. */
   async quiet(): Promise<void> {
     for (let before = -1; before !== this.calls.length || this.#running > 0; ) {
       before = this.calls.length;
@@ -115,12 +115,12 @@ export class Tap {
     }
   }
 
-  /** The doors with this tap on them. */
-  readonly wrap = (doors: EngineDeps): EngineDeps => {
-    const { blobs, manifests, catalog, inspector } = doors;
+  /** Wraps the dependencies of an engine. */
+  readonly wrap = (deps: EngineDeps): EngineDeps => {
+    const { blobs, manifests, catalog, inspector } = deps;
     const run = this.run.bind(this);
     return {
-      ...doors,
+      ...deps,
       blobs: {
         create: (id) => run('blobs.create', () => blobs.create(id)),
         openPart: (id) => run('blobs.openPart', async () => this.#part(await blobs.openPart(id))),
