@@ -7,6 +7,7 @@ import { type Digest, mismatchMembers } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { BodyWriter, type Received } from '../body/body-writer.ts';
 import type { BufferPool } from '../body/buffer-pool.ts';
+import { CRC_IN_FIELD, checksumError } from '../body/chunk-checksums.ts';
 import type { RequestBody } from '../body/request-body.ts';
 import { checksumMismatch } from '../files/refusals.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
@@ -42,16 +43,9 @@ export async function receiveBytes(
   plan: SegmentRange[],
 ): Promise<Received> {
   const received = await body.receive(new BodyWriter(body.buffer, write, buffers, header, plan));
-  if (received.sum !== header.checksum) {
-    throw checksumMismatch(
-      'The sum of the data bytes modulo 256 differs from the chunk header.',
-      header.checksum,
-      received.sum,
-    );
-  }
-  if (intent.crc32 !== null && intent.crc32 !== received.crc32) {
-    throw checksumMismatch('The CRC-32 differs from X-Chunk-CRC32.', hex32(intent.crc32), hex32(received.crc32));
-  }
+  const sent = { checksum: header.checksum, crc32: intent.crc32 };
+  const wrong = checksumError(sent, received.sum, received.crc32, CRC_IN_FIELD);
+  if (wrong) throw wrong;
   intent.reprDigest = intent.trailingDigests?.reprDigest?.() ?? intent.reprDigest;
   const contentDigest = intent.trailingDigests?.contentDigest?.() ?? intent.contentDigest;
   // The digest is computed from the disk. After a conflict, the disk does not have the bytes that were sent.

@@ -11,11 +11,12 @@ import { MIB } from '../../protocol/sizes.ts';
 import type { TrainHeader } from '../../protocol/train.ts';
 import type { Received } from '../body/body-writer.ts';
 import type { BufferPool, SegmentSize } from '../body/buffer-pool.ts';
+import { CRC_IN_TRAIN, checksumError } from '../body/chunk-checksums.ts';
 import { ChunkPack } from '../body/chunk-pack.ts';
 import type { RequestBody } from '../body/request-body.ts';
 import { assertAuthorized } from '../files/refusals.ts';
-import { mismatch, type Quota, reserveQuota } from './chunk-checks.ts';
 import { type CommittedGroup, Group, type TrainPosition } from './train-group.ts';
+import { type Quota, reserveQuota } from './train-quota.ts';
 import type { TrainTarget } from './train-target.ts';
 
 /** Maximum number of packs of one train at the workers. */
@@ -208,7 +209,7 @@ export class TrainWriter {
     for (const [index, chunk] of pack.chunks.entries()) {
       const { start, end } = chunk;
       const crc32 = result.rangeCrcs[index] ?? 0;
-      const wrong = mismatch(chunk, result.rangeSums[index] ?? 0, crc32);
+      const wrong = checksumError(chunk, result.rangeSums[index] ?? 0, crc32, CRC_IN_TRAIN);
       const refusal = wrong ?? (result.conflictAt === index ? await target.conflict() : null);
       if (refusal) {
         this.#fail(refusal, { position: pack.first + index, start, end });

@@ -14,10 +14,10 @@ import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { parseTrainHeader, type TrainHeader, trainHeaderBytes } from '../../protocol/train.ts';
 import { BodyWriter, type Received } from '../body/body-writer.ts';
 import { SMALL_SEGMENT_BYTES } from '../body/buffer-pool.ts';
+import { CRC_IN_TRAIN, checksumError } from '../body/chunk-checksums.ts';
 import type { RequestBody, RequestBodyDeps } from '../body/request-body.ts';
 import { type ChunkIntent, type ChunkLimits, checkExtent } from '../receive/chunk-intent.ts';
 import type { ChunkTargets, ChunkTargetsDeps } from '../receive/chunk-target.ts';
-import { mismatch } from './chunk-checks.ts';
 import type { TrainPosition } from './train-group.ts';
 import {
   SealedTarget,
@@ -195,7 +195,7 @@ export class Train {
       const isCut = error instanceof LadingError && error.code === 'length_mismatch';
       throw isCut ? this.#cut(header) : error;
     });
-    const wrong = mismatch(header, received.sum, received.crc32);
+    const wrong = checksumError(header, received.sum, received.crc32, CRC_IN_TRAIN);
     if (wrong) throw wrong;
     if (received.conflict) throw await target.conflict();
     return received;
