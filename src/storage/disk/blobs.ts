@@ -1,28 +1,20 @@
 /** The bytes of files on the disk, in a directory per id: `part` while they arrive, `blob` once sealed. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
-import type { FileDirectories } from './directories.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
-import { codeOf, type Disk, nullIfAbsent } from './io/disk.ts';
+import { codeOf, nullIfAbsent } from './io/disk.ts';
 import { readFully, temporaryName } from './io/durable.ts';
 import { Handles, type Lease } from './io/handles.ts';
+import { type PartSyncDeps, syncPart } from './part-sync.ts';
 import type { Threads } from './pool.ts';
-import { beginSync, type FileStates, SharedRun, type WrittenExtent } from './states.ts';
+import { SharedRun, type WrittenExtent } from './states.ts';
 
-export interface DiskBlobsOptions {
-  disk: Disk;
+export interface DiskBlobsOptions extends PartSyncDeps {
   layout: Layout;
-  directories: FileDirectories;
-  states: FileStates;
   threads: Threads;
   /** Maximum number of unused descriptors that stay open, for parts and for blobs each. */
   idleHandles: number;
-  /**
-   * Writes bytes again that the system may wrongly consider stored: those of `extents`; null: those of the whole manifest. Throws when
-   * the system no longer has them.
-   */
-  rewrite(id: string, fd: number, extents: readonly WrittenExtent[] | null): Promise<void>;
   /** Called when a file is removed, so that other caches close its descriptors. */
   onRemove(id: string): void;
 }
@@ -151,7 +143,9 @@ export class DiskBlobs implements BlobStore {
   sync(id: string): Promise<void> {
     let sync = this.#syncs.get(id);
     if (sync === undefined) {
-      sync = new SharedRun(() => this.#withHandle(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd, false)));
+      sync = new SharedRun(() =>
+        this.#withHandle(this.#parts.acquire(id), (fd) => syncPart(this.#options, id, fd, false)),
+      );
       this.#syncs.set(id, sync);
     }
     return sync.request();
@@ -190,29 +184,6 @@ export class DiskBlobs implements BlobStore {
     return this.#parts.acquire(id);
   }
 
-  /**
-   * @param listed true when only bytes that the manifest lists matter, as for a seal. False when bytes of chunks matter, too, that are listed
-   * after this sync
-   */
-  async #syncNow(id: string, fd: number, listed: boolean): Promise<void> {
-    const { disk, directories, states } = this.#options;
-    const state = states.of(id);
-    const sync = beginSync(state);
-    if (state.needsRewrite) {
-      if (!listed && state.fresh === null) throw new Error('it is unknown which bytes a failed sync lost');
-      await this.#options.rewrite(id, fd, listed ? null : state.fresh);
-    }
-    try {
-      await disk.datasync(fd);
-    } catch (error) {
-      // The system may now consider the bytes stored nevertheless, and the next sync would succeed without them.
-      state.needsRewrite = true;
-      throw error;
-    }
-    sync.done();
-    await directories.sync(id);
-  }
-
   async #truncate(id: string, size: number): Promise<void> {
     const { disk, states } = this.#options;
     await this.#withHandle(this.#parts.acquire(id), async (fd) => {
@@ -230,7 +201,7 @@ export class DiskBlobs implements BlobStore {
       states.recordWrite(id, []);
       await disk.truncate(fd, size);
     }
-    if (state.synced < state.written) await this.#syncNow(id, fd, true);
+    if (state.synced < state.written) await syncPart(this.#options, id, fd, true);
   }
 
   #fill(fd: number, into: Uint8Array, position: number): Promise<number> {
