@@ -1,14 +1,14 @@
-/** The back ends, one line for each. The code of a back end is in a folder beside this file. */
+/** The storage back ends, one line for each. Each is implemented in a folder beside this file. */
 import type { Store } from '../contracts/store.ts';
 import { type DiskStoreOptions, hasData, openDiskStore, ownerOf } from './disk/store.ts';
 import { openLowdbCatalog } from './lowdb/catalog.ts';
 import { openLowdbCollection } from './lowdb/collection.ts';
 import { MemoryStorage } from './memory/storage.ts';
 
-/** What a server says about its storage. A back end ignores what it does not need. */
+/** Options of a server for its storage. A back end ignores those that it does not need. */
 export type StoreOptions = Pick<DiskStoreOptions, 'dataDir' | 'workers' | 'idleHandles' | 'disk' | 'threads'>;
 
-/** A way to store everything that a server stores. */
+/** Stores all data of a server. */
 export interface Backend {
   /** Opens the storage for one server. @throws DirectoryInUse, Error with a message for the operator */
   open(options: StoreOptions): Promise<Store>;
@@ -20,7 +20,7 @@ export interface Backend {
 
 export const BACKENDS = {
   disk: { open: openDisk, hasData, ownerOf },
-  // For tests, and not a setting: a server would acknowledge what its end loses.
+  // For tests. No setting selects it, because a server would lose acknowledged bytes when it stops.
   memory: {
     open: () => new MemoryStorage().open(),
     hasData: () => Promise.resolve(false),
@@ -28,7 +28,7 @@ export const BACKENDS = {
   },
 } satisfies Record<string, Backend>;
 
-/** Bytes, journals and the audit log in files of their own; documents behind lowdb. */
+/** Stores bytes, journals and the audit log in separate files, and documents through lowdb. */
 async function openDisk(options: StoreOptions): Promise<Store> {
   const { fileDocuments, documents, ...store } = await openDiskStore(options);
   return {
