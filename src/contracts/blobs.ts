@@ -18,6 +18,8 @@ export interface SegmentJob {
   start: number;
   /** Disjoint. Their bytes follow one another in the buffer, but in the file they may lie anywhere, in any order. */
   ranges: SegmentRange[];
+  /** These are all bytes of their chunk. The store may then keep them with the record of the chunk instead of writing them. */
+  isWholeChunk?: boolean;
 }
 
 export interface SegmentResult {
@@ -34,13 +36,15 @@ export interface SegmentResult {
   conflict: boolean;
   /** Index of the first such range; it and the ranges after it were not written. Null: no range differs. */
   conflictAt: number | null;
+  /** For each range: its bytes, if they were not written. The caller passes them on with the record. */
+  kept?: (Uint8Array | null)[];
 }
 
 /** The growing bytes of one open upload. Several may hold it at once; the handle lives until the last `release`. */
 export interface Part {
   /** Checksums, compares and writes one segment off the main thread. ENOSPC/EDQUOT become `insufficient_storage`. */
   write(job: SegmentJob): Promise<SegmentResult>;
-  /** Makes everything written so far durable. */
+  /** Makes everything written so far durable. Kept bytes become durable with their record. */
   sync(): Promise<void>;
   /** Fills `into` from `position`. Resolves with the number of bytes read, which is smaller than `into` only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>;

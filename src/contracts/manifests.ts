@@ -8,6 +8,8 @@ export interface ManifestRecord {
   /** The data was on stable storage before this record was written (durability `chunk`). */
   synced: boolean;
   time: number;
+  /** The bytes of the range, if no part holds them: the store keeps them with the record, in one atomic step. Never read back. */
+  bytes?: Uint8Array;
   /** The record was damaged in the journal and restored by its checksum. Its bytes are compared before it counts. Never stored. */
   repaired?: true;
 }

@@ -39,6 +39,18 @@ interface Job {
   length: number;
 }
 
+export interface BodyWriterOptions {
+  /** The body may end before the extent does. */
+  mayEndEarly?: boolean;
+  /**
+   * The body may continue after the extent, and `receive` returns after this time with the bytes read so far; `Infinity`: it returns only
+   * once it has the whole extent. Null: the body must end with the extent.
+   */
+  pauseMs?: number | null;
+  /** The store must write every byte to the part: it is read back before the commit, or its extent is merged with others. */
+  toPart?: boolean;
+}
+
 export class BodyWriter {
   readonly #body: BodyBuffer;
   readonly #write: (job: SegmentJob) => Promise<SegmentResult>;
@@ -47,6 +59,7 @@ export class BodyWriter {
   readonly #extent: Extent;
   readonly #mayEndEarly: boolean;
   readonly #pauseMs: number | null;
+  readonly #toPart: boolean;
   readonly #began = performance.now();
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
@@ -62,9 +75,6 @@ export class BodyWriter {
   /**
    * @param write hands a segment to a worker
    * @param plan ranges to write and to compare, ascending, together the extent
-   * @param mayEndEarly the body may end before the extent does
-   * @param pauseMs the body may continue after the extent, and `receive` returns after this time with the bytes read so far; `Infinity`:
-   * it returns only once it has the whole extent. Null: the body must end with the extent
    */
   constructor(
     body: BodyBuffer,
@@ -72,8 +82,7 @@ export class BodyWriter {
     pool: BufferPool,
     extent: Extent,
     plan: SegmentRange[],
-    mayEndEarly = false,
-    pauseMs: number | null = null,
+    { mayEndEarly = false, pauseMs = null, toPart = false }: BodyWriterOptions = {},
   ) {
     this.#body = body;
     this.#write = write;
@@ -82,6 +91,7 @@ export class BodyWriter {
     this.#plan = plan;
     this.#mayEndEarly = mayEndEarly;
     this.#pauseMs = pauseMs;
+    this.#toPart = toPart;
   }
 
   /** Reads exactly the bytes of the extent and then the end of the body. When it returns or throws, no write is in progress. */
@@ -185,7 +195,8 @@ export class BodyWriter {
     const { bytes, used: length, start, size } = filling;
     const buffer = bytes.buffer;
     const ranges = this.#rangesUpTo(start + length - 1);
-    const done = this.#write({ buffer, length, start, ranges }).then(
+    const isWholeChunk = !this.#toPart && this.#isWholeChunk(start, length);
+    const done = this.#write({ buffer, length, start, ranges, isWholeChunk }).then(
       (result) => {
         this.#pool.give(result.buffer, size);
         return result;
@@ -198,6 +209,12 @@ export class BodyWriter {
     // #collect handles failures in order. Until then, Node must not report them as unhandled.
     done.catch(() => {});
     this.#jobs.push({ done, pieces: ranges, length });
+  }
+
+  /** True when these bytes are all of the chunk. */
+  #isWholeChunk(start: number, length: number): boolean {
+    if (start !== this.#extent.start) return false;
+    return start + length - 1 === this.#extent.end || (this.#body.ended && this.#body.bytes === 0);
   }
 
   /** Takes the next ranges of the plan, up to this byte. Segments are sent in order, so each range is taken once. */
@@ -226,13 +243,16 @@ export class BodyWriter {
     this.#crc = this.bytesDone === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
     this.bytesDone += job.length;
     job.pieces.forEach((piece, index) => {
-      if (piece.action === 'write') this.#addFresh(piece.extent, result.rangeCrcs[index] ?? 0);
+      if (piece.action === 'write')
+        this.#addFresh(piece.extent, result.rangeCrcs[index] ?? 0, result.kept?.[index] ?? undefined);
     });
   }
 
-  #addFresh({ start, end }: Extent, crc32: number): void {
+  #addFresh({ start, end }: Extent, crc32: number, bytes: Uint8Array | undefined): void {
     const last = this.#fresh.at(-1);
-    if (last && last.end + 1 === start) {
+    if (bytes) {
+      this.#fresh.push({ start, end, crc32, bytes });
+    } else if (last && !last.bytes && last.end + 1 === start) {
       last.crc32 = crc32Combine(last.crc32, crc32, end - start + 1);
       last.end = end;
     } else {

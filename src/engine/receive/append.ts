@@ -106,7 +106,11 @@ export class Append {
       for (;;) {
         const extent = { start: position, end: Math.min(position + MAX_COMMIT_BYTES - 1, last) };
         const plan = extent.end < extent.start ? [] : planRanges(upload.stored, extent);
-        const writing = new BodyWriter(buffer, writer.write, buffers, extent, plan, true, MAX_COMMIT_INTERVAL_MS);
+        const writing = new BodyWriter(buffer, writer.write, buffers, extent, plan, {
+          mayEndEarly: true,
+          pauseMs: MAX_COMMIT_INTERVAL_MS,
+          toPart: intent.proof !== undefined,
+        });
         const received = await body.receive(writing);
         if (received.conflict) throw chunkConflict();
         crc = crc32Combine(crc, received.crc32, writing.bytesDone);

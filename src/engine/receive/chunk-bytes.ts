@@ -42,7 +42,8 @@ export async function receiveBytes(
   write: Write,
   plan: SegmentRange[],
 ): Promise<Received> {
-  const received = await body.receive(new BodyWriter(body.buffer, write, buffers, header, plan));
+  const toPart = intent.contentDigest !== null || intent.trailingDigests?.contentDigest !== undefined;
+  const received = await body.receive(new BodyWriter(body.buffer, write, buffers, header, plan, { toPart }));
   const sent = { checksum: header.checksum, crc32: intent.crc32 };
   const wrong = checksumError(sent, received.sum, received.crc32, CRC_IN_FIELD);
   if (wrong) throw wrong;

@@ -105,7 +105,7 @@ export class FileUploads {
         try {
           const plan: SegmentRange[] = [{ extent: ALL_BYTES, action: 'write' }];
           const received = await body.receive(
-            new BodyWriter(body.buffer, writer.write, this.#deps.buffers, ALL_BYTES, plan, true),
+            new BodyWriter(body.buffer, writer.write, this.#deps.buffers, ALL_BYTES, plan, { mayEndEarly: true }),
           );
           return await this.#commit(upload, handles, received, intent, inspect, () => writer.releaseQuota());
         } finally {
@@ -204,7 +204,7 @@ export class FileUploads {
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // The content of this request is the whole file, so its digest is that of the file.
     const reprDigest = trailingDigests?.reprDigest?.() ?? trailingDigests?.contentDigest?.() ?? leadingDigest;
-    const detectedType = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
+    const detectedType = await inspect({ size, read: (into, position) => readFresh(fresh, handles, into, position) });
     upload.assertNotEnded();
     assertAuthorized(isAuthorized);
     const assertAllowed = async (): Promise<void> => {
@@ -219,6 +219,20 @@ export class FileUploads {
     await sealer.seal(upload, false, assertAllowed);
     return uploadStatus(upload, limits);
   }
+}
+
+/** Reads bytes that are not committed yet, from the part or from the extent that keeps them. */
+async function readFresh(
+  fresh: Received['fresh'],
+  { part }: Handles,
+  into: Uint8Array,
+  position: number,
+): Promise<number> {
+  const kept = fresh[0]?.bytes;
+  if (!kept) return await part.read(into, position);
+  const slice = kept.subarray(position, position + into.length);
+  into.set(slice);
+  return slice.length;
 }
 
 function fileExists(): LadingError {

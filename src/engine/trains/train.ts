@@ -190,7 +190,10 @@ export class Train {
   async #receive(header: TrainHeader, target: TrainTarget, plan: SegmentRange[]): Promise<Received> {
     const { buffer } = this.#body;
     const write = (job: SegmentJob): Promise<SegmentResult> => target.write(job);
-    const writer = new BodyWriter(buffer, write, this.#deps.buffers, header, plan, false, Number.POSITIVE_INFINITY);
+    const writer = new BodyWriter(buffer, write, this.#deps.buffers, header, plan, {
+      pauseMs: Number.POSITIVE_INFINITY,
+      toPart: true,
+    });
     const received = await this.#body.receive(writer).catch((error: unknown) => {
       const isCut = error instanceof LadingError && error.code === 'length_mismatch';
       throw isCut ? this.#cut(header) : error;

@@ -24,6 +24,8 @@ export interface FreshExtent {
   start: number;
   end: number;
   crc32: number;
+  /** The bytes, if the store keeps them with the record. */
+  bytes?: Uint8Array;
 }
 
 interface Pending {
@@ -99,7 +101,11 @@ export class Committer {
     // A file that is readable as complete is durable (PROTOCOL §3), whatever the durability setting.
     const durable = this.#deps.durability === 'chunk' || upload.isContiguousWith(fresh, document);
     const time = this.#deps.clock.now();
-    const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
+    const records: ManifestRecord[] = fresh.map((extent) => ({
+      ...extent,
+      synced: durable || extent.bytes !== undefined,
+      time,
+    }));
     // The acknowledgement of a duplicate promises durability too.
     if (durable && (records.length > 0 || upload.hasUnsynced)) await first.handles.part.sync();
     if (durable && upload.hasUnsynced) {
