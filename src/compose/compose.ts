@@ -54,7 +54,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
   const output = logOutput(config);
   const log = substitutes.log ?? createLog(config.logLevel, output);
   const warn = (message: string, details: object): void => log.warn(details, message);
-  const store = await (substitutes.backend ?? BACKENDS.disk).open({
+  const store = await (substitutes.backend ?? BACKENDS[config.storage]).open({
     dataDir: config.dataDir,
     workers: config.workers,
     ...(substitutes.disk ? { disk: substitutes.disk } : {}),

@@ -6,7 +6,7 @@ import { Identity } from '../identity/directory/identity.ts';
 import { SealedBox } from '../identity/state/sealed-box.ts';
 import { checkTarget } from '../records/checks/delivery.ts';
 import type { Config } from '../settings/config.ts';
-import { BACKENDS } from '../storage/backends.ts';
+import { backendOf } from '../storage/backends.ts';
 import { openCollection, openIdentityStores } from './documents.ts';
 import { sealingKey as keyOf } from './secrets.ts';
 
@@ -32,9 +32,10 @@ export async function openIdentity(
   }: Pick<Config, 'dataDir' | 'refreshDays'> & Partial<Pick<Config, 'sealingKey'>>,
   { make = false }: { make?: boolean } = {},
 ): Promise<OfflineIdentity | null> {
-  if (!make && !(await BACKENDS.disk.hasData(dataDir))) return null;
+  const backend = await backendOf(dataDir);
+  if (!make && !(await backend.hasData(dataDir))) return null;
   await refuseForeignData(dataDir);
-  const store = await BACKENDS.disk.open({ dataDir, workers: 1 });
+  const store = await backend.open({ dataDir, workers: 1 });
   // Nothing is recovered here, so an unclean storage stays unclean.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
@@ -65,7 +66,7 @@ export async function openIdentity(
 /** The server could not read what root writes among the documents of another user, and would continue without it. */
 async function refuseForeignData(dataDir: string): Promise<void> {
   if (process.geteuid?.() !== 0) return;
-  const owner = await BACKENDS.disk.ownerOf(dataDir);
+  const owner = await (await backendOf(dataDir)).ownerOf(dataDir);
   if (owner === null || owner === 0) return;
   throw new Error(
     `The data in ${dataDir} belongs to the user with the id ${owner}. Run the command as that user: sudo -u '#${owner}' …`,

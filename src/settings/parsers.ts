@@ -116,6 +116,7 @@ export const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTyp
     return text;
   },
   durability: (text) => oneOf(text, ['chunk', 'seal']),
+  storage: (text) => oneOf(text, ['disk', 'lmdb']),
   level: (text) => oneOf(text, ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   proxies: parseProxies,
   registration: (text) => oneOf(text, ['open', 'closed']),

@@ -13,6 +13,7 @@ export interface KindTypes {
   size: number;
   cron: string;
   durability: 'chunk' | 'seal';
+  storage: 'disk' | 'lmdb';
   level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   proxies: readonly string[];
   /** Scheme, host, port and path, without a slash at the end. */

@@ -54,7 +54,7 @@ export const FOLDERS: readonly (readonly string[])[] = [
     ...['identity/limits', 'identity/state', 'identity/rights', 'identity/credentials', 'identity/subjects'],
     ...['identity/sharing', 'identity/federation', 'identity/directory', 'identity'],
   ],
-  ['storage/disk/io', 'storage/disk/directory', 'storage/disk'],
+  ['storage/disk/io', 'storage/disk/directory', 'storage/disk', 'storage/lmdb'],
   ['storage/lowdb'],
   ['storage/memory'],
   ['records', 'records/checks'],

@@ -47,6 +47,12 @@ export const UPLOADS = [
     { min: 8 * MIB, max: TIB },
   ),
   setting(
+    'storage',
+    'storage',
+    'disk',
+    'disk: a directory for each file; lmdb: documents, records and small chunks in one database',
+  ),
+  setting(
     'durability',
     'durability',
     'chunk',

@@ -92,6 +92,12 @@ export class FileStates {
     this.#states.delete(id);
   }
 
+  /** True when the part has bytes that no sync covers yet. */
+  isUnsynced(id: string): boolean {
+    const state = this.of(id);
+    return state.written > state.synced || state.needsRewrite;
+  }
+
   /** Ids of the files with bytes or records that no sync has covered. */
   unsynced(): string[] {
     return [...this.#states].filter(([, s]) => s.written > s.synced || s.journal?.unsynced === true).map(([id]) => id);

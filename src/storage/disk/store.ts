@@ -4,14 +4,14 @@ import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { forEachConcurrently } from '../../concurrent.ts';
 import type { SecretBox } from '../../contracts/collection.ts';
-import type { JournalDamage } from '../../contracts/manifests.ts';
+import type { JournalDamage, ManifestRecord } from '../../contracts/manifests.ts';
 import { COLLECTIONS, type CollectionName, type Store } from '../../contracts/store.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { FileDirectories, MAX_SYNCS } from './directories.ts';
 import { dateBox } from './directory/date-box.ts';
 import { guarded } from './directory/failures.ts';
-import { documentIdOf, Layout } from './directory/layout.ts';
+import { documentIdOf, type Format, Layout } from './directory/layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './directory/lock.ts';
 import { DirectoryWatch, OUT_OF_SPACE, watchedDisk } from './directory/watch.ts';
 import { DiskDocuments } from './documents.ts';
@@ -32,6 +32,10 @@ export interface DiskStoreOptions {
   disk?: Disk;
   /** Default: its own threads. A caller that passes threads also closes them. */
   threads?: Threads;
+  /** The version of the directory. Default `v1`. */
+  format?: Format;
+  /** Reads the records of an upload from where they are stored. Default: the journals of the disk. */
+  recordsOf?(id: string): Promise<ManifestRecord[]>;
 }
 
 /** An open data directory. Its documents are texts; `storage/lowdb` makes a catalog and collections of them. */
@@ -40,19 +44,22 @@ export interface DiskStore extends Omit<Store, 'openCatalog' | 'openCollection'>
   fileDocuments: DiskDocuments;
   /** The small documents of a collection, by id. */
   documents(collection: CollectionName): DiskDocuments;
+  layout: Layout;
+  /** True when bytes were written to the part of this upload since its last sync. */
+  isUnsynced(id: string): boolean;
 }
 
 const IDLE_HANDLES = 256;
 
 /** True when a server has stored its data there. */
-export async function hasData(dataDir: string, disk = realDisk): Promise<boolean> {
-  const found = await nullIfAbsent(disk.readdir(new Layout(dataDir).files));
+export async function hasData(dataDir: string, format: Format = 'v1'): Promise<boolean> {
+  const found = await nullIfAbsent(realDisk.readdir(new Layout(dataDir, format).files));
   return found !== null;
 }
 
 /** The user id that the data belongs to; null when there is no data. */
-export async function ownerOf(dataDir: string): Promise<number | null> {
-  const found = await nullIfAbsent(stat(new Layout(dataDir).root));
+export async function ownerOf(dataDir: string, format: Format = 'v1'): Promise<number | null> {
+  const found = await nullIfAbsent(stat(new Layout(dataDir, format).root));
   return found?.uid ?? null;
 }
 
@@ -62,7 +69,7 @@ export async function ownerOf(dataDir: string): Promise<number | null> {
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const plainDisk = options.disk ?? realDisk;
-  const layout = new Layout(options.dataDir);
+  const layout = new Layout(options.dataDir, options.format);
   await plainDisk.mkdir(layout.root).catch((error: unknown) => {
     const where = JSON.stringify(options.dataDir);
     throw new Error(`the data directory ${where} cannot be used (${codeOf(error)}); choose another LADING_DATA_DIR`, {
@@ -163,14 +170,10 @@ function assemble(
       damageListener(id, found);
     },
   });
+  const recordsOf = options.recordsOf ?? ((id: string) => manifests.read(id));
   const blobs = new DiskBlobs({
-    disk,
-    layout,
-    directories,
-    states,
-    threads,
-    idleHandles,
-    rewrite: async (id, fd, extents) => rewriteExtents(threads, fd, extents ?? (await manifests.read(id))),
+    ...{ disk, layout, directories, states, threads, idleHandles },
+    rewrite: async (id, fd, extents) => rewriteExtents(threads, fd, extents ?? (await recordsOf(id))),
     onRemove: (id) => manifests.forget(id),
   });
 
@@ -199,6 +202,8 @@ function assemble(
     fileDocuments: fileDocuments(disk, layout, directories),
     auditLog,
     documents: (collection) => collectionDocuments(disk, layout, collection),
+    layout,
+    isUnsynced: (id) => states.isUnsynced(id),
     wasClean,
     dateBox: dateBox(disk, layout),
     gauges: () => ({

@@ -54,7 +54,7 @@ export class PowerLossDisk implements Disk {
   async crash(into: string, random: (() => number) | null = null): Promise<void> {
     await this.#materialise(await inodeOf(this.#root), into, random);
     // With the power its holder went; but in a test that is this process, and it looks alive.
-    await fs.rm(new Layout(into).lock, { force: true });
+    for (const format of ['v1', 'v2'] as const) await fs.rm(new Layout(into, format).lock, { force: true });
   }
 
   /** Removes what the disk kept for itself. */

@@ -13,6 +13,7 @@ import type { Recovered } from '../../../src/engine/upkeep/recover.ts';
 import { type Disk, realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { startThreads, type Threads } from '../../../src/storage/disk/pool.ts';
 import { type DiskStore, openDiskStore } from '../../../src/storage/disk/store.ts';
+import { type LedgerStore, openLedgerStore } from '../../../src/storage/lmdb/store.ts';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
 import { type CutDisk, cuttable } from '../disk/cut-disk.ts';
 import { Tap } from '../wire/tap.ts';
@@ -91,7 +92,7 @@ after(async () => {
 interface Running {
   engine: Engine;
   deps: EngineDeps;
-  store: DiskStore;
+  store: DiskStore | LedgerStore;
   cut: CutDisk;
   recovered: Recovered;
 }
@@ -159,7 +160,8 @@ async function run(
   warnings: { message: string; details: object }[],
 ): Promise<Running> {
   const cut = cuttable(rigging.disk ?? realDisk, rigging.threads ?? testThreads());
-  const store = await openDiskStore({ dataDir, disk: cut.disk, threads: cut.threads });
+  const open = process.env.LADING_TEST_STORE === 'lmdb' ? openLedgerStore : openDiskStore;
+  const store = await open({ dataDir, disk: cut.disk, threads: cut.threads });
   try {
     const onDamaged = (key: string, error: Error): void => {
       warnings.push({ message: 'damaged document', details: { key, error } });

@@ -74,6 +74,7 @@ export async function startServer(
       LADING_ADMIN_SECRET: ADMIN.secret,
       LADING_LOG_LEVEL: 'silent',
       LADING_WORKERS: '1',
+      ...(process.env.LADING_TEST_STORE ? { LADING_STORAGE: process.env.LADING_TEST_STORE } : {}),
       LADING_SHUTDOWN_SECONDS: '5',
       ...settings,
     },

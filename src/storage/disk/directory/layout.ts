@@ -35,6 +35,9 @@ export interface FilePaths {
   shard: string;
 }
 
+/** The version of the directory: `v1` has a document and a journal in the directory of each file, `v2` has a ledger. */
+export type Format = 'v1' | 'v2';
+
 /** The paths of one data directory. */
 export class Layout {
   readonly dataDir: string;
@@ -47,10 +50,12 @@ export class Layout {
   readonly files: string;
   readonly secrets: string;
   readonly audit: string;
+  /** The database of format `v2`. */
+  readonly ledger: string;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, format: Format = 'v1') {
     this.dataDir = path.resolve(dataDir);
-    this.root = path.join(this.dataDir, 'v1');
+    this.root = path.join(this.dataDir, format);
     this.lock = path.join(this.root, 'lock');
     this.clean = path.join(this.root, 'clean');
     this.date = path.join(this.root, 'date');
@@ -59,6 +64,7 @@ export class Layout {
     this.files = path.join(this.root, 'files');
     this.secrets = path.join(this.root, 'secrets');
     this.audit = path.join(this.root, 'audit');
+    this.ledger = path.join(this.root, 'ledger');
   }
 
   shard(name: string): string {
