@@ -22,8 +22,14 @@ const LANES = 2;
 /** Declared sizes, which are also replaced, and undeclared ones. */
 const DECLARED = [true, true, true, true, false, false];
 
-function startChild(t: TestContext, dataDir: string, round: number): Child {
+type Storage = 'disk' | 'lmdb';
+
+/** The storage of a round: a data directory may be taken over by the other one. */
+type StorageOf = (round: number) => Storage;
+
+function startChild(t: TestContext, storage: Storage, dataDir: string, round: number): Child {
   const child = new Child(dataDir, {
+    LADING_STORAGE: storage,
     LADING_DURABILITY: round % 2 === 0 ? 'chunk' : 'seal',
     LADING_STALE_SECONDS: '1',
   });
@@ -81,14 +87,14 @@ interface Tally {
 }
 
 /** A data directory and what happens on it, from the first start to the last. */
-async function lane(t: TestContext, random: Random, tally: Tally): Promise<void> {
+async function lane(t: TestContext, storageOf: StorageOf, random: Random, tally: Tally): Promise<void> {
   const dataDir = await mkdtemp(join(fastFolder(), 'lading-kill-'));
   t.after(() => rm(dataDir, { recursive: true, force: true }));
   const cargos = DECLARED.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
   for (let round = 0; tally.underLoad < ROUNDS; round += 1) {
     tally.rounds += 1;
     assert.ok(tally.rounds <= MAX_ROUNDS, `only ${tally.underLoad} of ${MAX_ROUNDS} kills fell under load`);
-    const child = startChild(t, dataDir, round);
+    const child = startChild(t, storageOf(round), dataDir, round);
     if (random.once(8)) {
       // Also in the middle of a start.
       await new Promise((resolve) => setTimeout(resolve, random.int(50, 500)));
@@ -102,7 +108,7 @@ async function lane(t: TestContext, random: Random, tally: Tally): Promise<void>
     if (inFlight > 0) tally.underLoad += 1;
     assert.equal(child.errors, '', `round ${round}`);
   }
-  const child = startChild(t, dataDir, 0);
+  const child = startChild(t, storageOf(tally.rounds), dataDir, 0);
   const device = new Device(await child.origin);
   await device.signIn();
   for (const cargo of cargos) {
@@ -115,9 +121,17 @@ async function lane(t: TestContext, random: Random, tally: Tally): Promise<void>
   assert.equal(child.process.exitCode, 0, 'the last one stops cleanly');
 }
 
-test(`killed ${ROUNDS} times under load: every acknowledged chunk is there and right, and every upload ends whole`, async (t) => {
-  const random = seeded(t);
-  const tally: Tally = { rounds: 0, underLoad: 0 };
-  await Promise.all(Array.from({ length: LANES }, () => lane(t, random.fork(), tally)));
-  t.diagnostic(`${tally.rounds} rounds, ${tally.underLoad} of them killed under load`);
-});
+const STORAGES: Record<string, StorageOf> = {
+  'on the disk': () => 'disk',
+  'with a database': () => 'lmdb',
+  'with a database that takes over': (round) => (round < 8 ? 'disk' : 'lmdb'),
+};
+
+for (const [where, storageOf] of Object.entries(STORAGES)) {
+  test(`${where}: every acknowledged chunk survives ${ROUNDS} kills under load, and every upload can be finished`, async (t) => {
+    const random = seeded(t);
+    const tally: Tally = { rounds: 0, underLoad: 0 };
+    await Promise.all(Array.from({ length: LANES }, () => lane(t, storageOf, random.fork(), tally)));
+    t.diagnostic(`${tally.rounds} rounds, ${tally.underLoad} of them killed under load`);
+  });
+}
