@@ -73,6 +73,7 @@ test('the defaults are those of the protocol', () => {
     maxChunkBytes: 1024 ** 3,
     maxFileBytes: 1024 ** 4,
     bufferBytes: 32 * 1024 ** 2,
+    storage: 'disk',
     durability: 'chunk',
     idleSeconds: 120,
     addressConnections: 0,
