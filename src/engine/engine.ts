@@ -1,6 +1,6 @@
 /**
- * The engine: it receives chunks, keeps uploads, seals files and reads them. `http` calls it, `compose` builds it. It reaches disks,
- * databases and sockets only through the interfaces in `contracts`. This class starts and stops; everything else it delegates.
+ * The engine receives chunks, manages uploads, seals files and reads them. `http` calls it, and `compose` builds it. It reaches disks,
+ * databases and sockets only through the interfaces in `contracts`. This class handles start and stop, and delegates everything else.
  */
 import type { Readable } from 'node:stream';
 import type { UsageTotals } from '../contracts/quota.ts';
@@ -23,9 +23,9 @@ import { type Recovered, recover } from './upkeep/recover.ts';
 import { type Swept, sweep } from './upkeep/sweep.ts';
 import type { Precondition } from './uploads/preconditions.ts';
 
-/** How long a stop waits for the requests that it ended. */
+/** How long a stop waits for the requests that it has ended. */
 const STOP_GRACE_MS = 5_000;
-/** `setTimeout` accepts no longer delay. */
+/** Maximum delay of `setTimeout`. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Engine {
@@ -51,8 +51,8 @@ export class Engine {
   }
 
   /**
-   * Recovers the uploads of the last run, then finishes interrupted seals. No request may be served before this resolves. Rejects if `stop`
-   * is called before.
+   * Recovers the uploads of the last run, then finishes interrupted seals. No request may be served until this resolves. Rejects if `stop` is
+   * called first.
    */
   start(wasClean: boolean): Promise<Recovered> {
     const starting = this.#start(wasClean);
@@ -63,14 +63,14 @@ export class Engine {
   async #start(wasClean: boolean): Promise<Recovered> {
     const { autoSeal, damage, nameQueue, resumableUploads, sealer, uploads, usage } = this.#parts;
     const { blobs, manifests, catalog, inspector, warn } = this.#deps;
-    const assertGoing = (): void => {
+    const assertNotStopping = (): void => {
       if (this.#stopping) throw shuttingDown();
     };
     const recovered = await recover({
-      ...{ blobs, manifests, catalog, inspector, warn, uploads, usage, wasClean, assertNotStopping: assertGoing },
+      ...{ blobs, manifests, catalog, inspector, warn, uploads, usage, wasClean, assertNotStopping },
     });
     for (const upload of [...uploads.all()]) {
-      assertGoing();
+      assertNotStopping();
       if (!upload.isComplete) {
         autoSeal.sealLater(upload);
         continue;
@@ -78,7 +78,7 @@ export class Engine {
       const sealing = sealer.seal(upload).catch((error: unknown) => {
         warn('an interrupted seal could not be finished; the sweep tries again', { id: upload.id, error });
       });
-      // The digest of a large file takes long. Meanwhile the status shows all bytes, but not a complete file.
+      // Do not wait for digests, which take long for large files. Until then the status shows all bytes, but not a complete file.
       if (upload.document.reprDigest === null) await sealing;
     }
     await nameQueue.resume();
@@ -95,8 +95,8 @@ export class Engine {
 
   /**
    * Reads one chunk (header and data, to the end of `source`), verifies, stores and commits it. The returned status is the
-   * acknowledgement. If this throws, bytes of the body may be unread.
-   * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, for example)
+   * acknowledgement. If this throws, part of the body may be unread.
+   * @param beforeCommit awaited when all bytes are verified, before they are committed (to read the end of a multipart message, for example)
    * @throws LadingError a code of PROTOCOL §5
    */
   receiveChunk(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
@@ -110,7 +110,7 @@ export class Engine {
   }
 
   /**
-   * Reads a train of chunks to the end of `source`; see `TrainUploads.receive`. Chunks that were committed count even if this throws.
+   * Reads a train of chunks to the end of `source`; see `TrainUploads.receive`. Committed chunks are kept even if this throws.
    * @throws LadingError a code of PROTOCOL §5, with `committed_chunks` and `failed_chunk` (§8)
    */
   receiveTrain(source: Readable, intent: TrainIntent, onGroup?: (group: CommittedGroup) => void): Promise<FileStatus> {
@@ -124,8 +124,8 @@ export class Engine {
   }
 
   /**
-   * Reads a whole file of any length to the end of `source`, without a chunk header. No byte counts before all have arrived and `inspect`
-   * has accepted them. When this resolves, the file is complete and on stable storage.
+   * Reads a whole file of any length to the end of `source`, without a chunk header. Nothing is committed until all bytes have arrived and
+   * `inspect` has accepted them. When this resolves, the file is complete and on stable storage.
    * @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and whatever
    * `inspect` throws
    */
@@ -133,22 +133,22 @@ export class Engine {
     return this.#track(() => this.#parts.fileUploads.receive(source, intent, inspect));
   }
 
-  /** Creates an upload with an address of its own; see `ResumableUploads.create`. */
+  /** Creates an upload with a URL of its own; see `ResumableUploads.create`. */
   createResumable(intent: ResourceIntent): Promise<ResourceAddress> {
     return this.#track(() => this.#parts.resumableUploads.create(intent));
   }
 
   /**
-   * The state of an upload with an address.
+   * The state of an upload with its own URL.
    * @param keepsSender a request that sends to the upload continues; otherwise it is ended first
    * @throws LadingError `not_found`
    */
   resumableState(address: ResourceAddress, keepsSender = false): Promise<ResourceState> {
     const { resumableUploads } = this.#parts;
-    return keepsSender ? resumableUploads.look(address) : resumableUploads.state(address);
+    return keepsSender ? resumableUploads.peek(address) : resumableUploads.state(address);
   }
 
-  /** Digest of the first `length` bytes of an upload with an address. @throws LadingError `not_found` */
+  /** Digest of the first `length` bytes of an upload with its own URL. @throws LadingError `not_found` */
   async resumableDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
     await this.#parts.resumableUploads.find(address);
     const document = (await this.#deps.catalog.get(address.id)) ?? address;
@@ -160,12 +160,12 @@ export class Engine {
     return this.#track(() => this.#parts.resumableUploads.append(source, address, intent));
   }
 
-  /** Discards the upload if it is unfinished, and ends its address in any case. @throws LadingError `not_found`, `precondition_failed` */
+  /** Discards the upload if it is unfinished, and invalidates its URL in any case. @throws LadingError `not_found`, `precondition_failed` */
   removeResumable(address: ResourceAddress, precondition?: Precondition): Promise<void> {
     return this.#parts.resumableUploads.remove(address, precondition);
   }
 
-  /** Ends a request that is too slow, as `receiveChunk` does, for bodies that are not chunks. */
+  /** Watches a body that the engine does not receive itself, and ends it when it is too slow. */
   watchStalls(watched: Watched): Watch {
     return this.#parts.stallWatch.watch(watched);
   }
@@ -180,7 +180,7 @@ export class Engine {
     return this.#parts.fileList.status(owner, name);
   }
 
-  /** Uploads in progress of the wanted owners, the last changed first. */
+  /** Uploads in progress of the owners that `wanted` accepts, most recently changed first. */
   transfers(wanted: (owner: string) => boolean): TransferStatus[] {
     return this.#parts.fileList.transfers(wanted);
   }
@@ -195,7 +195,7 @@ export class Engine {
     return this.#parts.watchers.watch(owner, name, listener);
   }
 
-  /** What an owner uses now; with `group` what its whole group uses together. */
+  /** Current usage of an owner; with `group`, of its whole group. */
   usage(owner: string, group = false): UsageTotals {
     return this.#parts.usage.of(owner, group);
   }
@@ -220,7 +220,7 @@ export class Engine {
     return await verifyFile(this.#deps, document, upload?.stored ?? null);
   }
 
-  /** Asks the disk whether all bytes of a complete file exist. @throws LadingError `file_damaged` */
+  /** Checks that all bytes of a complete file are on the disk. @throws LadingError `file_damaged` */
   assertUndamaged(document: FileDocument): Promise<void> {
     return this.#parts.damage.assertUndamaged(document);
   }
@@ -248,7 +248,7 @@ export class Engine {
     };
   }
 
-  /** Runs work that a stop waits for. */
+  /** Runs work that `stop` waits for. */
   async #track<T>(work: () => Promise<T>): Promise<T> {
     if (this.#stopping) throw shuttingDown();
     this.#receiving += 1;
@@ -261,20 +261,20 @@ export class Engine {
   }
 
   /**
-   * Accepts no new request, lets running ones finish for up to `patienceMs`, and ends the others. Resolves with true when no write is in
-   * progress, and with false when an operation did not end in time (the digest of a very large file, for example). Then the stop is not
-   * clean, and the next start finishes or undoes the operation.
+   * Accepts no new requests, gives running ones up to `drainMs` to finish, and ends the rest. Resolves with true when no write is in progress.
+   * Resolves with false if an operation did not end in time (the digest of a very large file, for example). The stop is then not clean, and
+   * the next start finishes or undoes the operation.
    */
-  async stop(patienceMs: number): Promise<boolean> {
+  async stop(drainMs: number): Promise<boolean> {
     this.#stopping = true;
     void this.#parts.damage.stop();
-    const patience = setTimeout(() => this.#parts.stallWatch.failAll(shuttingDown), patienceMs);
+    const drain = setTimeout(() => this.#parts.stallWatch.failAll(shuttingDown), drainMs);
     let grace: NodeJS.Timeout | undefined;
     const timeout = new Promise<false>((resolve) => {
-      grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));
+      grace = setTimeout(() => resolve(false), Math.min(drainMs + STOP_GRACE_MS, MAX_TIMER_MS));
     });
     const ended = await Promise.race([this.#drain().then(() => true), timeout]);
-    clearTimeout(patience);
+    clearTimeout(drain);
     clearTimeout(grace);
     return ended;
   }

@@ -1,4 +1,4 @@
-/** Wires the parts of the engine. Every part names the dependencies that it uses. */
+/** Connects the parts of the engine. Each part declares the dependencies that it uses. */
 import type { BlobStore, Inspector } from '../contracts/blobs.ts';
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
@@ -32,8 +32,8 @@ import type { OpenUpload } from './uploads/upload.ts';
 import { UploadTable } from './uploads/upload-table.ts';
 import { NO_QUOTA, Usage } from './uploads/usage.ts';
 
-/** How long a request waits for a buffer before it is refused with 503. */
-const BUFFER_PATIENCE_MS = 10_000;
+/** Maximum time that a request waits for a buffer before it is refused with 503. */
+const MAX_BUFFER_WAIT_MS = 10_000;
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface EngineDeps {
@@ -44,7 +44,7 @@ export interface EngineDeps {
   clock: Clock;
   /** Limits of what owners may store. Default: unlimited. */
   quota?: Quota;
-  /** Writes to the log what no reply can report. */
+  /** Logs problems that no reply can report. */
   warn(message: string, details: object): void;
   /** Receives every event about files, synchronously with the change. Must neither throw nor take long. */
   emit?(event: FileEvent): void;
@@ -68,7 +68,7 @@ export interface EngineSettings {
 /** State of the running engine that its parts need. */
 export interface EngineState {
   isStopping(): boolean;
-  /** Runs work that no request waits for; a stop of the server waits for it. */
+  /** Runs background work; a stop of the server waits for it. */
   track(work: () => Promise<void>): Promise<void>;
 }
 
@@ -78,7 +78,7 @@ export function lifetimeOf({ staleSeconds, staleRemoveDays = 30 }: EngineSetting
   return { staleMs: staleSeconds * 1000, removeMs: staleRemoveDays === 0 ? null : staleRemoveDays * DAY_MS };
 }
 
-/** A part of a concatenated file is not a file, so it causes no events. */
+/** Drops the events of partial uploads, which are parts of files and not files. */
 function withoutPartials(deps: EngineDeps): { emit(event: FileEvent): void; announce: Announce } {
   return {
     emit: (event) => {
@@ -129,7 +129,7 @@ export function buildParts(deps: EngineDeps, settings: EngineSettings, state: En
   const { uploads, usage, committer, current, sealer, succession, watchers, modified } = parts;
   const { activeRequests, isIdle, cancel, autoSeal, emit, openEndedMs } = parts;
   const lifetime = lifetimeOf(settings);
-  const buffers = new BufferPool(bufferBytes, BUFFER_PATIENCE_MS);
+  const buffers = new BufferPool(bufferBytes, MAX_BUFFER_WAIT_MS);
   const stallWatch = new StallWatch(clock, { idleSeconds, minBytesPerSecond });
   const damage = new DamagedFiles({ blobs, catalog, warn });
   const limits = { maxChunkBytes, maxFileBytes, openEndedMs, ...lifetime };

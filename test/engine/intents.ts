@@ -23,7 +23,7 @@ export const INSTEAD: ResourceIntent = {
   owner: OWNER,
   creator: { kind: 'device', id: OWNER },
   name: NAME,
-  place: 'instead',
+  ifTaken: 'replace',
   size: null,
   contentType: null,
   metadata: null,

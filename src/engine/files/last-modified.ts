@@ -34,12 +34,15 @@ export class LastModified {
   }
 
   /** Records that an upload ended and that its bytes can no longer be read. */
-  ended({ document, lastCommitAt, isContiguous }: EndedUpload): void {
-    this.deleted({ ...document, ...(isContiguous ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
+  recordEnd({ document, lastCommitAt, isContiguous }: EndedUpload): void {
+    this.recordDeletion({
+      ...document,
+      ...(isContiguous ? { modifiedAt: this.at(lastCommitAt) } : document.continues),
+    });
   }
 
   /** Records that a file was deleted. */
-  deleted(file: FileDocument): void {
+  recordDeletion(file: FileDocument): void {
     const { owner, name } = file;
     const lastModified = lastModifiedOf(file);
     const now = this.#clock.now();

@@ -16,7 +16,7 @@ export class Watchers {
     };
   }
 
-  changed(owner: string, name: string): void {
+  notify(owner: string, name: string): void {
     const set = this.#listeners.get(slotKey(owner, name));
     if (set) for (const listener of set) listener();
   }

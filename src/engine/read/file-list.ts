@@ -8,13 +8,13 @@ import { MAX_GAPS, pendingStatus, sealedStatus, uploadStatus } from '../uploads/
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
-/** Minimum number of names that one step of a list reads. */
+/** Minimum number of names to read from the catalog at a time. */
 const MIN_LIST_STEP = 100;
 
 export interface FileListQuery {
   owner: string;
   prefix: string;
-  /** The last name of the page before; null for the first page. */
+  /** The last name of the previous page; null for the first page. */
   cursor: string | null;
   limit: number;
   status: UploadStatus | null;
@@ -30,9 +30,9 @@ export interface FileListDeps {
 /** An upload in progress. */
 export interface TransferStatus {
   owner: string;
-  /** It is a partial upload, for a concatenated file. */
+  /** True for a partial upload of a concatenated file. */
   part: boolean;
-  /** A request sends to it now. */
+  /** True while a request is sending to it. */
   receiving: boolean;
   file: FileStatus;
 }
@@ -46,17 +46,17 @@ export class FileList {
 
   /**
    * The status object of PROTOCOL §3; `pending` when the name has no file.
-   * @param most gaps are listed
+   * @param maxGaps maximum number of gaps to list
    */
-  async status(owner: string, name: string, most = MAX_GAPS): Promise<FileStatus> {
+  async status(owner: string, name: string, maxGaps = MAX_GAPS): Promise<FileStatus> {
     const { catalog, damage, lifetime, uploads } = this.#deps;
     const upload = uploads.findVisible(owner, name);
-    if (upload) return uploadStatus(upload, lifetime, most);
+    if (upload) return uploadStatus(upload, lifetime, maxGaps);
     const { sealed } = await catalog.find(owner, name);
     return sealed ? sealedStatus(sealed, await damage.recheck(sealed)) : pendingStatus(name);
   }
 
-  /** Uploads in progress of the wanted owners, the last changed first. */
+  /** Uploads in progress of the owners that `wanted` accepts, most recently changed first. */
   transfers(wanted: (owner: string) => boolean): TransferStatus[] {
     const { lifetime, uploads } = this.#deps;
     const found: OpenUpload[] = [];
@@ -72,7 +72,7 @@ export class FileList {
     });
   }
 
-  /** A page of an owner's files, by name. A status filter may read many names for few results, so a page is filled in steps. */
+  /** A page of an owner's files, by name. With a status filter, few of the names may match, so the page is filled in steps. */
   async list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
     const { catalog, damage, lifetime, uploads } = this.#deps;
     const { owner, prefix, limit, status } = query;

@@ -14,7 +14,7 @@ import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
 /**
- * One file, as it was when the request arrived, open for reading. It stays readable when the file is replaced or deleted meanwhile.
+ * A file open for reading, as it was when the request arrived. It stays readable even if the file is replaced or deleted.
  * The caller must call `release` exactly once.
  */
 export interface Representation {
@@ -23,19 +23,19 @@ export interface Representation {
   contentType: string | null;
   /** Final or declared size; null while the size is undeclared and bytes are missing. */
   size: number | null;
-  /** A whole download works now. */
+  /** True if the whole file can be downloaded now. */
   readable: boolean;
   /** Strong entity tag with its quotes; null while not readable. */
   etag: string | null;
   /** Milliseconds; null while not readable. */
   lastModified: number | null;
-  /** Digest of the whole file, where the client declared one and it was checked. */
+  /** Digest of the whole file, if the client declared one and it was verified. */
   reprDigest: Digest | null;
-  /** These bytes are verified and stored. */
+  /** True if all bytes of the extent are verified and stored. */
   covers(extent: Extent): boolean;
-  /** First byte at or after `position` that is not stored yet; grows while bytes arrive. */
+  /** Offset of the first byte at or after `position` that is not stored yet. It grows while bytes arrive. */
   committedUpTo(position: number): number;
-  /** The state of the upload now: `discarded` once it was deleted, expired, or failed its digest. */
+  /** The current state: `discarded` once the upload was deleted, expired, or had the wrong digest. */
   state(): 'open' | 'sealed' | 'discarded';
   /** True while a request sends to it. */
   isReceiving(): boolean;
@@ -60,7 +60,7 @@ export class FileOpener {
 
   /** Opens the complete file of a name, or the stored bytes of its upload. @throws LadingError `not_found`, `file_damaged` */
   async open(owner: string, name: string): Promise<Representation> {
-    // The file may be replaced between the look-up and the opening; the second attempt then finds the new file.
+    // The file may be replaced between lookup and open. The second attempt then finds the new file.
     try {
       return await this.#open(owner, name);
     } catch (error) {

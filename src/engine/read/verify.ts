@@ -1,4 +1,4 @@
-/** Reads the stored bytes of a file again and compares them with the records of their arrival. */
+/** Reads the stored bytes of a file again and compares them with the checksums in its manifest. */
 import type { Inspector } from '../../contracts/blobs.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
@@ -19,8 +19,8 @@ interface VerifyDeps {
 }
 
 /**
- * Compares every record of the manifest with its bytes. If the manifest of a sealed file is damaged, the checksum of the whole file covers
- * the bytes without a record.
+ * Compares every record of the manifest with its bytes. If the manifest of a sealed file is incomplete, the checksum of the whole file is
+ * compared instead.
  * @param stored the stored extents of an unfinished upload; null for a sealed file
  */
 export async function verifyFile(
@@ -29,14 +29,14 @@ export async function verifyFile(
   stored: ExtentSet | null,
 ): Promise<Verified> {
   const size = file.size ?? 0;
-  // Taken before the manifest is read: bytes that are stored meanwhile may have no record in it yet.
+  // Computed before the manifest is read, because bytes that are stored meanwhile may not be in it.
   const expected = stored ? extentsOf(stored) : wholeExtent(size);
   const journaled = await manifests.read(file.id).catch((error: unknown) => {
-    // The manifest may be lost together with the bytes. The comparison below shows whether they are.
+    // The manifest may be lost, alone or with the bytes. The comparison below shows which.
     if (stored === null && isAbsent(error)) return [];
     throw error;
   });
-  // A crash may have left a record of a chunk that never counted.
+  // A crash may have left a record of a chunk that was never acknowledged.
   const records = stored ? journaled : journaled.filter((record) => record.end < size);
   const differing = await badRecords(inspector, file, records);
   const bad = differing.map(({ start, end }): [number, number] => [start, end]);

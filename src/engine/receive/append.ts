@@ -162,7 +162,7 @@ export class Append {
     if (fresh.length === 0) usage.check(owner, { bytes: 0, dayBytes: 0 });
     await committer.commit(upload, handles, fresh, declaration);
     if (resource?.partial) return;
-    watchers.changed(owner, name);
+    watchers.notify(owner, name);
     const bytes = fresh.reduce((sum, piece) => sum + lengthOf(piece), 0);
     const { document: file, stored, size: total } = upload;
     if (bytes > 0) this.#deps.emit({ type: 'chunk.received', file, fresh: bytes, received: stored.bytes, total });

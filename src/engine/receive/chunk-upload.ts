@@ -162,7 +162,7 @@ export class ChunkUploads {
       if (changes) await this.#targets.assertPrecondition(intent, upload);
       await committer.commit(upload, handles, received.fresh, declaration);
       releaseQuota();
-      watchers.changed(intent.owner, intent.name);
+      watchers.notify(intent.owner, intent.name);
       this.#emitReceived(upload, received.fresh);
       return await this.#acknowledge(upload, receipt);
     } finally {

@@ -186,7 +186,7 @@ export class Concatenation {
     await uploads.using(upload, async (handles) => {
       await committer.commit(upload, handles, freshOf(filled), { size, reprDigest: null, contentType: null });
     });
-    this.#deps.watchers.changed(owner, upload.document.name);
+    this.#deps.watchers.notify(owner, upload.document.name);
     if (upload.isComplete) await sealer.seal(upload);
     return true;
   }

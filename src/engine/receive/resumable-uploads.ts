@@ -117,7 +117,7 @@ export class ResumableUploads {
           if (!upload.isVisible) upload.document = before;
           throw error;
         }
-        if (!intent.partial) this.#deps.watchers.changed(owner, name);
+        if (!intent.partial) this.#deps.watchers.notify(owner, name);
         return { upload, address: { id: upload.id, secret } };
       } finally {
         reserved?.release();
@@ -128,20 +128,20 @@ export class ResumableUploads {
   }
 
   /** The names to try, in order. */
-  #namesFor({ owner, name, place, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
+  #namesFor({ owner, name, ifTaken, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
     // No file can have this name, so the part never conflicts with a file and is reachable only at its URL.
     if (partial) return [noName()];
-    if (place !== 'beside') return [name];
+    if (ifTaken !== 'rename') return [name];
     return freeNames(this.#deps, { owner, name });
   }
 
   /** Null when the name is taken. An upload that replaces an idle unfinished upload waits beside it until it is complete. */
   async #enter(
-    { owner, place }: ResourceIntent,
+    { owner, ifTaken }: ResourceIntent,
     name: string,
   ): Promise<{ upload: OpenUpload; handles: Handles } | null> {
     const { uploads, catalog, isIdle } = this.#deps;
-    const replaces = place === 'instead';
+    const replaces = ifTaken === 'replace';
     const holder = uploads.find(owner, name);
     if (holder && !(replaces && isIdle(holder))) return null;
     const waiting = replaces ? uploads.waitingFor(owner, name) : [];
@@ -180,8 +180,8 @@ export class ResumableUploads {
     return await this.find(address);
   }
 
-  /** As `state`, but a request that sends to the upload continues. */
-  async look(address: ResourceAddress): Promise<ResourceState> {
+  /** As `state`, but does not end a request that sends to the upload. */
+  async peek(address: ResourceAddress): Promise<ResourceState> {
     const state = await this.find(address);
     await this.#acknowledge(address.id);
     return state;
@@ -193,7 +193,7 @@ export class ResumableUploads {
     if (upload) upload.acknowledged = true;
   }
 
-  /** As `look`, but does not mark the upload as known to its client. */
+  /** As `peek`, but does not record that the client knows the URL. */
   async find({ id, secret }: ResourceAddress): Promise<ResourceState> {
     const document = await this.#deps.catalog.get(id);
     const resource = document?.resource;

@@ -23,9 +23,9 @@ export interface ResourceIntent {
   /** Name of the file; a partial upload gets an internal name instead. */
   name: string;
   /**
-   * If the name is taken: `beside` adds a number, `new` refuses, `instead` replaces the complete file or an idle unfinished upload.
+   * If the name is taken: `rename` adds a number, `refuse` fails, `replace` replaces the complete file or an idle unfinished upload.
    */
-  place: 'beside' | 'new' | 'instead';
+  ifTaken: 'rename' | 'refuse' | 'replace';
   /** Null: declared later. */
   size: number | null;
   contentType: string | null;

@@ -146,7 +146,7 @@ export class UploadTarget implements TrainTarget {
     if (changes && !this.#isJudged) await targets.assertPrecondition(this.#intent, upload);
     this.#isJudged ||= changes;
     await committer.commit(upload, this.#handles, fresh, declaration);
-    watchers.changed(this.#intent.owner, this.#intent.name);
+    watchers.notify(this.#intent.owner, this.#intent.name);
     const bytes = fresh.reduce((sum, extent) => sum + lengthOf(extent), 0);
     const { document: file, stored, size: total } = upload;
     if (bytes > 0) emit({ type: 'chunk.received', file, fresh: bytes, received: stored.bytes, total });

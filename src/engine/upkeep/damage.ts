@@ -1,6 +1,7 @@
 /**
- * Complete files with fewer bytes on the disk than their document says, after an incomplete restore, a repair of the disk, or a deletion
- * by hand. A background check after the start finds them, and so does every download. A restored file is noticed at its next check.
+ * Tracks complete files that have fewer bytes on the disk than their document says, for example after an incomplete restore, a file system
+ * repair, or a manual deletion. A background check after the start finds them, and so does every download. The next check of a file notices
+ * that it was restored.
  */
 import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore } from '../../contracts/blobs.ts';
@@ -8,8 +9,8 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
 
-/** Number of files that the check after the start reads at one time: few, because no request waits for it. */
-const AT_ONCE = 4;
+/** Maximum number of files that the background check reads concurrently: few, because no request waits for it. */
+const MAX_CONCURRENT = 4;
 
 type Sized = Pick<FileDocument, 'id' | 'size' | 'pieces'>;
 
@@ -24,7 +25,7 @@ export class DamagedFiles {
   readonly #deps: DamagedFilesDeps;
   /** By id: the number of bytes from the start of the file that exist. */
   readonly #damaged = new Map<string, number>();
-  /** The files of the last run; null once their check has begun. */
+  /** Files that existed at the start; null once their check has begun. */
   #unchecked: FileDocument[] | null = [];
   #stopped = false;
   #checks: Promise<void> = Promise.resolve();
@@ -42,7 +43,7 @@ export class DamagedFiles {
     return this.#damaged.size;
   }
 
-  /** Number of bytes of this file that exist, without asking the disk; null: the file is not known to be damaged. */
+  /** Number of bytes of this file that exist, without reading the disk; null if the file is not known to be damaged. */
   bytesLeft({ id }: Sized): number | null {
     return this.#damaged.get(id) ?? null;
   }
@@ -63,9 +64,9 @@ export class DamagedFiles {
       return null;
     }
     const known = this.#damaged.has(id);
-    // Set before the catalog is asked, so that the removal of the document from now on also removes this entry.
+    // Set before the catalog lookup, so that a later removal of the document also removes this entry.
     this.#damaged.set(id, left);
-    // The file may have been deleted while the disk answered: its document is removed before its bytes.
+    // The file may have been deleted meanwhile: its document is removed before its bytes.
     if (!(await this.#deps.catalog.has(id))) {
       this.#damaged.delete(id);
       return null;
@@ -83,12 +84,12 @@ export class DamagedFiles {
     if (left !== null) throw fileDamaged(left, document.size ?? 0);
   }
 
-  /** Checks all files of the last run in the background. */
+  /** Checks all files that existed at the start, in the background. */
   startChecks(): void {
     const documents = this.#unchecked ?? [];
     this.#unchecked = null;
-    this.#checks = forEachConcurrently(documents, AT_ONCE, async (document) => {
-      // A disk that fails says nothing about the file.
+    this.#checks = forEachConcurrently(documents, MAX_CONCURRENT, async (document) => {
+      // A failed read does not show that the file is damaged.
       if (!this.#stopped) await this.check(document).catch(() => undefined);
     });
   }
@@ -99,7 +100,7 @@ export class DamagedFiles {
     await this.#checks;
   }
 
-  /** Bytes from the start of the file without a gap. */
+  /** Number of bytes that exist, from the start of the file to the first missing one. */
   async #bytesOnDisk({ id, pieces, size }: Sized): Promise<number> {
     const { blobs } = this.#deps;
     if (!pieces) return Math.min(size ?? 0, (await blobs.size(id)) ?? 0);

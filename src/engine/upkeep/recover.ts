@@ -1,4 +1,4 @@
-/** Recovery at the start, before any request: replays the journals of unfinished uploads, and removes blobs that no document names. */
+/** Recovery at start, before any request: replays the journals of unfinished uploads, and removes blobs that no document refers to. */
 import { forEachConcurrently } from '../../concurrent.ts';
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -9,8 +9,8 @@ import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
 
-/** Number of uploads that are replayed at one time: enough to keep the disk busy, few enough for memory and open files. */
-const AT_ONCE = 32;
+/** Maximum number of uploads replayed concurrently: enough to keep the disk busy, few enough to limit memory and open files. */
+const MAX_CONCURRENT = 32;
 
 export interface RecoverDeps {
   blobs: BlobStore;
@@ -51,14 +51,14 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     if (upload) recovered.uploads += 1;
   };
   const [waiting, others] = [documents.filter(({ aside }) => aside), documents.filter(({ aside }) => !aside)];
-  await forEachConcurrently(others, AT_ONCE, replayOne);
-  // Uploads that wait for a name, in the order in which they began.
+  await forEachConcurrently(others, MAX_CONCURRENT, replayOne);
+  // Uploads that wait for a name are adopted one by one, oldest first, so that they keep their order.
   await forEachConcurrently(
     waiting.sort((a, b) => a.createdAt - b.createdAt),
     1,
     replayOne,
   );
-  await forEachConcurrently(deps.usage.filesBegunEarlier(), AT_ONCE, async ({ id, owner }) => {
+  await forEachConcurrently(deps.usage.filesBegunEarlier(), MAX_CONCURRENT, async ({ id, owner }) => {
     deps.assertNotStopping();
     const records = await deps.manifests.read(id).catch(() => []);
     deps.usage.received(owner, records);
@@ -66,7 +66,7 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
   return recovered;
 }
 
-/** A crash between the deletion of a file and the end of its replacement leaves the replacement, which then replaces nothing. */
+/** After a crash during the deletion of a file, its replacement may still exist. It then replaces nothing. */
 async function withoutDeletedFile({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
   const { replaces } = document;
   return replaces === null || (await catalog.has(replaces)) ? document : { ...document, replaces: null };
@@ -82,7 +82,7 @@ async function replay(
     const journaled = found ?? [];
     if (!journaled.some(({ synced }) => synced)) await restorePart(deps, id);
     const kept = await checkedRecords(deps, id, journaled);
-    // A parked upload may stay for weeks. Its records are marked as synced, so that the next start does not read the bytes again.
+    // A parked upload may stay for weeks. Sync it and mark its records, so that the next start need not read the bytes again.
     const marksSynced = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
     if (marksSynced) await syncPart(deps, id);
     if (!found || marksSynced || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
@@ -104,7 +104,7 @@ async function syncPart({ blobs }: RecoverDeps, id: string): Promise<void> {
   }
 }
 
-/** Null: a loss of power (durability `seal`) took the journal, so nothing was received. */
+/** The records of an upload; null if its journal was lost in a power failure (durability `seal`), so that nothing was received. */
 async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecord[] | null> {
   try {
     return await deps.manifests.read(id);
@@ -114,14 +114,14 @@ async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecor
   }
 }
 
-/** A loss of power may leave the document of an upload without its bytes, as long as none of them was synced. */
+/** Creates a missing blob. A power failure may leave the document of an upload without its blob if none of its bytes was synced. */
 async function restorePart({ blobs, wasClean }: RecoverDeps, id: string): Promise<void> {
   if (!wasClean && (await blobs.size(id)) === null) await blobs.create(id);
 }
 
 async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRecord[]): Promise<ManifestRecord[]> {
-  const doubtful = records.filter(({ synced, repaired }) => repaired || (!deps.wasClean && !synced));
-  if (doubtful.length === 0) return records;
-  const bad = new Set((await deps.inspector.verify(id, doubtful)).map((index) => doubtful[index]));
+  const suspect = records.filter(({ synced, repaired }) => repaired || (!deps.wasClean && !synced));
+  if (suspect.length === 0) return records;
+  const bad = new Set((await deps.inspector.verify(id, suspect)).map((index) => suspect[index]));
   return records.filter((record) => !bad.has(record));
 }

@@ -28,7 +28,7 @@ export interface RemovalDeps {
 }
 
 /**
- * The events when the upload of a name ends.
+ * The events to emit when the upload of a name ends.
  * @param wasReadable the upload was readable as a complete file
  * @param hadFile a complete file is deleted too
  */
@@ -49,16 +49,16 @@ export class Removal {
 
   /**
    * Deletes the file of a name and its uploads. Running downloads continue; requests that send to an upload end.
-   * @param precondition of the current file; with an upload alone, no file exists
+   * @param precondition on the current file; an unfinished upload alone is not a file
    * @returns what was deleted
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
     const removed = new Set<Removed>();
-    // Repeated when a chunk continued the file first, which made it an upload.
+    // Repeat if a chunk continued the file meanwhile, which made it an upload.
     while (!(await this.#removeFound(owner, name, removed, precondition)));
     if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
-    this.#deps.watchers.changed(owner, name);
+    this.#deps.watchers.notify(owner, name);
     return (['file', 'upload'] as const).filter((one) => removed.has(one));
   }
 
@@ -71,7 +71,7 @@ export class Removal {
   ): Promise<boolean> {
     const { uploads, catalog, current, emit } = this.#deps;
     const upload = uploads.findVisible(owner, name);
-    // Read now, before one of them gets the name of the upload that is removed first.
+    // Read now: once the current upload is removed, one of these gets its name.
     const waiting = uploads.waitingFor(owner, name);
     if (upload || waiting.length > 0 || (await catalog.find(owner, name)).sealed)
       await current.assert(precondition, owner, name);
@@ -94,7 +94,7 @@ export class Removal {
     }
     for (const one of waiting) if (await this.cancelUpload(one)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
-    // If a replacement was sealed meanwhile, this is another file.
+    // If a replacement was sealed meanwhile, this is a different file.
     if (sealed) await current.assert(precondition, owner, name);
     const now = uploads.findVisible(owner, name);
     if (!sealed) return now === upload || now?.document.continues === undefined;
@@ -102,7 +102,7 @@ export class Removal {
     return (await catalog.get(sealed.id))?.state !== 'open';
   }
 
-  /** False when another request removes the file. It has then done so when this resolves. */
+  /** Removes a file. If another request is already removing it, waits for that request and resolves with false. */
   async #removeOnce(sealed: FileDocument): Promise<boolean> {
     const { id } = sealed;
     const other = this.#removals.get(id);
@@ -118,18 +118,18 @@ export class Removal {
   async #removeFile(sealed: FileDocument): Promise<boolean> {
     const { announce, uploads, catalog, blobs, modified, emit } = this.#deps;
     const deleted = { type: 'file.deleted' as const, file: sealed };
-    // A chunk that continues the file would restore the document while the bytes are removed.
+    // Hold the name: a chunk that continues the file would restore the document while the bytes are being removed.
     const removed = await uploads.holdName(sealed.owner, sealed.name, async () => {
       if ((await catalog.get(sealed.id))?.state !== 'sealed') return false;
       await withAnnouncement(announce, [deleted], async () => {
         await catalog.remove(sealed.id);
-        modified.deleted(sealed);
+        modified.recordDeletion(sealed);
         emit(deleted);
       });
       return true;
     });
     if (!removed) return false;
-    // A replacement whose first chunk is still arriving would report the deleted file as readable.
+    // Also end a replacement whose first chunk is still arriving: it would report the deleted file as readable.
     const replacement = await uploads.findAfterCreation(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id)
       await (replacement.isVisible ? this.cancelUpload(replacement) : this.#discard(replacement));
@@ -160,14 +160,14 @@ export class Removal {
     }
   }
 
-  /** Discards this unfinished upload. False when it is complete or has already ended. */
+  /** Discards this unfinished upload. False if it is complete or has already ended. */
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
     const cancelled = () =>
       ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
     return await withAnnouncement(this.#deps.announce, upload.isVisible ? [cancelled()] : [], async () => {
       if (!(await this.#discard(upload))) return false;
       if (upload.isVisible) this.#deps.emit(cancelled());
-      this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+      this.#deps.watchers.notify(upload.document.owner, upload.document.name);
       return true;
     });
   }
@@ -178,7 +178,7 @@ export class Removal {
     if (upload.isSealed || upload.endReason) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this request sent bytes to it.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), withFile);
-    if (withFile || !upload.document.continues) this.#deps.modified.ended(upload);
+    if (withFile || !upload.document.continues) this.#deps.modified.recordEnd(upload);
     return true;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The sweep: parks uploads that received no byte for a long time, and removes uploads that were parked for a long time. A plain function,
- * which the timer, the CLI and the tests call.
+ * The sweep: parks uploads that received no bytes for a long time, and removes those that were parked for a long time. The timer, an API
+ * route and the tests call it.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -27,11 +27,11 @@ export interface SweepDeps extends Lifetime {
 }
 
 export interface Swept {
-  /** Uploads that were removed with their bytes, because they were parked for a long time. */
+  /** Number of uploads removed with their bytes, because they were parked for a long time. */
   removed: number;
-  /** Uploads that were sealed: of undeclared size after a silence, or with all bytes after a seal that failed. */
+  /** Number of uploads sealed: silent ones of undeclared size, and complete ones whose earlier seal failed. */
   sealed: number;
-  /** Uploads that were parked; absent instead of 0. */
+  /** Number of uploads parked; absent if 0. */
   parked?: number;
 }
 
@@ -54,22 +54,21 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
   return swept;
 }
 
-/** What the sweep has to do with this upload; null while a request sends to it, or when nothing is due. */
+/** What is due for this upload; null while a request uses it, or if nothing is due. */
 function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
   if (!upload.isVisible || upload.users > 0 || upload.endReason || upload.isClosed) return null;
   const silentMs = clock.since(upload.lastCommitAt);
   if (upload.isComplete) return 'seal';
   if (isSealedBySilence(upload)) return silentMs >= openEndedMs ? 'seal' : null;
   const { staleAt, resource } = upload.document;
-  // A concatenated file has these bytes, so no client continues this part.
+  // A concatenated file contains these bytes, so no client will continue this part.
   if (resource?.joined) return silentMs >= staleMs ? 'remove' : null;
   if (staleAt === undefined) return silentMs >= staleMs ? 'park' : null;
   return removeMs !== null && clock.since(staleAt) >= removeMs ? 'remove' : null;
 }
 
 /**
- * Parks an upload by a commit, so that it takes its turn with a chunk that arrives at the same moment. False when the upload was not due
- * any more.
+ * Parks an upload with a commit, which orders it with chunks that arrive at the same moment. False if the upload is no longer due.
  */
 async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
   const { clock, uploads, committer, watchers, emit } = deps;
@@ -85,26 +84,26 @@ async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
     if (dueOf(upload, deps) !== 'park') return false;
     await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
     if (!upload.isParked) return false;
-    watchers.changed(upload.document.owner, upload.document.name);
+    watchers.notify(upload.document.owner, upload.document.name);
     emit(staleEvent());
     return true;
   });
 }
 
-/** False when the upload was not due any more. */
+/** Removes a stale upload. False if it is no longer due. */
 async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
   const { uploads, committer, watchers, emit } = deps;
   const { document: file, stored } = upload;
   const reason = new LadingError(
     'not_found',
-    'This upload received no byte for too long and was removed. Start it again.',
+    'This upload received no bytes for too long and was removed. Start it again.',
   );
   const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
   return await withAnnouncement(deps.announce, [expired], async () => {
     // While the event was announced, the client may have sent a chunk, or another request may have ended the upload.
     if (dueOf(upload, deps) !== 'remove') return false;
     await uploads.discard(upload, reason, () => committer.idle(upload));
-    watchers.changed(file.owner, file.name);
+    watchers.notify(file.owner, file.name);
     emit(expired);
     return true;
   });

@@ -3,7 +3,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Sealer } from './seal.ts';
 import type { OpenUpload } from './upload.ts';
 
-/** `setTimeout` accepts no longer delay. */
+/** Maximum delay of `setTimeout`. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface AutoSealDeps {
@@ -16,7 +16,7 @@ export interface AutoSealDeps {
   warn(message: string, details: object): void;
 }
 
-/** True when a silence seals the upload: its size is undeclared and it has no gap. Its digest may still have to be checked. */
+/** True if silence seals the upload: its size is undeclared, and its bytes have no gap and are not known to differ from its digest. */
 export function isSealedBySilence(upload: OpenUpload): boolean {
   const { bytes, end } = upload.stored;
   return (
@@ -31,7 +31,7 @@ export class AutoSeal {
     this.#deps = deps;
   }
 
-  /** Restarts the timer of an upload that a silence seals. To be called after every request. */
+  /** Restarts the timer of an upload that silence seals. To be called after every request. */
   sealLater(upload: OpenUpload): void {
     const { clock, isStopping, openEndedMs } = this.#deps;
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);

@@ -1,10 +1,10 @@
 /**
- * The commit point of a chunk. Chunks of one upload that finish at the same time share one round (group commit):
+ * The commit point of a chunk. Chunks of one upload that finish at the same time share one commit (group commit):
  *
  *     sync data → append manifest records (one write) → sync manifest → catalog document if something was declared → reply
  *
- * With durability `seal` both syncs wait until the file is readable as complete, which is usually the seal. The records then lack the
- * `synced` flag and are compared with the disk after an unclean stop.
+ * With durability `seal`, both syncs are postponed until the file is readable as complete, usually until the seal. Records written before
+ * lack the `synced` flag, and are compared with the disk after an unclean stop.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
@@ -48,49 +48,49 @@ export interface CommitterDeps {
 export class Committer {
   readonly #deps: CommitterDeps;
   readonly #pending = new Map<OpenUpload, Pending[]>();
-  readonly #rounds = new Map<OpenUpload, Promise<void>>();
+  readonly #running = new Map<OpenUpload, Promise<void>>();
 
   constructor(deps: CommitterDeps) {
     this.#deps = deps;
   }
 
-  /** Resolves when the chunk counts. The caller holds the upload and the chunk's reservation. */
+  /** Resolves when the chunk is committed. The caller holds the upload and the reservation of the chunk. */
   commit(upload: OpenUpload, handles: Handles, fresh: FreshExtent[], declaration: Declaration): Promise<void> {
     return new Promise((resolve, reject) => {
       const pending: Pending = { fresh, declaration, handles, resolve, reject };
       const queue = this.#pending.get(upload);
       if (queue) queue.push(pending);
       else this.#pending.set(upload, [pending]);
-      if (!this.#rounds.has(upload)) this.#rounds.set(upload, this.#run(upload));
+      if (!this.#running.has(upload)) this.#running.set(upload, this.#run(upload));
     });
   }
 
-  /** A round of this upload runs. */
+  /** True while this upload is being committed. */
   isBusy(upload: OpenUpload): boolean {
-    return this.#rounds.has(upload);
+    return this.#running.has(upload);
   }
 
-  /** Resolves when no round of this upload runs. */
+  /** Resolves when no commit of this upload is running. */
   async idle(upload: OpenUpload): Promise<void> {
-    await this.#rounds.get(upload);
+    await this.#running.get(upload);
   }
 
   async #run(upload: OpenUpload): Promise<void> {
-    // Requests that finish in the same turn of the event loop join the first round.
+    // Requests that finish in the same iteration of the event loop join the first batch.
     await Promise.resolve();
     for (let batch = this.#pending.get(upload); batch; batch = this.#pending.get(upload)) {
       this.#pending.delete(upload);
       try {
-        await this.#round(upload, batch);
+        await this.#commitBatch(upload, batch);
       } catch (error) {
         for (const pending of batch) pending.reject(error);
       }
     }
-    // In the same step as the last check, so that a later call starts a new round.
-    this.#rounds.delete(upload);
+    // In the same step as the last check, so that a later call starts a new run.
+    this.#running.delete(upload);
   }
 
-  async #round(upload: OpenUpload, batch: Pending[]): Promise<void> {
+  async #commitBatch(upload: OpenUpload, batch: Pending[]): Promise<void> {
     const { accepted, document: declared } = this.#admit(upload, batch);
     const first = accepted[0];
     if (!first) return;
@@ -114,7 +114,7 @@ export class Committer {
     }
     if (records.length > 0) {
       await first.handles.manifest.append(records, durable);
-      // The journal has the records, so the bytes count even if the write of the document fails.
+      // The journal has the records, so the bytes are committed even if the document cannot be written.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
       this.#deps.usage.committed(upload, fresh);
       upload.lastCommitAt = time;
@@ -125,8 +125,8 @@ export class Committer {
   }
 
   /**
-   * Checks each chunk against everything that was committed since its request began, including earlier chunks of this round: the size may
-   * have been declared, or the upload deleted or closed. Rejects chunks that no longer fit.
+   * Checks each chunk against everything that was committed since its request began, including earlier chunks of this batch. Meanwhile the
+   * size may have been declared, or the upload deleted or closed. Rejects chunks that no longer fit.
    */
   #admit(upload: OpenUpload, batch: Pending[]): { accepted: Pending[]; document: FileDocument } {
     const before = upload.document;
@@ -152,7 +152,7 @@ export class Committer {
     return { accepted, document };
   }
 
-  /** @param time of the received bytes; null: none were received */
+  /** @param time when the bytes were committed; null: the batch has no bytes */
   async #writeDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
     if (upload.isClosed || (upload.isVisible && document === upload.document)) return;
     const created = { type: 'file.created' as const, file: document };
@@ -162,7 +162,7 @@ export class Committer {
   }
 
   async #putDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
-    // The document of an upload that was deleted during this round must not be written again.
+    // The document of an upload that was deleted during this commit must not be written again.
     upload.assertNotEnded();
     const before = upload.document;
     const written = time === null ? document : { ...document, updatedAt: time };
@@ -172,12 +172,12 @@ export class Committer {
     if (!upload.isVisible) this.#deps.emit({ type: 'file.created', file: written });
     upload.phase.becomeVisible();
     if (before.staleAt === undefined || written.staleAt !== undefined || time === null) return;
-    this.#deps.usage.resumed(upload);
+    this.#deps.usage.resume(upload);
     upload.lastCommitAt = time;
   }
 }
 
-/** The document of an upload whose client sends again, so that it is no longer parked. */
+/** The document of an upload that is no longer parked, because its client sends again. */
 function withoutStaleness(document: FileDocument): FileDocument {
   if (document.staleAt === undefined) return document;
   const { staleAt: _, ...rest } = document;

@@ -3,8 +3,8 @@
  *
  *     sealed document → open document that remembers the complete file → chunk → … → sealed again
  *
- * The id, the bytes and the journal stay. Readers get the previous file until the new one is complete. A crash leaves one document or the
- * other, and the journal covers both.
+ * The id, the bytes and the journal stay the same. Readers get the previous file until the new one is complete. A crash leaves one of the
+ * two documents, and the journal covers either.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
@@ -19,8 +19,8 @@ export function continuesFile(sealed: FileDocument, { end }: Extent, declaredSiz
 }
 
 /**
- * The journal of a sealed file, without the records of chunks that a crash kept from being acknowledged. Null when the journal does not
- * cover the whole file.
+ * The journal of a sealed file, without records of chunks that were never acknowledged because of a crash. Null if the journal does not cover
+ * the whole file.
  */
 export async function sealedRecords(
   manifests: ManifestStore,
@@ -34,7 +34,7 @@ export async function sealedRecords(
   return records;
 }
 
-/** The document of a sealed file that is continued. */
+/** Makes the document of an upload from that of the sealed file that it continues. */
 export function reopened({ undeclared: _, ...sealed }: FileDocument, now: number): FileDocument {
   const { size, crc32, completedAt } = sealed;
   const continues = { size: size ?? 0, crc32: crc32 ?? 0, completedAt: completedAt ?? now };

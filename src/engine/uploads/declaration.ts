@@ -4,25 +4,25 @@ import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { uploadHasAddress } from '../files/refusals.ts';
 
-/** What a request declares. Null: it declares nothing about this. */
+/** What a request declares. Null: not declared. */
 export interface Declaration {
   /** In bytes. */
   size: number | null;
   reprDigest: Digest | null;
   contentType: string | null;
-  /** No bytes follow: an upload that ends only when its client says so ends with this request. */
+  /** The request declares the end of an upload that needs an explicit end. */
   isEnd?: boolean;
-  /** The upload received nothing for a long time, and is parked since this date unless the same round has bytes for it. */
+  /** Parks the upload as of this date, because it received nothing for a long time. Ignored if the same commit has bytes for it. */
   staleAt?: number;
-  /** A concatenated file contains the bytes of this partial upload. */
+  /** Marks a partial upload whose bytes a concatenated file contains. */
   isConcatenated?: boolean;
-  /** The request names the file. An upload with an address of its own accepts requests to its address only. */
+  /** The request addresses the file by name. An upload with its own URL refuses such requests. */
   byName?: boolean;
-  /** The upload no longer waits for its name, and replaces this file. */
+  /** Gives a waiting upload its name. `replaces`: id of the file that it will replace. */
   takesName?: { replaces: string | null };
-  /** The blobs that hold the bytes, if not the upload's own. */
+  /** The blobs that hold the bytes, if not the upload's own blob. */
   pieces?: FileDocument['pieces'];
-  /** The upload gets no document before the file is complete. */
+  /** No document is written before the file is complete. */
   atOnce?: boolean;
 }
 
@@ -51,7 +51,7 @@ export function checkDeclaration(document: FileDocument, declaration: Declaratio
   if (reprDigest && known && (known.algorithm !== reprDigest.algorithm || known.value !== encodeDigest(reprDigest))) {
     throw new LadingError(
       'invalid_request',
-      'Repr-Digest differs from the one that an earlier chunk of this file declared.',
+      'Repr-Digest differs from the one that an earlier request declared for this file. Send the same digest, or start over.',
     );
   }
 }
@@ -82,11 +82,14 @@ export function withDeclaration(document: FileDocument, declaration: Declaration
 }
 
 /** The document of an upload that no longer waits for its name. */
-function withName({ aside: _, ends: __, ...document }: FileDocument, place: { replaces: string | null }): FileDocument {
-  return { ...document, ...place };
+function withName(
+  { aside: _, ends: __, ...document }: FileDocument,
+  takesName: { replaces: string | null },
+): FileDocument {
+  return { ...document, ...takesName };
 }
 
-/** Documents keep digests as base64. */
+/** Encodes a digest as base64, as documents store it. */
 export function encodeDigest(digest: Digest): string {
   return Buffer.from(digest.value).toString('base64');
 }

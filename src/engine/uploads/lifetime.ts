@@ -1,19 +1,19 @@
 /**
- * How long an upload lives that receives no more bytes (PROTOCOL §6):
+ * How long the server keeps an upload that receives no more bytes (PROTOCOL §6):
  *
  *     last byte ── staleMs ──► parked: keeps its bytes, does not count as open, resumes with the next byte
  *                              └── removeMs ──► removed with its bytes
  *
- * Two different sweeps park and remove an upload, and its document keeps the time of the first. So one wrong reading of the clock removes
- * nothing.
+ * One sweep parks an upload and stores the date in its document; only a later sweep removes it. So a single wrong reading of the clock
+ * never removes anything.
  */
 import type { OpenUpload } from './upload.ts';
 
 /** Milliseconds. */
 export interface Lifetime {
-  /** Time without a byte until an upload is parked. */
+  /** Time without bytes after which an upload is parked. */
   staleMs: number;
-  /** Time from then until it is removed; null: never. */
+  /** Time after which a parked upload is removed; null: never. */
   removeMs: number | null;
 }
 

@@ -1,10 +1,10 @@
 /**
- * Uploads that wait for their name while another upload has it. When that upload was cancelled, expired, or became the file, the oldest
- * waiting one becomes the unfinished upload of the name:
+ * The queue of uploads that wait for their name while another upload has it. When that upload is cancelled, expires, or becomes the file, the
+ * oldest waiting one gets the name:
  *
- *     the name is free → document without `aside`  ← from here on it has the name → status, lists and watchers show it
+ *     the name is free → document without `aside`  ← now it has the name → status, lists and watchers show it
  *
- * After a crash the upload either waits or has the name. The next start assigns free names again.
+ * After a crash, the upload either still waits or has the name. The next start assigns names that are still free.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -17,7 +17,7 @@ export interface NameQueueDeps {
   uploads: UploadTable;
   committer: Committer;
   watchers: Watchers;
-  /** Runs work that no request waits for; a stop of the server waits for it. */
+  /** Runs background work; a stop of the server waits for it. */
   track(work: () => Promise<void>): Promise<void>;
   warn(message: string, error: unknown): void;
 }
@@ -56,11 +56,11 @@ export class NameQueue {
     // An upload that is being sealed takes the name itself. If that fails, this method is called again.
     if (!next || next.isClosed || uploads.find(owner, name)) return;
     const { sealed } = await catalog.find(owner, name);
-    const place = { replaces: sealed?.id ?? null };
+    const takesName = { replaces: sealed?.id ?? null };
     await uploads.using(next, (handles) =>
-      committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, takesName: place }),
+      committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, takesName }),
     );
     uploads.nameTaken(next);
-    watchers.changed(owner, name);
+    watchers.notify(owner, name);
   }
 }

@@ -1,33 +1,33 @@
 /**
- * The phase of an upload, and the only place that changes it.
+ * The phase of an upload, and the only code that changes it.
  *
- *     creating ── first document ──► open ◄── no byte for long, next byte ──► parked       it rests
+ *     creating ── first document ──► open ◄── no byte for long, next byte ──► parked       resting phases
  *         │                           │                                         │
  *         └─────────────┬─────────────┴──────────────────┬──────────────────────┘
  *                       ▼                                ▼
- *                    sealing                   replacing, reverting                        an operation decides
- *                       │   └──────────┐                 │                                 (fails: the phase before)
+ *                    sealing                   replacing, reverting                        operations
+ *                       │   └──────────┐                 │                                 (on failure: the previous phase)
  *                       ▼              ▼                 ▼
- *                    sealed        discarded ◄───────────┘                                 it has ended
+ *                    sealed        discarded ◄───────────┘                                 ended
  *
- * Every phase but `sealed` can end in `discarded`. `NEXT` has all transitions but the return of a failed operation to the phase before it.
- * Any other transition throws.
+ * Every phase but `sealed` can end in `discarded`. `NEXT` lists all transitions, except that a failed operation returns to the previous
+ * phase. Any other transition throws.
  *
- * An operation may fail, so the resting phase stays below it: a parked upload that is being sealed is still parked, and does not count as
- * open. So the first document, parking and resuming can change the resting phase while an operation runs.
+ * An operation may fail, so the upload keeps its resting phase beneath it: a parked upload that is being sealed is still parked and does
+ * not count as open. The resting phase may therefore change while an operation runs.
  */
 import type { LadingError } from '../../errors.ts';
 
-/** The phases in which an upload waits for bytes: it rests. */
+/** The resting phases, in which an upload waits for bytes. */
 export type RestingPhase = 'creating' | 'open' | 'parked';
 /**
- * The phases that an operation or an end puts on top. `replacing`: another file takes its name. `reverting`: a continuation is reverted to
- * the previous complete file.
+ * The phases of operations and ends, stacked on the resting phase. `replacing`: another file takes its name. `reverting`: a continuation is
+ * reverted to the previous complete file.
  */
 type UpperPhase = 'sealing' | 'replacing' | 'reverting' | 'sealed' | 'discarded';
 export type Phase = RestingPhase | UpperPhase;
 
-/** The allowed transitions. A failed operation also returns to the phase before it. */
+/** The allowed transitions. In addition, a failed operation returns to the previous phase. */
 export const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   creating: ['open', 'sealing', 'discarded'],
   open: ['parked', 'sealing', 'replacing', 'reverting', 'discarded'],
@@ -44,7 +44,7 @@ const CLOSED: ReadonlySet<UpperPhase> = new Set(['sealing', 'replacing', 'sealed
 
 export class UploadPhase {
   #resting: RestingPhase;
-  /** The phases on top of the resting one, the current one last. Empty while the upload rests. */
+  /** The stack of phases above the resting one; the last is current. Empty while the upload rests. */
   readonly #upper: UpperPhase[] = [];
   #endReason: LadingError | null = null;
   #wasDocumentWritten = false;
@@ -61,29 +61,29 @@ export class UploadPhase {
   }
 
   /**
-   * It has a document, so other requests see it. A write that was under way when the upload was discarded still makes it visible: then its
-   * document has to be removed.
+   * True once it has a document, so that other requests see it. A write that was in progress when the upload was discarded still makes it
+   * visible, because its document must then be removed.
    */
   get isVisible(): boolean {
     return this.#resting !== 'creating' || this.current === 'sealed';
   }
 
-  /** No byte can be added: it is sealed or being sealed, or another file takes its name. */
+  /** True when no byte can be added: it is sealed or being sealed, or another file is taking its name. */
   get isClosed(): boolean {
     return this.#upper.some((phase) => CLOSED.has(phase));
   }
 
-  /** The sealed document is on the disk. */
+  /** True once the sealed document is on the disk. */
   get isSealed(): boolean {
     return this.current === 'sealed';
   }
 
-  /** It received nothing for a long time and does not count as open, whatever runs on it or ended it. */
+  /** True if it received nothing for a long time and does not count as open, whatever its current phase. */
   get isParked(): boolean {
     return this.#resting === 'parked';
   }
 
-  /** It was discarded, and counts nowhere any more. */
+  /** True once it was discarded and no longer counts toward any limit. */
   get isDiscarded(): boolean {
     return this.current === 'discarded';
   }
@@ -94,14 +94,14 @@ export class UploadPhase {
   }
 
   /**
-   * Its document may be on the disk, although a write of it failed. No phase tells this: the upload of a failed write is still being
-   * created.
+   * True if its document may be on the disk, even if the write reported a failure. The phase cannot tell: after a failed write the upload
+   * is still in `creating`.
    */
   get mayHaveDocument(): boolean {
     return this.isVisible || this.#wasDocumentWritten;
   }
 
-  /** The running seal, so that two last chunks share it. It may still wait for another file to take the name. */
+  /** The running seal, which concurrent callers share. It may still be waiting for another file to take the name. */
   get sealing(): Promise<void> | null {
     return this.#sealing;
   }
@@ -116,7 +116,7 @@ export class UploadPhase {
     return this.#reverting;
   }
 
-  /** Waits until no operation runs that decides its end: a seal, a file that takes its name, a revert. */
+  /** Waits for operations that may end the upload: a seal, a replacement, a revert. */
   async undecided(): Promise<void> {
     const deciding = (): Promise<void> | null => this.#sealing ?? this.#replacing ?? this.#reverting;
     for (let one = deciding(); one; one = deciding()) await one.catch(() => {});
@@ -127,7 +127,7 @@ export class UploadPhase {
     this.#wasDocumentWritten = true;
   }
 
-  /** Its document is on the disk. */
+  /** To be called when its document is on the disk. */
   becomeVisible(): void {
     if (this.#resting === 'creating') this.#rest('open');
   }
@@ -163,13 +163,13 @@ export class UploadPhase {
     this.#enter('sealed');
   }
 
-  /** Another file takes its name. @param done resolves when that has succeeded or failed */
+  /** Closes the upload while another file takes its name. @param done resolves when that has succeeded or failed */
   beginReplacement(done: Promise<void>): void {
     this.#enter('replacing');
     this.#replacing = done;
   }
 
-  /** The other file has its name and the upload was discarded, or the other file failed and the upload continues. */
+  /** Ends the replacement. The upload has been discarded, or it continues because the other file failed. */
   endReplacement(): void {
     this.#replacing = null;
     if (!this.isDiscarded) this.#leave('replacing');
@@ -192,7 +192,7 @@ export class UploadPhase {
     return this.#reverting;
   }
 
-  /** Requests that still send to it fail with `reason`. */
+  /** Discards the upload. Requests that still send to it fail with `reason`. */
   discard(reason: LadingError): void {
     this.#enter('discarded');
     this.#endReason = reason;
@@ -208,7 +208,7 @@ export class UploadPhase {
     this.#upper.push(to);
   }
 
-  /** An operation failed. Another one on top of it continues. */
+  /** Removes a failed operation from the stack. Operations above it continue. */
   #leave(phase: UpperPhase): void {
     const at = this.#upper.lastIndexOf(phase);
     if (at < 0) throw forbidden(this.current, this.#resting);

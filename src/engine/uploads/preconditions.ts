@@ -39,7 +39,7 @@ export class CurrentFiles {
   }
 
   /**
-   * Succeeds if the precondition holds for the current file of the name, or if the request has none.
+   * Checks a precondition against the current file of the name. Succeeds if there is no precondition.
    * @throws LadingError `precondition_failed`
    */
   async assert(precondition: Precondition | undefined, owner: string, name: string): Promise<void> {

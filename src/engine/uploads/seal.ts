@@ -1,10 +1,10 @@
 /**
  * The commit point of a file: an upload that has all bytes becomes the file of its name.
  *
- *     complete? → digest matches? → journal synced → cut, sync, rename, sync directory → sealed document  ← now it is complete
+ *     complete? → digest matches? → journal synced → truncate, sync, rename, sync directory → sealed document  ← now it is complete
  *
- * Until the document is on the disk, the file is an upload. Every step before can be repeated, so the next start finishes an interrupted
- * seal.
+ * Until the document is on the disk, the file is still an upload. Every step before that can be repeated, so the next start finishes an
+ * interrupted seal.
  */
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -22,7 +22,7 @@ import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
 import type { UploadTable } from './upload-table.ts';
 
-/** Maximum time by which the completion of a replacement is dated into the future. */
+/** Maximum time by which the completion date of a replacement may lie in the future. */
 const MAX_SHIFT_MS = 60_000;
 
 type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
@@ -40,7 +40,7 @@ export interface SealerDeps {
   succession: Succession;
   emit(event: FileEvent): void;
   announce: Announce;
-  /** Writes a failure after the seal to the log, because the request has already succeeded. */
+  /** Logs a failure after the seal, when the request has already succeeded. */
   warn(message: string, error: unknown): void;
 }
 
@@ -53,8 +53,8 @@ export class Sealer {
 
   /**
    * Resolves when the upload is the file of its name. The caller has checked that the upload is complete.
-   * @param afterSilence the upload is sealed because it received nothing for a while: more bytes can continue the file, and a digest that
-   * does not match yet discards nothing
+   * @param afterSilence the upload is sealed because it was silent: later bytes can continue the file, and a digest that does not match yet
+   * does not discard it
    * @param assertAllowed called right before a waiting upload takes its name; an error that it throws leaves everything unchanged
    * @throws LadingError `already_exists` when a request sends to the upload that has the name, `digest_mismatch`
    */
@@ -80,7 +80,7 @@ export class Sealer {
 
   async #sealClosed(upload: OpenUpload, afterSilence: boolean, assertAllowed?: () => Promise<void>): Promise<void> {
     await this.#deps.committer.idle(upload);
-    // A chunk past the end may still be writing. The seal cuts off its bytes, so no write may follow.
+    // A refused chunk past the end may still be writing. The seal truncates its bytes, so wait for the write.
     await upload.writesDone();
     upload.assertNotEnded();
     await this.#checkDigest(upload, afterSilence);
@@ -94,7 +94,7 @@ export class Sealer {
   async #restoreFile(upload: OpenUpload): Promise<void> {
     const reason = new LadingError('not_found', 'The file of this name is complete and was not continued.');
     await this.#deps.uploads.discard(upload, reason, async () => {});
-    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+    this.#deps.watchers.notify(upload.document.owner, upload.document.name);
   }
 
   /** Seals an upload that waited for its name, and ends the upload that has it. */
@@ -104,12 +104,12 @@ export class Sealer {
     upload.assertNotEnded();
     await succession.replace(
       upload,
-      // No client completed an upload of undeclared size. If the new file fails, that upload can still be continued.
+      // An upload of undeclared size is sealed as a file that can be continued, in case the new file fails.
       (other) => this.seal(other, !other.isComplete),
       async (ended) => {
         await assertAllowed?.();
         const { sealed } = await catalog.find(owner, name);
-        // A continuation replaces a complete file, so it counts as one here.
+        // A continuation stands for the complete file that it continues.
         const continued = ended.find(({ document }) => document.continues);
         upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
         await this.#becomeFile(upload, false, ended);
@@ -125,7 +125,7 @@ export class Sealer {
     const replaced = replacesFile ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
     await this.#storeSealed(upload, afterSilence, ends);
     this.#deps.uploads.drop(upload);
-    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+    this.#deps.watchers.notify(upload.document.owner, upload.document.name);
     if (!replaced) return;
     await removeBytes(this.#deps.blobs, replaced).catch((error: unknown) => {
       this.#deps.warn('the bytes of a replaced file could not be removed; the next start tries again', error);
@@ -149,13 +149,13 @@ export class Sealer {
       upload.assertNotEnded();
       await this.#deps.uploads.discard(upload, mismatch, async () => {});
       if (!upload.isVisible) return;
-      this.#deps.watchers.changed(owner, name);
+      this.#deps.watchers.notify(owner, name);
       this.#deps.emit(cancelled);
     });
     throw mismatch;
   }
 
-  /** `digest_mismatch` when the first `size` bytes of an upload do not have this digest; null when they do. */
+  /** The error `digest_mismatch` if the first `size` bytes of an upload do not have this digest; otherwise null. */
   async mismatch(
     id: string,
     { algorithm, value }: NonNullable<FileDocument['reprDigest']>,
@@ -197,8 +197,8 @@ export class Sealer {
   }
 
   /**
-   * A replacement is completed at least a second after the file that it replaces, so that their times differ, unless the clock was set back.
-   * An upload that was readable before keeps its date, because the seal does not change the file.
+   * Chooses the dates of the file. A replacement gets a completion date at least a second after that of the file that it replaces, so that the
+   * dates differ, unless the clock was set back. An upload that was readable before keeps its date, because the seal does not change the file.
    */
   async #times(upload: OpenUpload): Promise<Times> {
     const { replaces, continues, ...document } = upload.document;

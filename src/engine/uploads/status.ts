@@ -10,7 +10,7 @@ import type { OpenUpload } from './upload.ts';
 
 /** Maximum number of gaps in a status object and in an error. */
 export const MAX_GAPS = MAX_MISSING;
-/** Maximum number of gaps in the reply to a chunk: fewer, because every chunk has a reply (PROTOCOL §3). */
+/** Maximum number of gaps in the reply to a chunk. Lower, because every chunk gets a reply (PROTOCOL §3). */
 export const REPLY_GAPS = 16;
 
 /** The strong entity tag of a readable file: different bytes have a different id, size or CRC-32. */
@@ -39,7 +39,7 @@ export function pendingStatus(name: string): FileStatus {
   };
 }
 
-/** @param bytesLeft number of bytes that a damaged file still has, from its start; null: all */
+/** @param bytesLeft number of bytes from the start that a damaged file still has; null: all */
 export function sealedStatus(document: FileDocument, bytesLeft: number | null = null): FileStatus {
   if (bytesLeft !== null) return damagedStatus(sealedStatus(document), bytesLeft);
   const size = document.size ?? 0;
@@ -64,7 +64,7 @@ export function sealedStatus(document: FileDocument, bytesLeft: number | null = 
   };
 }
 
-/** The status of a damaged file: not complete, so that no client relies on it. */
+/** The status of a damaged file. It is reported as partial, so that no client relies on the file. */
 function damagedStatus(undamaged: FileStatus, bytesLeft: number): FileStatus {
   const size = undamaged.total_bytes ?? 0;
   return {

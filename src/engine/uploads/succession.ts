@@ -1,9 +1,9 @@
 /**
- * How a file takes a name that unfinished uploads have (PUT, and other replacements):
+ * How a file takes a name from unfinished uploads (PUT and other replacements):
  *
  *     reserve the uploads → sealed document that lists them  ← now the file has the name → discard the uploads
  *
- * A crash before that document is on the disk leaves the uploads, and a crash after it leaves the file. It never leaves both or neither.
+ * A crash before that document is on the disk keeps the uploads; a crash after it keeps the file. Never both, and never neither.
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -20,13 +20,13 @@ export interface SuccessionDeps {
   blobs: BlobStore;
   uploads: UploadTable;
   committer: Committer;
-  /** Other requests know the upload, and none sends to it. */
+  /** True when the upload is visible to other requests and none is sending to it. */
   isIdle(upload: OpenUpload): boolean;
   /** Discards an unfinished upload and ends the requests that send to it. */
   cancel(upload: OpenUpload): Promise<unknown>;
   emit(event: FileEvent): void;
   announce: Announce;
-  /** Writes a failure to the log, because the request has already succeeded. */
+  /** Logs a failure when the request has already succeeded. */
   warn(message: string, error: unknown): void;
 }
 
@@ -48,10 +48,10 @@ export class Succession {
   }
 
   /**
-   * Runs `work` while the uploads that this one replaces are reserved. They are discarded when it resolves, and continue if it rejects. To
-   * be called while the name is held.
+   * Runs `work` while the uploads that this one replaces are reserved. They are discarded if it resolves, and continue if it rejects. The
+   * caller must hold the name.
    * @param seal seals an upload that has all bytes, so that it is replaced as a complete file
-   * @param assertAllowed called before a request that sends to another upload is ended; an error that it throws leaves everything unchanged
+   * @param assertAllowed called before a request that sends to another upload is ended; if it throws, nothing changes
    */
   async replace(
     upload: OpenUpload,
@@ -88,7 +88,7 @@ export class Succession {
   }
 
   /**
-   * Makes sure that no request sends to the upload that has the name. A file upload gives up the name until it is complete; every other
+   * Ends the request that is sending to the upload that has the name. A file upload gives up the name until it is complete; any other
    * upload is cancelled.
    */
   async #endSenders({ document: { owner, name } }: OpenUpload, assertAllowed?: () => Promise<void>): Promise<void> {
@@ -98,7 +98,7 @@ export class Succession {
       if (!holder || isIdle(holder)) return;
       await assertAllowed?.();
       if (uploads.find(owner, name) !== holder) continue;
-      // Its bytes are being committed. It then becomes the file, and is replaced as a file.
+      // Its last bytes are being committed. It then becomes a file, and is replaced as a file.
       if (holder.phase.sealing) await holder.phase.sealing.catch(() => {});
       else if (committer.isBusy(holder)) await committer.idle(holder);
       else if (holder.isFileUpload && !holder.isVisible) uploads.releaseName(holder);
@@ -106,7 +106,7 @@ export class Succession {
     }
   }
 
-  /** Waits until the upload that has the name is idle, and neither complete nor about to become complete or to end. */
+  /** Waits until the upload that has the name is idle and incomplete, and no operation is about to complete or end it. */
   async #waitForHolder(
     upload: OpenUpload,
     seal: (upload: OpenUpload) => Promise<void>,

@@ -1,4 +1,4 @@
-/** Creates, opens and reopens what the storage has of an upload: its blob, its journal and its document. */
+/** Creates, opens and reopens the stored parts of an upload: its blob, its journal and its document. */
 import { randomBytes } from 'node:crypto';
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -17,7 +17,7 @@ export interface UploadFilesDeps {
   usage: Usage;
 }
 
-/** The fields of a document that say how the upload began. */
+/** The fields of a document that record how the upload began. */
 export type Origin = Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>;
 
 export class UploadFiles {
@@ -29,7 +29,7 @@ export class UploadFiles {
 
   /**
    * Creates an upload with an empty blob and an empty journal. It has no document yet.
-   * @param replaces id of the complete file of the name; null: the name has no file
+   * @param replaces id of the complete file of this name; null if there is none
    * @throws LadingError `quota_exceeded`, `insufficient_storage`
    */
   async create(owner: string, name: string, replaces: string | null, origin: Origin): Promise<OpenUpload> {
@@ -74,9 +74,9 @@ export class UploadFiles {
   }
 
   /**
-   * Turns the document of a file that was sealed after a silence into that of an upload, and calls `add` in the same step.
-   * @returns false when the journal does not cover the file, so that it cannot be continued; true also when the file was replaced or
-   * deleted meanwhile
+   * Turns a file that was sealed because it was silent back into an upload, and calls `add` in the same step.
+   * @returns false if the journal does not cover the file, so that it cannot be continued; true also if the file was replaced or deleted
+   * meanwhile
    * @throws LadingError `quota_exceeded`
    */
   async reopen(id: string, add: (document: FileDocument, records: ManifestRecord[]) => void): Promise<boolean> {

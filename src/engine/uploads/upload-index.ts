@@ -1,11 +1,11 @@
-/** The open uploads, by owner and name. Several may wait for one name; each of these is found by its document. */
+/** The open uploads, by owner and name. Several may wait for one name; those are found by their documents. */
 import type { FileDocument } from '../../records/file.ts';
 import { slotKey, uploadKey } from '../files/watchers.ts';
 import type { OpenUpload } from './upload.ts';
 
 export class UploadIndex {
   readonly #uploads = new Map<string, OpenUpload>();
-  /** Uploads that wait for a name, by that name, in the order in which they began. */
+  /** Uploads that wait for a name, by that name, oldest first. */
   readonly #waiting = new Map<string, Set<OpenUpload>>();
 
   get size(): number {
@@ -25,7 +25,7 @@ export class UploadIndex {
   of(document: FileDocument): OpenUpload | null {
     const { id } = document;
     const upload = this.#uploads.get(uploadKey(document));
-    // When a waiting upload gets its name, its document says so a moment before this index.
+    // When a waiting upload gets its name, its document changes a moment before this index does.
     const found = upload?.id === id ? upload : this.#uploads.get(uploadKey({ ...document, aside: true }));
     return found?.id === id ? found : null;
   }
@@ -43,19 +43,19 @@ export class UploadIndex {
     this.#waiting.set(key, (this.#waiting.get(key) ?? new Set()).add(upload));
   }
 
-  /** Gives an upload another document, by whose name it is found from now on. */
+  /** Replaces the document of an upload, and indexes it under the new name. */
   change(upload: OpenUpload, document: FileDocument): void {
     this.delete(upload);
     upload.document = document;
     this.add(upload);
   }
 
-  /** False when the index does not have it. */
+  /** False if the index does not contain it. */
   delete(upload: OpenUpload): boolean {
     const { owner, name, id } = upload.document;
     const slot = slotKey(owner, name);
     const waiting = this.#waiting.get(slot);
-    // A sealed document no longer says that the upload waited.
+    // A sealed document does not record that the upload waited.
     const aside = waiting?.delete(upload) === true;
     if (waiting?.size === 0) this.#waiting.delete(slot);
     const key = uploadKey({ id, owner, name, ...(aside ? { aside } : {}) });

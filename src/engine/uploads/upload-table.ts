@@ -1,5 +1,5 @@
 /**
- * The table of open uploads: it finds the upload to which a request sends, by owner and name. Sealed files are only in the catalog.
+ * The table of open uploads. Requests find their upload here by owner and name. Sealed files are only in the catalog.
  */
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
@@ -64,8 +64,8 @@ export class UploadTable {
   }
 
   /**
-   * Finds the target of a chunk. Creates an upload if the name has neither upload nor file, or if its file is to be replaced. The upload is
-   * held for the caller, who must `leave` it.
+   * Finds the target of a chunk. Creates an upload if the name has neither an upload nor a file, or if its file is to be replaced. The
+   * caller must `leave` the upload.
    */
   async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
     const key = slotKey(owner, name);
@@ -123,7 +123,7 @@ export class UploadTable {
     return upload;
   }
 
-  /** Gives an upload that is not visible yet a name, whose complete file it replaces. False when another upload has the name. */
+  /** Names an upload that is not visible yet; it will replace the complete file of that name. False if another upload has the name. */
   rename(upload: OpenUpload, name: string): Promise<boolean> {
     const { owner } = upload.document;
     return this.holdName(owner, name, async () => {
@@ -135,12 +135,12 @@ export class UploadTable {
     });
   }
 
-  /** An upload that is not visible yet gives up its name, and waits for it until it is complete. */
+  /** Makes an upload that is not visible yet give up its name. It takes the name again once it is complete. */
   releaseName(upload: OpenUpload): void {
     this.#index.change(upload, { ...upload.document, aside: true });
   }
 
-  /** To be called when an upload that waited for its name has it. */
+  /** Updates the index when a waiting upload has got its name. */
   nameTaken(upload: OpenUpload): void {
     if (!upload.document.aside && this.#index.delete(upload)) this.#index.add(upload);
   }
@@ -150,7 +150,7 @@ export class UploadTable {
     this.#onNameFree = listener;
   }
 
-  /** To be called when an upload of this name ended, or did not take the name. */
+  /** To be called when an upload of this name has ended or has not taken the name. */
   nameFreed({ document }: OpenUpload): void {
     this.#onNameFree(document.owner, document.name);
   }
@@ -161,7 +161,7 @@ export class UploadTable {
   }
 
   /**
-   * Turns a sealed file into an upload again, for a chunk that continues it. False when it cannot be continued. Otherwise the caller looks
+   * Turns a sealed file back into an upload, for a chunk that continues it. False if it cannot be continued. Otherwise the caller must look
    * up the name again, because the file may have been replaced or deleted meanwhile.
    * @throws LadingError `quota_exceeded`
    */
@@ -191,7 +191,7 @@ export class UploadTable {
   #add(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
     const upload = new OpenUpload(document, document.staleAt === undefined ? 'open' : 'parked');
     upload.restore(records);
-    // The clock may have been wrong at the last commit, which was before now in any case.
+    // The clock may have been wrong at the last commit, but the commit cannot be in the future.
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
     upload.acknowledged = true;
     this.#deps.usage.adopted(upload);
@@ -200,21 +200,21 @@ export class UploadTable {
   }
 
   /**
-   * A request is about to send bytes, so a parked upload counts as open again. `parkIfIdle` parks it again if no byte was committed.
+   * Resumes a parked upload when a request is about to send bytes: it counts as open. `parkIfIdle` parks it again if no byte is committed.
    * @throws LadingError `quota_exceeded`
    */
   resume(upload: OpenUpload): void {
     if (!upload.isParked) return;
     const { usage } = this.#deps;
     usage.check(upload.document.owner, { openUploads: 1 });
-    usage.resumed(upload);
+    usage.resume(upload);
   }
 
   /** Parks an upload that was resumed but received nothing. To be called when a request leaves the upload. */
   parkIfIdle(upload: OpenUpload): void {
     const { document } = upload;
     if (document.staleAt !== undefined && upload.users === 0 && this.of(document) === upload)
-      this.#deps.usage.parked(upload);
+      this.#deps.usage.park(upload);
   }
 
   /** Runs `work` while the upload's files are open. */
@@ -228,7 +228,7 @@ export class UploadTable {
     }
   }
 
-  /** Removes an upload from the table, if it is still there. */
+  /** Removes an upload from the table. Does nothing if it is not in the table. */
   drop(upload: OpenUpload): void {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
@@ -237,7 +237,7 @@ export class UploadTable {
 
   /**
    * Discards an upload: removes its bytes and its document. Requests that still send to it fail with `reason`.
-   * @param idle resolves when no commit of the upload runs
+   * @param idle resolves when no commit of the upload is running
    * @param withFile also removes the complete file that the upload continues; otherwise that file is restored
    */
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, withFile = false): Promise<void> {
@@ -255,7 +255,7 @@ export class UploadTable {
     await removeBytes(this.#deps.blobs, upload.document);
   }
 
-  /** The previous complete file stays readable all the time, so the upload leaves the table last. */
+  /** Leaves the upload in the table until the end, so that the previous complete file stays readable. */
   async #revert(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>): Promise<void> {
     const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
     await idle();
@@ -265,7 +265,7 @@ export class UploadTable {
     this.drop(upload);
   }
 
-  /** Ends a request's hold. An upload that no request uses and that never received a chunk is discarded. */
+  /** Releases an upload after a request. Discards it if no other request uses it and it never received a chunk. */
   async leave(upload: OpenUpload): Promise<void> {
     upload.senders -= 1;
     upload.leave();

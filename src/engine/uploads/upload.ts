@@ -1,5 +1,5 @@
 /**
- * One open upload in memory: its phase, its stored extents, the requests that send to it, and what the client declared about the file. The
+ * One open upload in memory: its phase, its stored extents, the requests that send to it, and what clients declared about the file. The
  * journal on the disk is authoritative.
  */
 
@@ -22,17 +22,17 @@ export class OpenUpload {
   document: FileDocument;
   readonly stored = new ExtentSet();
   readonly phase: UploadPhase;
-  /** Number of requests among its users. The other users are work of the server, such as parking or sealing. */
+  /** Number of requests among its users. Its other users are internal, such as parking and sealing. */
   senders = 0;
-  /** One request sends the whole file. Other requests see it only once it is complete. */
+  /** One request sends the whole file, and other requests see it only once it is complete. */
   isFileUpload = false;
-  /** It becomes the file although other requests send to uploads of its name. */
+  /** It becomes the file even while other requests send to uploads of its name. */
   takesNameAlways = false;
-  /** A client received an acknowledgement for it, or used its address. */
+  /** A client received an acknowledgement for it or used its URL. */
   acknowledged = false;
-  /** The stored size at which the digest of the whole file did not match; -1: not checked. */
+  /** The size at which the digest of the whole file last failed to match; -1 if it never failed. */
   digestMismatchAt = -1;
-  /** The journal has records that were not synced: a run with durability `seal` left them. */
+  /** The journal has unsynced records, which an earlier run with durability `seal` left. */
   hasUnsynced = false;
   /** Time of the last commit. */
   lastCommitAt: number;
@@ -87,12 +87,12 @@ export class OpenUpload {
     return this.#users;
   }
 
-  /** Every byte of the declared size is stored; false while the size is not declared. */
+  /** True when every byte of the declared size is stored; false while the size is not declared. */
   get hasAllBytes(): boolean {
     return this.size !== null && this.stored.bytes === this.size;
   }
 
-  /** It has all bytes, and its client need not do anything more before it becomes a file. */
+  /** True when it can become a file: it has all bytes, and no explicit end is missing. Never for a partial upload. */
   get isComplete(): boolean {
     return this.isCompleteWith([], { size: null, reprDigest: null, contentType: null });
   }
@@ -105,15 +105,15 @@ export class OpenUpload {
   }
 
   /**
-   * The size is undeclared and the stored bytes have no gap, so it is readable as a complete file until more bytes arrive (PROTOCOL §3).
-   * With a declared digest only the seal makes it complete.
+   * True when the size is undeclared and the stored bytes have no gap, so that it is readable as a complete file until more bytes arrive
+   * (PROTOCOL §3). With a declared digest, only the seal makes it complete.
    */
   get isContiguous(): boolean {
     return this.isContiguousWith([], this.document);
   }
 
   /**
-   * Readers get this upload instead of the complete file of its name: either no complete file exists, or this upload is contiguous and
+   * True when readers get this upload instead of the complete file of its name: there is no such file, or this upload is contiguous and
    * replaces it.
    */
   get isReadable(): boolean {
@@ -122,7 +122,7 @@ export class OpenUpload {
 
   /** `isContiguous` once these disjoint extents and this document are stored too. */
   isContiguousWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
-    // The digest must be checked first, or the client says when the upload ends.
+    // A digest must be checked before the file is complete. An upload with its own URL ends when its client says so.
     if (size !== null || reprDigest !== null || resource) return false;
     let { bytes, end } = this.stored;
     for (const extent of fresh) {
@@ -204,10 +204,10 @@ export class OpenUpload {
     checkDeclaration(this.document, declaration, storedEnd);
   }
 
-  /** Counts journaled records as stored. */
+  /** Restores the stored extents from journal records. */
   restore(records: readonly ManifestRecord[]): void {
     for (const { start, end, crc32, synced, time } of records) {
-      // A range with two records counts once.
+      // Count a range with two records only once.
       if (this.stored.overlaps({ start, end })) continue;
       this.stored.add({ start, end }, crc32);
       this.lastCommitAt = Math.max(this.lastCommitAt, time);

@@ -1,5 +1,5 @@
 /**
- * Counts the use of each owner with every change and never by scanning: a chunk costs a few additions.
+ * Keeps the usage of each owner up to date with every change, so that nothing is ever scanned: a chunk costs a few additions.
  *
  *     bytes          + committed bytes of an upload      − all of them when the upload ends (deleted, expired, or sealed)
  *                    + a sealed document is added        − one is removed (deleted, or replaced in the step of the seal)
@@ -10,7 +10,7 @@
  * Repeated and overlapping bytes are committed once. A file and its replacement both count while both are on the disk. A running
  * chunk reserves the bytes that it is about to store, so that concurrent chunks cannot exceed a quota together.
  *
- * A start counts again from the documents and the journals. It does not know the bytes of the day that were deleted before it.
+ * At start, the usage is computed from the documents and the journals. Bytes that were uploaded and deleted earlier that day are lost.
  */
 
 import type { SegmentRange } from '../../contracts/blobs.ts';
@@ -24,7 +24,7 @@ import type { OpenUpload } from './upload.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Unlimited; each owner is its own group. */
+/** Quotas without limits; each owner is its own group. */
 export const NO_QUOTA: Quota = { groupOf: (owner) => owner, admit: () => {} };
 
 class Account {
@@ -36,19 +36,19 @@ class Account {
   #dayBytes = 0;
 
   received(bytes: number, day: number): void {
-    this.#turnTo(day);
+    this.#advanceTo(day);
     this.#dayBytes += bytes;
   }
 
-  /** A clock that is set back begins no new day. */
-  #turnTo(day: number): void {
+  /** Starts a new day if the date is later. A clock that was set back does not. */
+  #advanceTo(day: number): void {
     if (day > this.#day) this.#dayBytes = 0;
     this.#day = day;
   }
 
   /** @param reserved bytes to add, for checks against a limit */
   use(day: number, reserved: number): UsageTotals {
-    this.#turnTo(day);
+    this.#advanceTo(day);
     return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: this.#dayBytes + reserved };
   }
 }
@@ -64,7 +64,7 @@ export class Usage {
   readonly #quota: Quota;
   readonly #owners = new Map<string, Account>();
   readonly #groups = new Map<string, Account>();
-  /** Files sealed today and begun earlier: only their journals know which bytes arrived today. Null once the start has read them. */
+  /** Files sealed today but begun earlier. Only their journals show which bytes arrived today. Null once recovery has read them. */
   #filesBegunEarlier: FileDocument[] | null = [];
 
   constructor({ catalog, clock, quota }: UsageDeps) {
@@ -91,7 +91,7 @@ export class Usage {
     return (account ?? new Account()).use(dayOf(this.#clock.now()), 0);
   }
 
-  /** Stored bytes of all owners. */
+  /** Number of bytes that all owners store. */
   storedBytes(): number {
     let sum = 0;
     for (const { bytes } of this.#owners.values()) sum += bytes;
@@ -108,8 +108,8 @@ export class Usage {
   }
 
   /**
-   * Reserves the bytes that a chunk is about to store, until the returned function is called. For the first chunk of a file the whole
-   * declared size must fit.
+   * Reserves quota for the bytes that a chunk is about to store, until the returned function is called. For the first chunk of a file, the
+   * whole declared size must fit.
    * @throws LadingError `quota_exceeded`
    */
   reserve(upload: OpenUpload, plan: readonly SegmentRange[], declaredSize: number | null): () => void {
@@ -140,7 +140,7 @@ export class Usage {
     });
   }
 
-  /** Counts an upload that the start found, or a sealed file that is continued. */
+  /** Counts a recovered upload, or a sealed file that is continued. */
   adopted(upload: OpenUpload): void {
     const { owner } = upload.document;
     this.#each(owner, (account) => {
@@ -150,7 +150,7 @@ export class Usage {
   }
 
   /** Parks an upload: it no longer counts as open, but its bytes do. */
-  parked(upload: OpenUpload): void {
+  park(upload: OpenUpload): void {
     if (upload.isParked) return;
     upload.phase.park();
     this.#each(upload.document.owner, (account) => {
@@ -159,7 +159,7 @@ export class Usage {
   }
 
   /** Resumes a parked upload: it counts as open again. */
-  resumed(upload: OpenUpload): void {
+  resume(upload: OpenUpload): void {
     // An upload that was discarded meanwhile was subtracted already.
     if (!upload.isParked || upload.phase.isDiscarded) return;
     upload.phase.resume();
@@ -168,7 +168,7 @@ export class Usage {
     });
   }
 
-  /** To be called in the step in which the bytes begin to count. */
+  /** To be called in the same step in which the bytes are added to the upload. */
   committed(upload: OpenUpload, fresh: readonly Extent[]): void {
     const bytes = fresh.reduce((sum, extent) => sum + lengthOf(extent), 0);
     const day = dayOf(this.#clock.now());
@@ -179,7 +179,7 @@ export class Usage {
     });
   }
 
-  /** To be called once, when the upload has left the table. If it was sealed, its document counts instead. */
+  /** Subtracts an upload that has left the table. To be called once. If it was sealed, its document is counted instead. */
   ended(upload: OpenUpload): void {
     this.#each(upload.document.owner, (account) => {
       if (!upload.isParked) account.openUploads -= 1;
@@ -187,14 +187,14 @@ export class Usage {
     });
   }
 
-  /** Adds the bytes that arrived today by these journal records. */
+  /** Counts the bytes that arrived today according to these journal records. */
   received(owner: string, records: readonly ManifestRecord[]): void {
     const today = dayOf(this.#clock.now());
     const bytes = records.reduce((sum, record) => sum + (dayOf(record.time) === today ? lengthOf(record) : 0), 0);
     this.#each(owner, (account) => account.received(bytes, today));
   }
 
-  /** The files whose journals the start has to pass to `received`. To be called once. */
+  /** The files whose journals recovery must pass to `received`. To be called once. */
   filesBegunEarlier(): FileDocument[] {
     const files = this.#filesBegunEarlier ?? [];
     this.#filesBegunEarlier = null;

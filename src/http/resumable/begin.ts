@@ -49,7 +49,7 @@ const RESUMABLE_ERRORS = new Set(['length_mismatch', 'request_timeout', 'superse
 /** Where the content is stored. */
 export interface Destination {
   name: string;
-  place: ResourceIntent['place'];
+  ifTaken: ResourceIntent['ifTaken'];
 }
 
 /** Answers a PUT or POST with 200 or 201. */
@@ -62,7 +62,7 @@ export async function begin(
   const complete = completeOf(request.headers);
   if (complete !== false) wantFraming(request);
   const before = await deps.engine.status(ownerOf(request.principal), destination.name);
-  const created = destination.place === 'instead' && before.readable ? 200 : 201;
+  const created = destination.ifTaken === 'replace' && before.readable ? 200 : 201;
   if (complete === null) return await oneShot(deps, request, reply, destination, created);
   return await resumable(deps, request, reply, destination, complete, created);
 }
@@ -71,7 +71,7 @@ async function oneShot(
   deps: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
-  { name, place }: Destination,
+  { name, ifTaken }: Destination,
   created: 200 | 201,
 ): Promise<FastifyReply> {
   const { engine } = deps;
@@ -79,8 +79,8 @@ async function oneShot(
   const intent = {
     owner,
     name,
-    overwrite: place === 'instead',
-    beside: place === 'beside' ? (same: string) => same : undefined,
+    overwrite: ifTaken === 'replace',
+    beside: ifTaken === 'rename' ? (same: string) => same : undefined,
     contentType: typeOf(request),
     // The content of this request is the whole file, so either digest is the digest of the file.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),

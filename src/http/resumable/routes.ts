@@ -111,13 +111,13 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   app.put<Named>(
     CONTENT,
     { schema: { ...schema, summary: putSummary }, validatorCompiler: bodyUnseen, config },
-    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'instead' }),
+    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), ifTaken: 'replace' }),
   );
   const postSummary = 'Stores a new file under this name. Resumable with Upload-Complete.';
   app.post<Named>(
     CONTENT,
     { schema: { ...schema, summary: postSummary }, validatorCompiler: bodyUnseen, config },
-    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'new' }),
+    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), ifTaken: 'refuse' }),
   );
   const named = {
     tags,
@@ -127,10 +127,10 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     documented: { ...documented, request: ['Content-Disposition', ...PRECONDITIONS, ...CREATION] as const },
   };
   app.post('/api/uploads', { schema: named, validatorCompiler: bodyUnseen, config }, (request, reply) =>
-    begin(deps, request, reply, { name: nameOf(request), place: 'beside' }),
+    begin(deps, request, reply, { name: nameOf(request), ifTaken: 'rename' }),
   );
   app.post(UPLOADS, { schema: { hide: true }, config }, (request, reply) =>
-    begin(deps, request, reply, { name: nameOf(request), place: 'beside' }),
+    begin(deps, request, reply, { name: nameOf(request), ifTaken: 'rename' }),
   );
 }
 

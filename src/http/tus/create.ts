@@ -88,7 +88,7 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
     owner: ownerOf(principal),
     creator: creatorOf(deps, principal),
     name: checkName(nameOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
-    place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
+    ifTaken: textOf(pairs, 'overwrite') === 'true' ? 'replace' : 'rename',
     size,
     // Clients send whatever media type their system reports, even an invalid one.
     contentType: type === null ? null : mediaTypeOr(type, 'application/octet-stream'),

@@ -60,7 +60,7 @@ export class MemoryBlobs implements BlobStore {
     await this.#run.step('blobs.seal', () => {
       const file = this.#file(id);
       if (file.sealed) return;
-      if (file.bytes.size !== size) file.bytes.cut(size);
+      if (file.bytes.size !== size) file.bytes.truncate(size);
       this.#images.syncBytes(id);
     });
     await this.#run.step('blobs.seal', () => {
@@ -137,7 +137,7 @@ export class MemoryBlobs implements BlobStore {
   #truncate(id: string, size: number): void {
     const { bytes, sealed } = this.#file(id);
     if (sealed) throw notFound();
-    if (bytes.size > size) bytes.cut(size);
+    if (bytes.size > size) bytes.truncate(size);
   }
 }
 

@@ -57,10 +57,10 @@ export class MemoryCatalog implements Catalog {
   put(document: FileDocument): Promise<void> {
     const copy = frozenCopy(document);
     return this.#queues.run(copy.id, async () => {
-      await this.#run.turn('catalog.put', 'before');
+      await this.#run.checkpoint('catalog.put', 'before');
       for (const { id } of endedBy(copy, this.#stored)) this.#stored.delete(id);
       this.#stored.set(copy.id, copy);
-      await this.#run.turn('catalog.put', 'after');
+      await this.#run.checkpoint('catalog.put', 'after');
       for (const ended of endedBy(copy, this.#byId)) this.#drop(ended);
       this.#replace(copy);
     });
@@ -68,21 +68,21 @@ export class MemoryCatalog implements Catalog {
 
   amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void> {
     return this.#queues.run(id, async () => {
-      await this.#run.turn('catalog.amend', 'before');
+      await this.#run.checkpoint('catalog.amend', 'before');
       const before = this.#byId.get(id);
       if (!before || !this.#stored.has(id)) return;
       const after = frozenCopy(change(before));
       this.#stored.set(id, after);
-      await this.#run.turn('catalog.amend', 'after');
+      await this.#run.checkpoint('catalog.amend', 'after');
       if (this.#byId.get(id) === before) this.#replace(after);
     });
   }
 
   remove(id: string): Promise<void> {
     return this.#queues.run(id, async () => {
-      await this.#run.turn('catalog.remove', 'before');
+      await this.#run.checkpoint('catalog.remove', 'before');
       this.#stored.delete(id);
-      await this.#run.turn('catalog.remove', 'after');
+      await this.#run.checkpoint('catalog.remove', 'after');
       const document = this.#byId.get(id);
       if (document) this.#drop(document);
     });

@@ -44,9 +44,9 @@ export class MemoryCollection<T extends object> implements Collection<T> {
     const id = this.#idOf(copy);
     assertDocumentId(id);
     await this.#queues.run(id, async () => {
-      await this.#run.turn('collection.put', 'before');
+      await this.#run.checkpoint('collection.put', 'before');
       this.#stored.set(id, JSON.stringify(copy));
-      await this.#run.turn('collection.put', 'after');
+      await this.#run.checkpoint('collection.put', 'after');
       this.#documents.set(id, copy);
     });
   }
@@ -54,9 +54,9 @@ export class MemoryCollection<T extends object> implements Collection<T> {
   async remove(id: string): Promise<boolean> {
     if (!isDocumentId(id)) return false;
     return this.#queues.run(id, async () => {
-      await this.#run.turn('collection.remove', 'before');
+      await this.#run.checkpoint('collection.remove', 'before');
       const existed = this.#stored.delete(id);
-      await this.#run.turn('collection.remove', 'after');
+      await this.#run.checkpoint('collection.remove', 'after');
       this.#documents.delete(id);
       return existed;
     });

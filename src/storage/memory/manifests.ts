@@ -58,15 +58,15 @@ export class MemoryManifests implements ManifestStore {
   }
 
   async #append(id: string, records: readonly ManifestRecord[], durable: boolean): Promise<void> {
-    await this.#run.turn('manifest.append', 'before');
+    await this.#run.checkpoint('manifest.append', 'before');
     const file = this.#journal(id);
     const before = file.journal;
     file.journal = [...before, ...records.map((record) => ({ ...record }))];
     if (durable) this.#images.syncJournal(id);
     try {
-      await this.#run.turn('manifest.append', 'after');
+      await this.#run.checkpoint('manifest.append', 'after');
     } catch (error) {
-      if (!this.#run.isOver) this.#takeBack(id, file, before);
+      if (!this.#run.hasEnded) this.#takeBack(id, file, before);
       throw error;
     }
   }

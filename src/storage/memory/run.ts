@@ -29,37 +29,37 @@ export const AT_ONCE: Scheduler = () => Promise.resolve();
 
 export class Run {
   readonly #scheduler: Scheduler;
-  #over = false;
+  #hasEnded = false;
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
   }
 
   end(): void {
-    this.#over = true;
+    this.#hasEnded = true;
   }
 
-  get isOver(): boolean {
-    return this.#over;
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   /** An operation whose effect is seen as soon as it is stored. */
   async step<T>(operation: Operation, effect: () => T): Promise<T> {
-    await this.turn(operation, 'before');
+    await this.checkpoint(operation, 'before');
     const result = effect();
-    await this.turn(operation, 'after');
+    await this.checkpoint(operation, 'after');
     return result;
   }
 
   /** Waits for the scheduler. @throws LadingError `internal` when the process has ended, and whatever the scheduler throws */
-  async turn(operation: Operation, moment: Moment): Promise<void> {
+  async checkpoint(operation: Operation, moment: Moment): Promise<void> {
     this.#assertRunning();
     await this.#scheduler(operation, moment);
     this.#assertRunning();
   }
 
   #assertRunning(): void {
-    if (this.#over) throw new LadingError('internal', 'The storage is closed.');
+    if (this.#hasEnded) throw new LadingError('internal', 'The storage is closed.');
   }
 }
 

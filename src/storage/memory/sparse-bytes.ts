@@ -49,7 +49,7 @@ export class SparseBytes {
   }
 
   /** Removes everything from `size` on. A larger size adds a hole. */
-  cut(size: number): void {
+  truncate(size: number): void {
     const last = Math.floor(size / SECTOR);
     for (const index of [...this.#sectors.keys()]) if (index > last) this.#sectors.delete(index);
     const sector = this.#sectors.get(last);
@@ -64,7 +64,7 @@ export class SparseBytes {
       const sector = (random() < 0.5 ? this : synced).#sectors.get(index);
       if (sector) torn.#sectors.set(index, sector);
     }
-    torn.cut((random() < 0.5 ? this : synced).#size);
+    torn.truncate((random() < 0.5 ? this : synced).#size);
     return torn;
   }
 }

@@ -77,7 +77,7 @@ export class MemoryStorage {
       lost: new Promise(() => {}),
       close: async ({ clean = false } = {}) => {
         await auditLog.close();
-        if (run.isOver) return;
+        if (run.hasEnded) return;
         if (clean) images.syncAll();
         this.#clean = clean;
         this.kill();

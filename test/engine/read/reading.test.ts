@@ -197,10 +197,10 @@ test('every watcher of a name is called, even one that stops during the call', (
     stopA();
   });
   watchers.watch('o', 'n', () => told.push('b'));
-  watchers.changed('o', 'n');
-  watchers.changed('o', 'n');
+  watchers.notify('o', 'n');
+  watchers.notify('o', 'n');
   assert.deepEqual(told, ['a', 'b', 'b']);
   stopA();
-  watchers.changed('o\0n', '');
+  watchers.notify('o\0n', '');
   assert.deepEqual(told, ['a', 'b', 'b']);
 });

@@ -16,7 +16,7 @@ const INTENT: ResourceIntent = {
   owner: OWNER,
   creator: { kind: 'device', id: 'o' },
   name: 'whole',
-  place: 'beside',
+  ifTaken: 'rename',
   size: null,
   contentType: null,
   metadata: null,

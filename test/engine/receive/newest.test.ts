@@ -155,7 +155,7 @@ const UNFINISHED: Record<
   },
   'an upload with an address': async ({ engine }, rest) => {
     const address = await engine.createResumable({
-      ...{ owner: OWNER, creator: { kind: 'device', id: OWNER }, name: NAME, place: 'instead', size: 9 },
+      ...{ owner: OWNER, creator: { kind: 'device', id: OWNER }, name: NAME, ifTaken: 'replace', size: 9 },
       ...{ contentType: null, metadata: null },
     });
     const sending = engine.append(rest, address, { offset: 0, size: null, contentLength: 9 });

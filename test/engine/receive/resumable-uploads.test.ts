@@ -18,7 +18,7 @@ const INTENT: ResourceIntent = {
   owner: OWNER,
   creator: { kind: 'device', id: 'o' },
   name: 'a.bin',
-  place: 'beside',
+  ifTaken: 'rename',
   size: null,
   contentType: null,
   metadata: null,
@@ -145,8 +145,8 @@ test('an append that does not fit is refused and changes nothing', async (t) => 
 test('a name that is taken gets a number, and overwrite replaces', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
-  const store = async (bytes: string, place: ResourceIntent['place'] = 'beside'): Promise<string> => {
-    const intent = { ...INTENT, name: 'dir/a.tar', size: bytes.length, place };
+  const store = async (bytes: string, ifTaken: ResourceIntent['ifTaken'] = 'rename'): Promise<string> => {
+    const intent = { ...INTENT, name: 'dir/a.tar', size: bytes.length, ifTaken };
     const address = await engine.createResumable(intent);
     const { name } = await engine.resumableState(address);
     await engine.append(whole(Buffer.from(bytes)), address, at(0));
@@ -154,7 +154,7 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
   };
   assert.equal(await store('one'), 'dir/a.tar');
   assert.equal(await store('two'), 'dir/a (2).tar');
-  assert.equal(await store('three', 'instead'), 'dir/a.tar');
+  assert.equal(await store('three', 'replace'), 'dir/a.tar');
   assert.equal((await contentOf(under, 'dir/a.tar')).toString(), 'three');
   assert.equal((await contentOf(under, 'dir/a (2).tar')).toString(), 'two');
 });
