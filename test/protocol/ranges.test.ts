@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Extent } from '../../src/protocol/extents.ts';
-import { formatContentRange, MAX_PARTS, parseRange } from '../../src/protocol/http/ranges.ts';
+import { formatContentRange } from '../../src/protocol/http/content-range.ts';
+import { MAX_PARTS, parseRange } from '../../src/protocol/http/ranges.ts';
 
 /** Extents as `a-b` strings, or the kind if it has no extents. */
 function selected(value: string, size: number | null): string {
@@ -16,7 +17,7 @@ function check(size: number | null, cases: [string, string][]): void {
   for (const [value, expected] of cases) assert.equal(selected(value, size), expected, value);
 }
 
-test('R2 a range is first to last, both inclusive, or open', () => {
+test('R2 both positions of a range are inclusive, and the last one is optional', () => {
   check(26, [
     ['bytes=0-0', '0-0'],
     ['bytes=5-15', '5-15'],
@@ -26,7 +27,7 @@ test('R2 a range is first to last, both inclusive, or open', () => {
   ]);
 });
 
-test('R2 the unit is case-insensitive, blanks and empty elements are allowed between ranges', () => {
+test('R2 the unit is case-insensitive, and blanks and empty elements are allowed between ranges', () => {
   check(26, [
     ['Bytes=0-4', '0-4'],
     ['bytes= 0-4 ', '0-4'],
@@ -41,7 +42,7 @@ test('R3 a last position past the end is clipped', () => {
   ]);
 });
 
-test('R4 a suffix counts from the end, a longer one is everything', () => {
+test('R4 a suffix counts from the end, and one longer than the file selects all of it', () => {
   check(26, [
     ['bytes=-1', '25-25'],
     ['bytes=-26', '0-25'],
@@ -50,7 +51,7 @@ test('R4 a suffix counts from the end, a longer one is everything', () => {
   ]);
 });
 
-test('R5 R6 nothing there to send', () => {
+test('R5 R6 ranges that select no existing byte are unsatisfiable', () => {
   check(26, [
     ['bytes=-0', 'unsatisfiable'],
     ['bytes=26-', 'unsatisfiable'],
@@ -67,14 +68,14 @@ test('R5 R6 nothing there to send', () => {
   check(Number.MAX_SAFE_INTEGER, [['bytes=9007199254740991-', 'unsatisfiable']]);
 });
 
-test('R7 what cannot be satisfied is left out of the rest', () => {
+test('R7 unsatisfiable ranges of a set are dropped', () => {
   check(26, [
     ['bytes=30-40,5-6', '5-6'],
     ['bytes=0-1,26-,-2', '0-1 24-25'],
   ]);
 });
 
-test('R8 several ranges keep the order asked, two may overlap or touch', () => {
+test('R8 several ranges keep the requested order, and two may overlap or touch', () => {
   check(26, [
     ['bytes=10-14,0-4', '10-14 0-4'],
     ['bytes=0-4,5-9', '0-4 5-9'],
@@ -97,7 +98,7 @@ test('R10 a set longer than the file is joined', () => {
   ]);
 });
 
-test('R10 thousands of ranges: joined when near, ignored when they would make too many parts', () => {
+test('R10 thousands of ranges are joined if they are close, and ignored if they would make too many parts', () => {
   const every = (step: number) =>
     `bytes=${Array.from({ length: 3000 }, (_, i) => `${i * step}-${i * step}`).join(',')}`;
   check(10 ** 9, [
@@ -109,7 +110,7 @@ test('R10 thousands of ranges: joined when near, ignored when they would make to
   assert.equal(selected(`bytes=${most.join(',')}`, 10 ** 9), most.join(' '));
 });
 
-test('R10 an endless field is ignored', () => {
+test('R10 an oversized field is ignored', () => {
   assert.equal(selected(`bytes=${'1-1,'.repeat(1_000_000)}`, 26), 'whole');
 });
 
@@ -150,7 +151,7 @@ test('R12 another unit is ignored', () => {
   ]);
 });
 
-test('a size not known yet: positions are taken as they are, ends cannot be', () => {
+test('while the size is unknown, closed ranges are selected and others need the size', () => {
   check(null, [
     ['bytes=5-15', '5-15'],
     ['bytes=0-4,10-14', '0-4 10-14'],
@@ -161,12 +162,12 @@ test('a size not known yet: positions are taken as they are, ends cannot be', ()
   ]);
 });
 
-test('Content-Range', () => {
-  assert.equal(formatContentRange({ start: 5, end: 15 }, 26), 'bytes 5-15/26');
-  assert.equal(formatContentRange({ start: 5, end: 15 }, null), 'bytes 5-15/*');
+test('Content-Range has * for an unknown size', () => {
+  assert.equal(formatContentRange({ range: { start: 5, end: 15 }, size: 26 }), 'bytes 5-15/26');
+  assert.equal(formatContentRange({ range: { start: 5, end: 15 }, size: null }), 'bytes 5-15/*');
 });
 
-test('any set of ranges selects the bytes that it names, no others but those between joined ranges, in bounded parts', () => {
+test('any set of ranges selects all bytes that it names, within the file and in a bounded number of parts', () => {
   const spec = fc.oneof(
     fc.tuple(fc.nat(60), fc.nat(60)).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`),
     fc.nat(60).map((a) => `${a}-`),

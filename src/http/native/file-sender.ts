@@ -10,7 +10,7 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { DownloadReservation } from '../../identity/sharing/shares.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkPreconditions } from '../../protocol/http/conditionals.ts';
-import { formatContentRange } from '../../protocol/http/ranges.ts';
+import { formatContentRange } from '../../protocol/http/content-range.ts';
 import { authorizationOf } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import { multipartByteranges } from '../send/byteranges.ts';
@@ -191,7 +191,11 @@ function compose(
   }
   const [extent, ...others] = selection.extents;
   if (others.length === 0) {
-    const fields = { ...common, 'content-range': formatContentRange(extent, size), 'content-length': lengthOf(extent) };
+    const fields = {
+      ...common,
+      'content-range': formatContentRange({ range: extent, size }),
+      'content-length': lengthOf(extent),
+    };
     return { status: 206, fields, source: new PiecesSource(reader, [extent], isAuthorized) };
   }
   const { contentType, length, pieces } = multipartByteranges(selection.extents, size, String(common['content-type']));

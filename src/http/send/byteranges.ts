@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
-import { formatContentRange } from '../../protocol/http/ranges.ts';
+import { formatContentRange } from '../../protocol/http/content-range.ts';
 import type { Piece } from './sources.ts';
 
 /** The body and its header fields. */
@@ -31,7 +31,7 @@ export function multipartByteranges(extents: readonly Extent[], size: number | n
   const pieces: Piece[] = [];
   let before = '';
   for (const extent of extents) {
-    const fields = `Content-Type: ${contentType}\r\nContent-Range: ${formatContentRange(extent, size)}\r\n`;
+    const fields = `Content-Type: ${contentType}\r\nContent-Range: ${formatContentRange({ range: extent, size })}\r\n`;
     pieces.push(Buffer.from(`${before}--${boundary}\r\n${fields}\r\n`, 'latin1'), extent);
     before = '\r\n';
   }

@@ -3,6 +3,7 @@ import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../chunk.ts';
 import type { Extent } from '../extents.ts';
 
+/** The parsed value of a `Content-Range` field. */
 export interface ContentRange {
   /** Null for an asterisk: the field gives the size only. */
   range: Extent | null;
@@ -42,7 +43,7 @@ export function parseContentRange(value: string): ContentRange {
   return result;
 }
 
-/** True when the syntax is valid, even if the numbers are not. False for another unit, for example. */
+/** True if the syntax is valid, even if the numbers are not. False for another unit, for example. */
 export function isContentRange(value: string): boolean {
   const text = value.trim();
   return SYNTAX.test(text) && !/\*\/\*$/.test(text);

@@ -2,29 +2,30 @@
  * The `Range` field of RFC 9110 §14: from its text to the extents that are sent.
  *
  *   bytes=0-4          first five bytes            bytes=10-        from 10 to the end
- *   bytes=-5           last five                   bytes=0-4,10-14  two parts, in the order asked
+ *   bytes=-5           last five                   bytes=0-4,10-14  two parts, in the requested order
  *
  * A field that cannot be parsed is ignored and the whole representation is sent, as §14.2 allows. A valid field that selects nothing is
- * unsatisfiable. The work is bounded: a field longer than any server accepts is ignored unread, and a set that would send the same bytes
- * again and again, or in very many parts, is joined first.
+ * unsatisfiable. The work is bounded: a field that is longer than any server accepts is ignored without parsing it, and ranges that
+ * would send the same bytes repeatedly, or in too many parts, are joined first.
  */
 import type { Extent } from '../extents.ts';
 
 /** Longest field that is parsed, in characters; more than the header limit of Node's HTTP server. */
 const MAX_FIELD_LENGTH = 64 * 1024;
-/** Most parts of one response. A set that has more after joining is ignored. */
+/** Maximum number of parts in a response. A set that has more after joining is ignored. */
 export const MAX_PARTS = 256;
-/** Ranges of an unreasonable set are joined over gaps of up to this many bytes, which is what the header of another part costs. */
+/** Ranges of an unreasonable set are joined over gaps of up to this many bytes, about the size of the header of a part. */
 const JOINED_GAP = 128;
 
+/** The result of applying a `Range` field. */
 export type RangeSelection =
-  /** Send the whole representation: there was no usable field. */
+  /** Send the whole representation, because the field is ignored. */
   | { kind: 'whole' }
   /** No requested byte exists: 416. */
   | { kind: 'unsatisfiable' }
   /** The range counts from the end, and the size is not known. */
   | { kind: 'size_needed' }
-  /** One extent: a plain 206. Several: a multipart one. */
+  /** One extent: a plain 206. Several: a multipart 206. */
   | { kind: 'parts'; extents: [Extent, ...Extent[]] };
 
 /** `last: null` is open-ended; `first: null` is a suffix of `last` bytes. */
@@ -34,8 +35,8 @@ interface RangeSpec {
 }
 
 /**
- * What a `Range` field selects of a representation of `size` bytes. While the size is null (not known) nothing can be clipped, and a
- * range that counts from the end is `size_needed`. Never throws.
+ * Applies a `Range` field to a representation of `size` bytes. If the size is null (unknown), ranges are not clipped, and a range that
+ * counts from the end is `size_needed`. Never throws.
  */
 export function parseRange(value: string, size: number | null, maxParts = MAX_PARTS): RangeSelection {
   const specs = parseSpecs(value);
@@ -54,12 +55,7 @@ export function parseRange(value: string, size: number | null, maxParts = MAX_PA
   return first === undefined ? { kind: 'unsatisfiable' } : { kind: 'parts', extents: [first, ...rest] };
 }
 
-/** The value of a `Content-Range` field: `bytes 0-4/26`, or `/*` while the size is unknown. */
-export function formatContentRange(extent: Extent, size: number | null): string {
-  return `bytes ${extent.start}-${extent.end}/${size ?? '*'}`;
-}
-
-/** Null for another unit and for anything that is not a list of byte ranges (§14.1.1: a list may have empty elements). */
+/** Returns null for another unit, and for a text that is not a list of byte ranges. A list may have empty elements (§14.1.1). */
 function parseSpecs(value: string): RangeSpec[] | null {
   if (value.length > MAX_FIELD_LENGTH) return null;
   const equals = value.indexOf('=');
@@ -85,7 +81,7 @@ function parseSpec(text: string): RangeSpec | null {
   return { first, last };
 }
 
-/** Null when empty, undefined when not digits. A number too large for any file becomes the largest possible one. */
+/** Returns null for an empty text and undefined for other characters than digits. A number too large for any file is clamped. */
 function parseDigits(text: string): number | null | undefined {
   if (text === '') return null;
   for (let at = 0; at < text.length; at += 1) {
@@ -95,7 +91,7 @@ function parseDigits(text: string): number | null | undefined {
   return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
 }
 
-/** Optional white space in HTTP is space and tab; `trim` would remove more. */
+/** Removes optional white space, which in HTTP is space and tab only. `trim` would remove more. */
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -108,7 +104,7 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** The bytes of one range that exist; null if none exists. */
+/** Clips a range to the size. Returns null if none of its bytes exist. */
 function resolve({ first, last }: RangeSpec, size: number): Extent | null {
   if (first === null) {
     const length = Math.min(last ?? 0, size);
@@ -118,8 +114,8 @@ function resolve({ first, last }: RangeSpec, size: number): Extent | null {
 }
 
 /**
- * §14.2 names the sets that a server may refuse: more than two overlapping ranges, or many small ones. Every other set is sent as
- * requested, in that order.
+ * True if a set is sent as requested, in that order. §14.2 allows a server to refuse more than two overlapping ranges, or many small
+ * ranges.
  */
 function isReasonable(extents: readonly Extent[], size: number | null, maxParts: number): boolean {
   if (extents.length > maxParts) return false;
@@ -129,7 +125,7 @@ function isReasonable(extents: readonly Extent[], size: number | null, maxParts:
   return overlaps(extents) <= 1;
 }
 
-/** How many of the ranges start inside another range. */
+/** Counts the ranges that start inside another range. */
 function overlaps(extents: readonly Extent[]): number {
   let count = 0;
   let reach = -1;
@@ -140,7 +136,7 @@ function overlaps(extents: readonly Extent[]): number {
   return count;
 }
 
-/** Ascending and disjoint, more than `gap` bytes apart. */
+/** Sorts the extents, and merges those that overlap or are at most `gap` bytes apart. */
 function join(extents: readonly Extent[], gap: number): Extent[] {
   const joined: Extent[] = [];
   for (const extent of extents.toSorted((a, b) => a.start - b.start)) {
