@@ -24,12 +24,12 @@ const vectors: Vectors = JSON.parse(readFileSync(join(repoRoot(), 'test/protocol
 const fromHex = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
 const malformed = (error: unknown) => error instanceof LadingError && error.code === 'malformed_header';
 
-test('there are vectors', () => {
+test('the file has valid and invalid vectors', () => {
   assert.ok(vectors.valid.length >= 9 && vectors.invalid.length >= 8);
 });
 
 for (const { name, start, end, checksum, header_hex, data_hex } of vectors.valid) {
-  test(`valid vector: ${name}`, () => {
+  test(`the valid vector "${name}" is parsed and encoded`, () => {
     const data = fromHex(data_hex);
     assert.deepEqual(parseChunkHeader(fromHex(header_hex)), { start, end, checksum });
     assert.deepEqual(encodeChunkHeader({ start, end, checksum }), fromHex(header_hex));
@@ -40,12 +40,12 @@ for (const { name, start, end, checksum, header_hex, data_hex } of vectors.valid
 }
 
 for (const { name, header_hex, data_hex, code } of vectors.invalid) {
-  test(`invalid vector: ${name}`, () => {
+  test(`the invalid vector "${name}" is refused`, () => {
     if (code === 'malformed_header') {
       assert.throws(() => parseChunkHeader(fromHex(header_hex)), malformed);
       return;
     }
-    // The header itself is good; it is the data that gives it the lie.
+    // The header itself is valid, but the data does not match it.
     const header = parseChunkHeader(fromHex(header_hex));
     const data = fromHex(data_hex ?? '');
     const found = lengthOf(header) === data.length ? 'checksum_mismatch' : 'length_mismatch';
@@ -58,7 +58,7 @@ const extent = fc
   .tuple(fc.maxSafeNat(), fc.maxSafeNat())
   .map(([a, b]) => ({ start: Math.min(a, b), end: Math.max(a, b) }));
 
-test('a header survives the round trip, wherever its bytes lie in a buffer', () => {
+test('an encoded header parses to the same header at any position in a buffer', () => {
   fc.assert(
     fc.property(extent, fc.nat(255), fc.nat(9), ({ start, end }, checksum, shift) => {
       const header = encodeChunkHeader({ start, end, checksum });
@@ -74,7 +74,7 @@ test('a header survives the round trip, wherever its bytes lie in a buffer', () 
   );
 });
 
-test('every 64-bit pair is either read exactly or refused as malformed', () => {
+test('every pair of 64-bit offsets is either parsed exactly or refused as malformed', () => {
   const u64 = fc.oneof(
     fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     fc.bigInt({ min: 2n ** 53n - 3n, max: 2n ** 53n + 3n }),
@@ -94,7 +94,7 @@ test('every 64-bit pair is either read exactly or refused as malformed', () => {
   );
 });
 
-test('every wrong length is refused', () => {
+test('a header of any other length is refused', () => {
   for (let length = 0; length < 40; length += 1) {
     if (length === CHUNK_HEADER_BYTES) continue;
     assert.throws(() => parseChunkHeader(new Uint8Array(length)), malformed, `${length} bytes`);
@@ -115,7 +115,7 @@ test('invalid headers are not encoded', () => {
   assert.throws(() => encodeChunk(0, new Uint8Array()), malformed);
 });
 
-test('sum256 is the plain sum, at any alignment, continued from a seed', () => {
+test('sum256 equals the plain sum at any alignment and continues from a seed', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 3000 }), fc.nat(8), fc.nat(), (bytes, skip, cut) => {
       const part = bytes.subarray(Math.min(skip, bytes.length));
@@ -128,7 +128,7 @@ test('sum256 is the plain sum, at any alignment, continued from a seed', () => {
   );
 });
 
-test('sum256 of long runs of the highest byte does not overflow', () => {
+test('sum256 does not overflow for long runs of the byte 255', () => {
   for (const length of [1024, 1027, 4096, 1 << 20, (1 << 22) + 3]) {
     assert.equal(sum256(new Uint8Array(length).fill(0xff)), (length * 255) % 256, `${length} bytes`);
   }

@@ -23,7 +23,7 @@ function verdict(fields: PreconditionFields, method = 'GET', current = CURRENT):
   return checkPreconditions(method, fields, current);
 }
 
-test('R15 R16 If-Range wants the same strong tag', () => {
+test('R15 R16 If-Range matches only the same strong tag', () => {
   assert.equal(ifRangeHolds('"abc"', CURRENT), true);
   assert.equal(ifRangeHolds('W/"abc"', CURRENT), false);
   assert.equal(ifRangeHolds('"other"', CURRENT), false);
@@ -33,14 +33,14 @@ test('R15 R16 If-Range wants the same strong tag', () => {
     assert.equal(ifRangeHolds(value, CURRENT), false, value);
 });
 
-test('R17 If-Range with a date wants exactly that date', () => {
+test('R17 If-Range with a date matches only exactly that date', () => {
   assert.equal(ifRangeHolds(DATE, CURRENT), true);
   assert.equal(ifRangeHolds(LATER, CURRENT), false);
   assert.equal(ifRangeHolds(EARLIER, CURRENT), false);
   assert.equal(ifRangeHolds(DATE, { ...CURRENT, lastModified: null }), false);
 });
 
-test('R19 If-Match stands before If-Unmodified-Since, If-None-Match before If-Modified-Since', () => {
+test('R19 If-Match precedes If-Unmodified-Since, and If-None-Match precedes If-Modified-Since', () => {
   assert.equal(verdict({ 'if-match': '"abc"', 'if-unmodified-since': EARLIER }), 'proceed');
   assert.equal(verdict({ 'if-match': '"x"', 'if-none-match': '"abc"' }), 'failed');
   assert.equal(verdict({ 'if-unmodified-since': EARLIER, 'if-none-match': '"abc"' }), 'failed');
@@ -49,7 +49,7 @@ test('R19 If-Match stands before If-Unmodified-Since, If-None-Match before If-Mo
   assert.equal(verdict({}), 'proceed');
 });
 
-test('R20 If-Match compares strongly; * means any there is', () => {
+test('R20 If-Match compares strongly, and * matches any existing representation', () => {
   assert.equal(verdict({ 'if-match': '"abc"' }), 'proceed');
   assert.equal(verdict({ 'if-match': '"x", "abc"' }), 'proceed');
   assert.equal(verdict({ 'if-match': 'W/"abc"' }), 'failed');
@@ -59,14 +59,14 @@ test('R20 If-Match compares strongly; * means any there is', () => {
   assert.equal(verdict({ 'if-match': '"abc"' }, 'GET', { ...CURRENT, etag: null }), 'failed');
 });
 
-test('R20 If-Unmodified-Since', () => {
+test('R20 If-Unmodified-Since fails if the representation is newer', () => {
   assert.equal(verdict({ 'if-unmodified-since': DATE }), 'proceed');
   assert.equal(verdict({ 'if-unmodified-since': LATER }), 'proceed');
   assert.equal(verdict({ 'if-unmodified-since': EARLIER }), 'failed');
   assert.equal(verdict({ 'if-unmodified-since': EARLIER }, 'GET', { ...CURRENT, lastModified: null }), 'proceed');
 });
 
-test('R21 If-None-Match compares weakly and makes If-Modified-Since ignored', () => {
+test('R21 If-None-Match compares weakly and overrides If-Modified-Since', () => {
   assert.equal(verdict({ 'if-none-match': '"abc"' }), 'not_modified');
   assert.equal(verdict({ 'if-none-match': 'W/"abc"' }, 'HEAD'), 'not_modified');
   assert.equal(verdict({ 'if-none-match': '"x",W/"abc"' }), 'not_modified');
@@ -77,7 +77,7 @@ test('R21 If-None-Match compares weakly and makes If-Modified-Since ignored', ()
   assert.equal(verdict({ 'if-none-match': 'not a tag', 'if-modified-since': LATER }), 'proceed');
 });
 
-test('R21 If-Modified-Since, for GET and HEAD only', () => {
+test('R21 If-Modified-Since applies to GET and HEAD only', () => {
   assert.equal(verdict({ 'if-modified-since': DATE }), 'not_modified');
   assert.equal(verdict({ 'if-modified-since': LATER }, 'HEAD'), 'not_modified');
   assert.equal(verdict({ 'if-modified-since': EARLIER }), 'proceed');
@@ -91,7 +91,7 @@ test('R23 an invalid date is ignored', () => {
   }
 });
 
-test('R23 the three forms of a date', () => {
+test('R23 the three formats of a date are parsed', () => {
   const now = Date.UTC(2026, 0, 1);
   for (const value of [DATE, 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994']) {
     assert.equal(parseHttpDate(value, now), MODIFIED, value);
@@ -103,7 +103,7 @@ test('R23 the three forms of a date', () => {
   assert.equal(parseHttpDate('Thu, 29 Feb 2024 00:00:00 GMT', now), Date.UTC(2024, 1, 29));
 });
 
-test('R23 dates that do not exist', () => {
+test('R23 an impossible or malformed date is refused', () => {
   const wrong = [
     'Wed, 29 Feb 2023 00:00:00 GMT',
     'Sun, 00 Nov 1994 08:49:37 GMT',
@@ -127,7 +127,7 @@ test('a formatted date parses to the same date', () => {
   );
 });
 
-test('entity tags', () => {
+test('an entity tag is parsed, and any other text is refused', () => {
   assert.deepEqual(parseEntityTag('"a"'), { weak: false, opaque: 'a' });
   assert.deepEqual(parseEntityTag('W/""'), { weak: true, opaque: '' });
   for (const value of ['w/"a"', '"a', 'a"', '""a', '"a b"', '"a\u007f"', '"a\tb"', 'W/ "a"', '']) {
@@ -135,7 +135,7 @@ test('entity tags', () => {
   }
 });
 
-test('lists of entity tags: a comma may stand inside a tag, elements may be empty', () => {
+test('a list of entity tags may have commas inside tags and empty elements', () => {
   assert.deepEqual(parseEntityTags(' "a,b" ,, W/"c"\t,'), [
     { weak: false, opaque: 'a,b' },
     { weak: true, opaque: 'c' },

@@ -6,7 +6,7 @@ import { type ContentRange, formatContentRange, parseContentRange } from '../../
 
 const fails = (code: ErrorCode) => (error: unknown) => error instanceof LadingError && error.code === code;
 
-const GOOD: [string, ContentRange][] = [
+const VALID: [string, ContentRange][] = [
   ['bytes 0-4/10', { range: { start: 0, end: 4 }, size: 10 }],
   ['bytes 0-4/*', { range: { start: 0, end: 4 }, size: null }],
   ['bytes */10', { range: null, size: 10 }],
@@ -18,13 +18,13 @@ const GOOD: [string, ContentRange][] = [
   ['bytes 0-0/9007199254740991', { range: { start: 0, end: 0 }, size: 2 ** 53 - 1 }],
 ];
 
-for (const [value, expected] of GOOD) {
-  test(`read: ${value}`, () => {
+for (const [value, expected] of VALID) {
+  test(`${JSON.stringify(value)} is parsed`, () => {
     assert.deepEqual(parseContentRange(value), expected);
   });
 }
 
-const BAD = [
+const INVALID = [
   '',
   'bytes',
   'bytes */*',
@@ -49,13 +49,13 @@ const BAD = [
   'bytes ٠-٤/10',
 ];
 
-for (const value of BAD) {
-  test(`refused: ${value.slice(0, 60)}`, () => {
+for (const value of INVALID) {
+  test(`${JSON.stringify(value.slice(0, 60))} is refused`, () => {
     assert.throws(() => parseContentRange(value), fails('invalid_request'));
   });
 }
 
-test('a range past its own size is out of bounds', () => {
+test('a range past its own size is refused as out of bounds', () => {
   for (const value of ['bytes 0-10/10', 'bytes 10-10/10', 'bytes 0-0/0', 'bytes 5-9007199254740991/6']) {
     assert.throws(() => parseContentRange(value), fails('out_of_bounds'), value);
   }

@@ -4,12 +4,12 @@ import * as zlib from 'node:zlib';
 import fc from 'fast-check';
 import { crc32, crc32Combine, hex32, parseHex32 } from '../../src/protocol/crc32.ts';
 
-test('crc32 gives the check value of the standard', () => {
+test('crc32 returns the check value of the standard', () => {
   assert.equal(hex32(crc32(new TextEncoder().encode('123456789'))), 'cbf43926');
   assert.equal(crc32(new Uint8Array()), 0);
 });
 
-test('crc32 agrees with zlib, also continued from a seed', () => {
+test('crc32 agrees with zlib, also when it continues from a seed', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ maxLength: 300 }), (a, b) => {
       assert.equal(crc32(a), zlib.crc32(a));
@@ -18,7 +18,7 @@ test('crc32 agrees with zlib, also continued from a seed', () => {
   );
 });
 
-test('crc32Combine is the CRC-32 of the concatenation', () => {
+test('crc32Combine returns the CRC-32 of the concatenation', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 5000 }), fc.uint8Array({ maxLength: 5000 }), (a, b) => {
       assert.equal(crc32Combine(zlib.crc32(a), zlib.crc32(b), b.length), zlib.crc32(Buffer.concat([a, b])));
@@ -26,7 +26,7 @@ test('crc32Combine is the CRC-32 of the concatenation', () => {
   );
 });
 
-test('crc32Combine at lengths around powers of two', () => {
+test('crc32Combine is correct for lengths around powers of two', () => {
   const zeros = new Uint8Array(2 ** 22 + 1);
   const before = crc32(new Uint8Array([1, 2, 3]));
   for (let k = 0; k <= 22; k += 1) {
@@ -37,7 +37,7 @@ test('crc32Combine at lengths around powers of two', () => {
   }
 });
 
-/** The textbook polynomial, highest power first, over big integers: slow, but of another kind than what it checks. */
+/** The textbook algorithm over big integers, highest power first: slow, but independent of the code under test. */
 const P = 0x104c11db7n;
 const reflect = (n: bigint) => BigInt(`0b${n.toString(2).padStart(32, '0').split('').reverse().join('')}`);
 
@@ -51,7 +51,7 @@ function times(a: bigint, b: bigint): bigint {
   return product;
 }
 
-function combineByTheBook(a: number, b: number, lengthOfB: number): number {
+function combineByTextbook(a: number, b: number, lengthOfB: number): number {
   let power = 1n;
   for (const bit of (BigInt(lengthOfB) * 8n).toString(2)) {
     power = times(power, power);
@@ -60,7 +60,7 @@ function combineByTheBook(a: number, b: number, lengthOfB: number): number {
   return Number(reflect(times(power, reflect(BigInt(a))))) ^ b;
 }
 
-test('crc32Combine agrees with textbook polynomials at any length up to 2^53', () => {
+test('crc32Combine agrees with the textbook algorithm for any length up to 2^53', () => {
   const crc = fc.integer({ min: 0, max: 0xffffffff });
   const length = fc.oneof(
     fc.maxSafeNat(),
@@ -70,12 +70,12 @@ test('crc32Combine agrees with textbook polynomials at any length up to 2^53', (
   );
   fc.assert(
     fc.property(crc, crc, length, (a, b, n) => {
-      assert.equal(hex32(crc32Combine(a, b, n)), hex32(combineByTheBook(a, b, n)));
+      assert.equal(hex32(crc32Combine(a, b, n)), hex32(combineByTextbook(a, b, n)));
     }),
   );
 });
 
-test('crc32Combine is associative up to 2^53 bytes', () => {
+test('crc32Combine is associative for up to 2^53 bytes', () => {
   const crc = fc.integer({ min: 0, max: 0xffffffff });
   const length = fc.integer({ min: 0, max: 2 ** 52 });
   fc.assert(
@@ -88,7 +88,7 @@ test('crc32Combine is associative up to 2^53 bytes', () => {
   );
 });
 
-test('hex32 and parseHex32 are inverse; eight digits of either case, nothing else', () => {
+test('parseHex32 reverses hex32 and accepts eight digits of either case only', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 0xffffffff }), (n) => {
       assert.match(hex32(n), /^[0-9a-f]{8}$/);

@@ -21,12 +21,12 @@ function parsed(value: string): { algorithm: DigestAlgorithm; hex: string } | nu
   return digest && { algorithm: digest.algorithm, hex: Buffer.from(digest.value).toString('hex') };
 }
 
-test('the example of RFC 9530 appendix B.1', () => {
+test('the example of RFC 9530, appendix B.1, is parsed', () => {
   const digest = parseDigestField('sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:', 'Content-Digest');
   assert.deepEqual(Buffer.from(digest?.value ?? []), hash('sha256'));
 });
 
-test('D5 of several algorithms the strongest known one counts, unknown ones are ignored', () => {
+test('D5 the strongest known algorithm counts, and unknown ones are ignored', () => {
   const strong = { algorithm: 'sha-512', hex: hash('sha512').toString('hex') };
   const usual = { algorithm: 'sha-256', hex: hash('sha256').toString('hex') };
   assert.deepEqual(parsed(sha256), usual);
@@ -36,12 +36,12 @@ test('D5 of several algorithms the strongest known one counts, unknown ones are 
   assert.deepEqual(parsed(`crc32c=(1 2), ${sha512}`), strong);
 });
 
-test('an empty field says nothing', () => {
+test('an empty field counts as absent', () => {
   assert.equal(parsed(''), null);
   assert.equal(parsed('  '), null);
 });
 
-const BAD = [
+const INVALID = [
   'md5=:AAAA:',
   'sha-1=:AAAA:',
   'sha-256',
@@ -64,8 +64,8 @@ const BAD = [
   'sha-256=:\u00e9:',
 ];
 
-for (const value of BAD) {
-  test(`refused: ${value.slice(0, 60)}`, () => {
+for (const value of INVALID) {
+  test(`${JSON.stringify(value.slice(0, 60))} is refused`, () => {
     assert.throws(() => parseDigestField(value, 'Content-Digest'), refused);
   });
 }
@@ -75,7 +75,7 @@ test('the refusal names the field', () => {
   assert.throws(() => parseDigestField('x', 'Content-Digest'), /Content-Digest/);
 });
 
-test('D1 what is formatted is read back, also from a view into a larger buffer', () => {
+test('D1 a formatted digest parses to the same digest, also for a view into a larger buffer', () => {
   const digest = fc.oneof(
     fc.tuple(fc.constant<DigestAlgorithm>('sha-256'), fc.uint8Array({ minLength: 32, maxLength: 32 })),
     fc.tuple(fc.constant<DigestAlgorithm>('sha-512'), fc.uint8Array({ minLength: 64, maxLength: 64 })),
@@ -93,7 +93,7 @@ test('D1 what is formatted is read back, also from a view into a larger buffer',
   );
 });
 
-test('any string is read, empty or refused', () => {
+test('any string is parsed or refused', () => {
   const piece = fc.constantFrom(
     'sha-256',
     'sha-512',
@@ -128,7 +128,7 @@ test('any string is read, empty or refused', () => {
   );
 });
 
-test('D3 the preferred digest', () => {
+test('D3 the preferred digest has the highest weight, and sha-256 wins a tie', () => {
   const cases: [string, DigestAlgorithm | null][] = [
     ['sha-256=1', 'sha-256'],
     ['sha-512=3, sha-256=10, md5=1', 'sha-256'],

@@ -4,12 +4,12 @@ import { decodeExtended, parse } from 'content-disposition';
 import fc from 'fast-check';
 import { contentDisposition } from '../../src/protocol/http/disposition.ts';
 
-test('a plain name needs no more than filename', () => {
+test('an ASCII name has no filename* parameter', () => {
   assert.equal(contentDisposition('alphabet.txt'), 'attachment; filename="alphabet.txt"');
   assert.equal(contentDisposition('with space.txt'), 'attachment; filename="with space.txt"');
 });
 
-test('C1 an ASCII fallback first, then the exact name', () => {
+test('C1 the ASCII fallback precedes the exact name', () => {
   const cases: [string, string][] = [
     ['май за.pdf', `attachment; filename="_ _.pdf"; filename*=UTF-8''%D0%BC%D0%B0%D0%B9%20%D0%B7%D0%B0.pdf`],
     ['日本語.txt', `attachment; filename="_.txt"; filename*=UTF-8''%E6%97%A5%E6%9C%AC%E8%AA%9E.txt`],
@@ -24,14 +24,14 @@ test('C2 quotes are escaped', () => {
   assert.equal(contentDisposition('a"b.txt'), 'attachment; filename="a\\"b.txt"');
 });
 
-test('C2 no percent escape in filename', () => {
+test('C2 filename contains no percent escape', () => {
   assert.equal(
     contentDisposition('100%25 %41%zz.txt'),
     `attachment; filename="100_25 _41%zz.txt"; filename*=UTF-8''100%2525%20%2541%25zz.txt`,
   );
 });
 
-test('C2 control characters, bidi controls and folders, of whatever system, are removed', () => {
+test('C2 control characters, bidi controls and the directories of any system are removed', () => {
   const cases: [string, string][] = [
     ['a\r\nSet-Cookie: x=1', 'aSet-Cookie: x=1'],
     ['nul\0.txt', 'nul.txt'],
@@ -50,14 +50,14 @@ test('C2 control characters, bidi controls and folders, of whatever system, are 
   for (const [name, shown] of cases) assert.equal(contentDisposition(name), `attachment; filename="${shown}"`, shown);
 });
 
-test('C3 the extended value leaves only attr-char unescaped', () => {
+test('C3 filename* escapes all characters except attr-char', () => {
   const all = `é${Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('')}`.replaceAll(/[/\\]/g, '');
   const value = contentDisposition(all).split(`filename*=UTF-8''`)[1] ?? '';
   assert.match(value, /^(?:[A-Za-z0-9!#$&+.^_`|~-]|%[0-9A-F]{2})+$/);
   assert.equal(decodeURIComponent(value), all);
 });
 
-test('for any name the header is ASCII, one line, safe, and gives the exact name back', () => {
+test('the header of any name is one safe ASCII line and decodes to the exact name', () => {
   const name = fc.oneof(
     fc.string({ unit: 'binary', minLength: 1 }),
     fc.string({ unit: 'grapheme', minLength: 1 }),
@@ -86,7 +86,7 @@ test('for any name the header is ASCII, one line, safe, and gives the exact name
   );
 });
 
-test('a name that is too long for file systems has a fallback that fits, with its extension', () => {
+test('a name that is too long for file systems has a shorter fallback with the same extension', () => {
   const fallbackOf = (name: string): string =>
     parse(contentDisposition(name), { extended: false }).parameters.filename ?? '';
   const long = 'a'.repeat(1020);

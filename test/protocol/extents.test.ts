@@ -9,7 +9,7 @@ const FILE = 400;
 const CONTENT = Uint8Array.from({ length: FILE }, (_, n) => (n * 167 + (n >> 3)) & 0xff);
 const crcOf = ({ start, end }: Extent) => zlib.crc32(CONTENT.subarray(start, end + 1));
 
-/** The same set as one flag a byte. */
+/** A model of the set with one flag per byte. */
 class Model {
   readonly flags: boolean[] = new Array(FILE).fill(false);
 
@@ -36,7 +36,7 @@ const extentIn = (longest: number) =>
     .tuple(fc.nat(FILE - 1), fc.nat(longest - 1))
     .map(([start, more]) => ({ start, end: Math.min(start + more, FILE - 1) }));
 
-/** Adds what is new of the extent, as an upload does. */
+/** Adds the bytes of the extent that are not stored yet, as an upload does. */
 function addNew(set: ExtentSet, model: Model, extent: Extent): void {
   for (const { extent: part, stored } of set.split(extent)) {
     if (stored) continue;
@@ -60,7 +60,7 @@ function compare(set: ExtentSet, model: Model): void {
   }
 }
 
-test('any adds in any order agree with a flag a byte', () => {
+test('any additions in any order agree with a model of one flag per byte', () => {
   const adds = fc.array(extentIn(40), { maxLength: 60 });
   fc.assert(
     fc.property(
@@ -90,7 +90,7 @@ test('any adds in any order agree with a flag a byte', () => {
   );
 });
 
-test('a whole file in any order and any cut ends as one run with the CRC-32 of the file', () => {
+test('chunks of a file in any order and of any size become one run with the CRC-32 of the file', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.integer({ min: 1, max: FILE - 1 }), { maxLength: 80 }),
@@ -108,17 +108,17 @@ test('a whole file in any order and any cut ends as one run with the CRC-32 of t
   );
 });
 
-/** A fixed order of 0..count-1 that jumps about: multiplication by a number prime to the count. */
-function jumping(count: number, step: number): number[] {
+/** A fixed, non-sequential order of 0 to count-1. `step` must be coprime to `count`. */
+function permutation(count: number, step: number): number[] {
   return Array.from({ length: count }, (_, i) => (i * step) % count);
 }
 
-test('thousands of runs over many buckets: every other byte, then the rest', () => {
+test('thousands of runs span many buckets and merge into one when the gaps are filled', () => {
   for (const step of [1, 4999, 7]) {
     const count = 5000;
     const set = new ExtentSet();
     const zero = zlib.crc32(new Uint8Array(1));
-    for (const i of jumping(count, step)) set.add({ start: 2 * i, end: 2 * i }, zero);
+    for (const i of permutation(count, step)) set.add({ start: 2 * i, end: 2 * i }, zero);
     assert.equal(set.runs, count);
     assert.equal(set.bytes, count);
     assert.equal(set.end, 2 * count - 1);
@@ -130,14 +130,14 @@ test('thousands of runs over many buckets: every other byte, then the rest', () 
     }
     const { gaps, more } = set.gaps(2 * count, 1000);
     assert.deepEqual([gaps.length, gaps[0], gaps[999], more], [1000, [1, 1], [1999, 1999], true]);
-    for (const i of jumping(count, 3)) set.add({ start: 2 * i + 1, end: 2 * i + 1 }, zero);
+    for (const i of permutation(count, 3)) set.add({ start: 2 * i + 1, end: 2 * i + 1 }, zero);
     assert.equal(set.runs, 1);
     assert.equal(set.crc32IfComplete(2 * count), zlib.crc32(new Uint8Array(2 * count)));
     assert.deepEqual(set.gaps(2 * count, 1), { gaps: [], more: false });
   }
 });
 
-test('what overlaps or is empty is not added, and the set stays as it was', () => {
+test('an extent that is empty or overlaps stored bytes is refused and changes nothing', () => {
   const set = new ExtentSet();
   set.add({ start: 10, end: 19 }, 1);
   set.add({ start: 30, end: 39 }, 2);
@@ -156,7 +156,7 @@ test('what overlaps or is empty is not added, and the set stays as it was', () =
   assert.deepEqual([set.bytes, set.runs, set.end], [20, 2, 40]);
 });
 
-test('offsets up to 2^53 - 1', () => {
+test('offsets up to 2^53 - 1 are supported', () => {
   const top = Number.MAX_SAFE_INTEGER;
   const set = new ExtentSet();
   set.add({ start: top, end: top }, 7);
@@ -175,7 +175,7 @@ test('offsets up to 2^53 - 1', () => {
   assert.notEqual(set.crc32IfComplete(2 ** 53), null);
 });
 
-test('an empty set', () => {
+test('an empty set covers nothing and is one gap', () => {
   const set = new ExtentSet();
   assert.deepEqual([set.bytes, set.runs, set.end, set.firstGap(), set.runEnd(5)], [0, 0, 0, 0, 5]);
   assert.equal(set.covers({ start: 0, end: 0 }), false);

@@ -1,9 +1,9 @@
-/** Addresses as sockets and proxies write them, in one form. */
+/** Addresses from sockets and proxies are parsed to one canonical form. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addressOfNode, networkOf } from '../../src/protocol/ip.ts';
 
-test('a node is its address, without port and brackets and in one form', () => {
+test('a node is parsed to its canonical address without port and brackets', () => {
   const cases: [string, string | null][] = [
     ['192.0.2.1', '192.0.2.1'],
     [' 192.0.2.1 ', '192.0.2.1'],
@@ -38,7 +38,7 @@ test('a node is its address, without port and brackets and in one form', () => {
   for (const [node, expected] of cases) assert.equal(addressOfNode(node), expected, node.slice(0, 60));
 });
 
-test('what counts as one address is the IPv4 address, or 64 bits of an IPv6 one', () => {
+test('limits count an IPv4 address or a 64-bit IPv6 network as one address', () => {
   const cases: [string, string][] = [
     ['192.0.2.1', '192.0.2.1'],
     ['2001:db8::1', '2001:db8:0:0::/64'],

@@ -9,7 +9,7 @@ import {
   isMediaType,
 } from '../../src/protocol/http/media-types.ts';
 
-test('content type by the extension of the name', () => {
+test('the content type is derived from the extension of the name', () => {
   const cases: [string, string][] = [
     ['voice.opus', 'audio/ogg'],
     ['voice.m4a', 'audio/mp4'],
@@ -31,7 +31,7 @@ test('content type by the extension of the name', () => {
   for (const [name, expected] of cases) assert.equal(contentTypeFor(name), expected, name);
 });
 
-test('a media type of the client is taken as it is', () => {
+test('a valid media type from a client is returned unchanged', () => {
   const good = [
     'application/pdf',
     'text/plain; charset=utf-8',
@@ -46,7 +46,7 @@ test('a media type of the client is taken as it is', () => {
   assert.equal(checkContentType(' text/plain '), 'text/plain');
 });
 
-test('empty parameters and tabs are valid, and leave no trace', () => {
+test('empty parameters and tabs are accepted and removed', () => {
   const cases: [string, string][] = [
     ['text/plain;', 'text/plain'],
     ['text/plain; charset=utf-8;', 'text/plain; charset=utf-8'],
@@ -57,7 +57,7 @@ test('empty parameters and tabs are valid, and leave no trace', () => {
   assert.equal(canonicalMediaType('Text/HTML;\tCharset=UTF-8;'), 'text/html; Charset=UTF-8');
   assert.equal(canonicalMediaType('text'), null);
   assert.ok(isMediaType('a/b; c=d', 'a/b') && isMediaType('a/b', 'a/b') && !isMediaType('a/bc', 'a/b'));
-  // However long, and however hopeless.
+  // Long invalid texts are refused in linear time.
   for (const hostile of ['; ', ';\t\t', ' ;a=b', ';a="', '; ;\t'])
     assert.equal(canonicalMediaType(`a/b${hostile.repeat(10_000)}\0`), null);
 });

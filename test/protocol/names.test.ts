@@ -6,7 +6,7 @@ import { checkName } from '../../src/protocol/names.ts';
 
 const refused = (error: unknown) => error instanceof LadingError && error.code === 'invalid_name';
 
-const GOOD = [
+const VALID = [
   'a',
   'a/b/c.bin',
   '...',
@@ -24,13 +24,13 @@ const GOOD = [
   '😀'.repeat(256),
 ];
 
-for (const name of GOOD) {
-  test(`good name ${JSON.stringify(name.slice(0, 24))} of ${Buffer.byteLength(name)} bytes comes back as it is`, () => {
+for (const name of VALID) {
+  test(`the valid name ${JSON.stringify(name.slice(0, 24))} of ${Buffer.byteLength(name)} bytes is returned unchanged`, () => {
     assert.equal(checkName(name), name);
   });
 }
 
-const BAD: [string, string][] = [
+const INVALID: [string, string][] = [
   ['empty', ''],
   ['.', '.'],
   ['..', '..'],
@@ -38,9 +38,9 @@ const BAD: [string, string][] = [
   ['only a slash', '/'],
   ['trailing slash', 'a/'],
   ['empty segment', 'a//b'],
-  ['climbing', '../a'],
-  ['climbing inside', 'a/../b'],
-  ['climbing at the end', 'a/..'],
+  ['parent segment at the start', '../a'],
+  ['parent segment inside', 'a/../b'],
+  ['parent segment at the end', 'a/..'],
   ['dot segment', 'a/./b'],
   ['NUL', 'a\0b'],
   ['line feed', 'a\nb'],
@@ -55,21 +55,21 @@ const BAD: [string, string][] = [
   ['a megabyte', 'x'.repeat(1 << 20)],
 ];
 
-for (const [what, name] of BAD) {
-  test(`bad name: ${what}`, () => {
+for (const [what, name] of INVALID) {
+  test(`an invalid name is refused: ${what}`, () => {
     assert.throws(() => checkName(name), refused);
   });
 }
 
-/** The rules once more, over code points and segments instead of patterns. */
-function isGood(name: string): boolean {
+/** An independent implementation of the rules, over code points and segments instead of patterns. */
+function isValid(name: string): boolean {
   const points = [...name].map((character) => character.codePointAt(0) ?? 0);
   const bytes = points.reduce((sum, p) => sum + (p < 0x80 ? 1 : p < 0x800 ? 2 : p < 0x10000 ? 3 : 4), 0);
   const clean = points.every((p) => p > 31 && !(p >= 127 && p <= 159) && !(p >= 0xd800 && p <= 0xdfff));
   return bytes <= 1024 && clean && name.split('/').every((segment) => !['', '.', '..'].includes(segment));
 }
 
-test('any string is either returned unchanged or refused, by the rules', () => {
+test('any string is either returned unchanged or refused, as the rules say', () => {
   const hostile = fc
     .array(fc.constantFrom('.', '..', '/', 'a', '\0', '\\', 'é', '\ud800', '\udc00', '%2F', '\x7f', '\u202e'), {
       maxLength: 8,
@@ -83,7 +83,7 @@ test('any string is either returned unchanged or refused, by the rules', () => {
   );
   fc.assert(
     fc.property(any, (name) => {
-      if (isGood(name)) assert.equal(checkName(name), name);
+      if (isValid(name)) assert.equal(checkName(name), name);
       else assert.throws(() => checkName(name), refused);
     }),
     { numRuns: 1000 },

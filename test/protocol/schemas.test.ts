@@ -63,7 +63,7 @@ const problem: Problem = {
   total_bytes: 10,
 };
 
-/** What a route with this reply schema writes. */
+/** The reply of a route with this reply schema. */
 async function written(schema: object, value: unknown): Promise<string> {
   const app = Fastify();
   app.get('/', { schema: { response: { 200: schema } } }, async (_request, reply) => reply.send(value));
@@ -93,9 +93,9 @@ test('a status object has its keys in the order of the protocol, then the delive
   );
 });
 
-test('replies are written whole: nulls, pairs, large numbers', async () => {
+test('replies contain nulls, pairs and large numbers unchanged', async () => {
   assert.equal(await written(schemas.FileStatus, pending), JSON.stringify(pending));
-  // The writer puts optional members last; JSON does not mind.
+  // The serializer writes optional members last. The order has no meaning in JSON.
   const status = await written(schemas.FileStatus, partial);
   assert.deepEqual(JSON.parse(status), partial);
   assert.deepEqual(Object.keys(JSON.parse(status)).slice(0, 5), Object.keys(partial).slice(0, 5));
@@ -122,17 +122,17 @@ test('members that a schema does not name are not sent', async () => {
   assert.deepEqual(JSON.parse(await written(clientSchemas.Client, { ...document, secretHash: 'x' })), document);
 });
 
-test('every code of the catalogue is in the problem schema', () => {
+test('the problem schema has every code of the catalogue', () => {
   const { code } = JSON.parse(JSON.stringify(Problem.properties));
   assert.deepEqual(code.enum, Object.keys(CATALOGUE));
 });
 
-test('queries: what is asked for is converted, what is impossible is refused', async () => {
+test('valid query parameters are converted, and invalid ones are refused', async () => {
   const app = Fastify();
   app.get('/upload', { schema: { querystring: schemas.UploadQuery } }, async (request) => request.query);
   app.get('/list', { schema: { querystring: schemas.ListQuery } }, async (request) => request.query);
   app.get('/download', { schema: { querystring: schemas.DownloadQuery } }, async (request) => request.query);
-  const good: [string, object][] = [
+  const valid: [string, object][] = [
     ['/upload?filename=a%2Fb', { filename: 'a/b' }],
     ['/upload?filename=', { filename: '' }],
     ['/upload?filename=a&total_size=0&overwrite=true', { filename: 'a', total_size: 0, overwrite: true }],
@@ -142,12 +142,12 @@ test('queries: what is asked for is converted, what is impossible is refused', a
     ['/list?limit=1000&status=partial&prefix=a', { limit: 1000, status: 'partial', prefix: 'a' }],
     ['/download?follow=true&owner=c', { follow: true, owner: 'c' }],
   ];
-  for (const [url, query] of good) {
+  for (const [url, query] of valid) {
     const reply = await app.inject(url);
     assert.equal(reply.statusCode, 200, url);
     assert.deepEqual(reply.json(), query, url);
   }
-  const bad = [
+  const invalid = [
     '/upload',
     '/upload?filename=a&filename=b',
     '/upload?filename=a&total_size=-1',
@@ -162,11 +162,11 @@ test('queries: what is asked for is converted, what is impossible is refused', a
     '/list?status=done',
     '/download?follow=2',
   ];
-  for (const url of bad) assert.equal((await app.inject(url)).statusCode, 400, url);
+  for (const url of invalid) assert.equal((await app.inject(url)).statusCode, 400, url);
   await app.close();
 });
 
-test('bodies: a token request and a new client', async () => {
+test('the bodies of a token request and of a new client are validated', async () => {
   const app = Fastify();
   app.post('/token', { schema: { body: TokenRequest } }, async () => 'ok');
   app.post('/client', { schema: { body: clientSchemas.NewClient } }, async () => 'ok');

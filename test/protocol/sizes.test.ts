@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytesOf } from '../../src/protocol/sizes.ts';
 
-test('sizes as people write them', () => {
+test('sizes are parsed with and without units', () => {
   const sizes: [string, number | null][] = [
     [' 7 ', 7],
     ['7b', 7],

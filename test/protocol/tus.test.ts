@@ -1,10 +1,10 @@
-/** Header fields of tus that hold Base64: whatever follows the grammar is read or refused, whatever its length and padding. */
+/** Header fields of tus with Base64 values: any length and padding is parsed or refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
 import { parseChecksum, parseMetadata } from '../../src/protocol/http/tus.ts';
 
-/** What `read` returns, or the code that it refuses with; any other error fails the test. */
+/** Returns the result of `read`, or the code of its LadingError. Any other error fails the test. */
 function outcome<T>(read: () => T): T | string {
   try {
     return read();
@@ -19,7 +19,7 @@ const padded = [...Array(50).keys()].flatMap((length) =>
   ['', '=', '=='].map((padding) => `${DIGITS.slice(0, length)}${padding}`),
 );
 
-test('a checksum of any length and padding is read or refused', () => {
+test('a checksum of any length and padding is parsed or refused', () => {
   for (const name of ['sha1', 'md5', 'sha256', 'crc32']) {
     for (const encoded of padded) {
       const found = outcome(() => parseChecksum(`${name} ${encoded}`));
@@ -34,7 +34,7 @@ test('a checksum of any length and padding is read or refused', () => {
   );
 });
 
-test('metadata of any length and padding is read or refused', () => {
+test('metadata of any length and padding is parsed or refused', () => {
   for (const encoded of padded) {
     const found = outcome(() => parseMetadata(`key ${encoded}`));
     if (typeof found === 'string') assert.equal(found, 'invalid_request', encoded);

@@ -14,7 +14,7 @@ import { parseSize } from '../../src/settings/parsers.ts';
 import { SETTINGS } from '../../src/settings/settings.ts';
 import { tlsSettings } from '../support/wire/tls.ts';
 
-/** The one line with which a start is refused. */
+/** Returns the error of a configuration that is refused, which must be one line. */
 function refusal(env: Environment, flags: Flags = {}): string {
   try {
     loadConfig(flags, env);
@@ -26,7 +26,7 @@ function refusal(env: Environment, flags: Flags = {}): string {
   throw new assert.AssertionError({ message: `accepted: ${JSON.stringify({ env, flags })}` });
 }
 
-test('the defaults are those of the protocol', () => {
+test('the defaults are those of the documentation', () => {
   const { config, warnings } = loadConfig({}, {});
   assert.deepEqual(warnings, []);
   assert.ok(Object.isFrozen(config));
@@ -105,7 +105,7 @@ test('the defaults are those of the protocol', () => {
   });
 });
 
-test('the environment sets, a flag wins, an empty variable is ignored', () => {
+test('variables set values, flags take precedence, and empty variables are ignored', () => {
   const env = { LADING_PORT: '1', LADING_HOST: ' ::1 ', LADING_MAX_FILE_BYTES: '', LADING_MAX_CHUNK_BYTES: '5MB' };
   const { config } = loadConfig(
     parseFlags(['--port', '2', '--durability=seal', '--trust-proxy', 'loopback, 10.0.0.0/8']),
@@ -118,7 +118,7 @@ test('the environment sets, a flag wins, an empty variable is ignored', () => {
   assert.deepEqual([config.durability, config.trustProxy], ['seal', ['loopback', '10.0.0.0/8']]);
 });
 
-test('a negative number is a value, and is refused', () => {
+test('a negative number is refused as the value of its flag', () => {
   assert.throws(
     () => loadConfig(parseFlags(['--max-chunk-bytes', '-1', '--port', '0']), {}),
     /^ConfigError: --max-chunk-bytes must be/,
@@ -126,7 +126,7 @@ test('a negative number is a value, and is refused', () => {
   assert.throws(() => parseFlags(['--port', '-x']), ConfigError);
 });
 
-test('an invalid value is refused in one line that names the setting as it was given', () => {
+test('an invalid value is refused in one line that names its variable or flag', () => {
   const bad: [string, string][] = [
     ['LADING_PORT', '65536'],
     ['LADING_PORT', '-1'],
@@ -176,7 +176,7 @@ test('an invalid value is refused in one line that names the setting as it was g
   assert.match(refusal({}, { port: '' }), /^--port must not be empty/);
 });
 
-test('settings that belong together', async (t) => {
+test('settings that depend on each other must be set together', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-config-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   assert.match(refusal({ LADING_ADMIN_ID: 'a' }), /LADING_ADMIN_SECRET/);
@@ -199,14 +199,14 @@ test('probable mistakes cause warnings', () => {
   assert.deepEqual(loadConfig({}, { LADING_CA: 'ca.pem', LADING_TARGET_PASSWORD: 'x' }).warnings, []);
 });
 
-test('flags: unknown ones, stray words and missing values are refused', () => {
+test('unknown flags, arguments that are not flags and missing values are refused', () => {
   for (const argv of [['--prot', '1'], ['start'], ['--port'], ['-p', '1']]) {
     assert.throws(() => parseFlags(argv), ConfigError, argv.join(' '));
   }
   assert.throws(() => parseFlags(['--prot', '1']), /'--prot' \(did you mean --port\?\); "lading serve --help" lists/);
 });
 
-test('sizes', () => {
+test('sizes are parsed to whole numbers of bytes', () => {
   const sizes: [string, number | null][] = [
     ['0', 0],
     ['1048576', 1048576],
@@ -230,7 +230,7 @@ test('sizes', () => {
   for (const [text, bytes] of sizes) assert.equal(parseSize(text), bytes, text);
 });
 
-test('any value of a variable becomes a setting or one line of error', () => {
+test('any value of a variable is accepted or refused in one line', () => {
   const names = SETTINGS.filter(({ kind }) => kind !== 'file').map(({ env }) => env);
   fc.assert(
     fc.property(fc.constantFrom(...names), fc.string(), (name, value) => {
@@ -254,7 +254,7 @@ test('help and documentation name every setting', () => {
   assert.equal(new Set(SETTINGS.map(({ flag }) => flag)).size, SETTINGS.length);
 });
 
-test('guessable secrets are refused in one line that names the setting and not its value', () => {
+test('a guessable secret is refused in one line that names the setting but not its value', () => {
   const together = { LADING_ADMIN_ID: 'boss' };
   for (const weak of ['a', 'secret', 'password', 'Password1', '12345678', 'aaaaaaaaaaaa', 'qwertyuiop', 'admin123']) {
     for (const [name, others] of [
