@@ -1,17 +1,17 @@
 /**
- * Limits for numbers and dates in requests. A number above them is not an exact integer in JavaScript, and a date outside them has no
- * RFC 3339 form (§5.6 gives a year four digits). Checking them at the door keeps such values out of every reply.
+ * Limits of numbers and dates. A larger number is not an exact integer in JavaScript, and a date outside the limits has no RFC 3339 form
+ * (§5.6 gives a year four digits). Requests are checked, so that no such value is stored or sent.
  */
 import { LadingError } from '../errors.ts';
 
-const SECONDS_A_DAY = 24 * 3600;
-const SECONDS_A_YEAR = 365 * SECONDS_A_DAY;
+const SECONDS_PER_DAY = 24 * 3600;
+const SECONDS_PER_YEAR = 365 * SECONDS_PER_DAY;
 
 /** The longest lifetimes that a request may ask for, in seconds. */
 export const MAX_SECONDS = {
-  share: SECONDS_A_YEAR,
-  grant: 10 * SECONDS_A_YEAR,
-  token: 10 * SECONDS_A_YEAR,
+  share: SECONDS_PER_YEAR,
+  grant: 10 * SECONDS_PER_YEAR,
+  token: 10 * SECONDS_PER_YEAR,
 } as const;
 
 /** The largest count or number of bytes: the largest integer that a JavaScript number holds exactly. */
@@ -27,23 +27,23 @@ export function writableTime(time: number): number {
   return Math.min(LAST_TIME, Math.max(FIRST_TIME, time));
 }
 
-/** Parses a whole number from `least` to `most`, written in decimal digits only. Returns null for any other text. */
-export function wholeNumber(text: string, least = 0, most = MAX_COUNT): number | null {
+/** Parses a whole number from `min` to `max`, written in decimal digits only. Returns null for any other text. */
+export function wholeNumber(text: string, min = 0, max = MAX_COUNT): number | null {
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  return number >= least && number <= most ? number : null;
+  return number >= min && number <= max ? number : null;
 }
 
 /**
- * Returns when something that is created now expires. JSON requests, HTML forms and the command line all use it.
+ * Returns the expiry time of something that is created now. JSON requests, HTML forms and the command line share this check.
  *
  * @param now milliseconds since the epoch
  * @param lifeMs lifetime in milliseconds; null means that it does not expire
- * @throws LadingError `validation_failed` unless the lifetime is a whole number of milliseconds from 1 to `mostSeconds` * 1000
+ * @throws LadingError `validation_failed` unless the lifetime is a whole number of milliseconds from 1 to `maxSeconds` * 1000
  */
-export function expiryOf<Life extends number | null>(now: number, lifeMs: Life, mostSeconds: number): Life {
+export function expiryOf<Life extends number | null>(now: number, lifeMs: Life, maxSeconds: number): Life {
   if (lifeMs === null) return lifeMs;
-  if (!Number.isSafeInteger(lifeMs) || lifeMs < 1 || lifeMs > mostSeconds * 1000) {
-    throw new LadingError('validation_failed', `A lifetime must be a number of seconds from 1 to ${mostSeconds}.`);
+  if (!Number.isSafeInteger(lifeMs) || lifeMs < 1 || lifeMs > maxSeconds * 1000) {
+    throw new LadingError('validation_failed', `A lifetime must be a number of seconds from 1 to ${maxSeconds}.`);
   }
   return (now + lifeMs) as Life;
 }

@@ -26,7 +26,7 @@ export interface ChunkHeader {
   checksum: number;
 }
 
-/** Reads a header of exactly 17 bytes. Throws `malformed_header`. */
+/** Parses a header of exactly 17 bytes. Throws `malformed_header`. */
 export function parseChunkHeader(bytes: Uint8Array): ChunkHeader {
   if (bytes.length !== CHUNK_HEADER_BYTES) {
     throw new LadingError(
@@ -43,14 +43,14 @@ export function parseChunkHeader(bytes: Uint8Array): ChunkHeader {
   return header;
 }
 
-/** The 17 bytes of a header. Throws `malformed_header` for a header that no server accepts. */
+/** Encodes a header as 17 bytes. Throws `malformed_header` for a header that no server accepts. */
 export function encodeChunkHeader(header: ChunkHeader): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(CHUNK_HEADER_BYTES);
   writeHeader(bytes, header);
   return bytes;
 }
 
-/** A whole chunk: header, then `data` (at least one byte) that begins at offset `start` of the file. */
+/** Encodes a chunk: the header, then `data` (at least one byte), which begins at offset `start` of the file. */
 export function encodeChunk(start: number, data: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(CHUNK_HEADER_BYTES + data.length);
   writeHeader(bytes, { start, end: start + data.length - 1, checksum: sum256(data) });
@@ -71,8 +71,8 @@ export function sum256(bytes: Uint8Array, seed = 0): number {
 }
 
 /**
- * Adds four bytes at a time. Each half of `even` and `odd` is a 16-bit sum of its own. The sum of 256 words of at most 255 a byte
- * just fits, so the halves are folded before one overflows into the other.
+ * Adds four bytes at a time. The two halves of `even` and of `odd` are separate 16-bit sums. 256 bytes of at most 255 just fit into
+ * 16 bits, so the halves are added up after every 256 words, before one overflows into the other.
  */
 function sumWords(words: Uint32Array): number {
   let sum = 0;

@@ -1,6 +1,6 @@
 /**
- * CRC-32 (IETF, as in zlib, PNG and Ethernet) in portable form: the same values in browsers, the command line and the server.
- * The server's workers compute it faster, but the values must be the same.
+ * CRC-32 as in zlib, PNG and Ethernet, for browsers, the command line and the server. The workers of the server have a faster
+ * implementation, which must return the same values.
  */
 import CRC32 from 'crc-32';
 
@@ -13,20 +13,20 @@ const ORDER = 2 ** 32 - 1;
 /** `POWERS[k]` is x^(2^k) modulo the polynomial. */
 const POWERS = powersOfX();
 
-/** The CRC-32 of `bytes` as an unsigned number; `seed` is the CRC-32 of the bytes before them. */
+/** Returns the CRC-32 of `bytes` as an unsigned number. `seed` is the CRC-32 of the bytes before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
   return CRC32.buf(bytes, seed) >>> 0;
 }
 
 /**
- * The CRC-32 of A followed by B, from the CRC-32 of each and the length of B in bytes (0 to 2^53).
- * Appending n bytes multiplies A's remainder by x^(8n); at most 32 multiplications for any length.
+ * Returns the CRC-32 of A followed by B, given the CRC-32 of each and the length of B in bytes (0 to 2^53).
+ * Appending n bytes multiplies A's remainder by x^(8n), which takes at most 32 multiplications for any n.
  */
 export function crc32Combine(a: number, b: number, lengthOfB: number): number {
   return (multiply(powerOfX(lengthOfB), a) ^ b) >>> 0;
 }
 
-/** Eight lower-case hexadecimal digits. */
+/** Formats a CRC-32 as eight lower-case hexadecimal digits. */
 export function hex32(n: number): string {
   return (n >>> 0).toString(16).padStart(8, '0');
 }

@@ -4,8 +4,8 @@
  *     buckets   [ 0-99 200-299 … ]  [ 5000-5099 … ]  [ … ]        each at most 512 runs, ascending
  *                                     ^ start end crc32            between two runs there is always a gap
  *
- * A lookup is a binary search over buckets, then one inside the bucket. Adding moves the runs of one bucket at most, and a full bucket
- * splits in two. So the cost of an operation does not depend on the number of runs or on the order in which chunks arrive.
+ * A lookup is a binary search over the buckets, then one inside a bucket. An addition moves the runs of one bucket at most, and a full
+ * bucket splits in two. The cost hardly depends on the number of runs or on the order in which chunks arrive.
  */
 import { crc32Combine } from './crc32.ts';
 
@@ -136,10 +136,10 @@ export class ExtentSet {
   }
 
   /**
-   * The first `most` gaps below the offset `below` as ascending inclusive pairs; `more` is true when there are others. The work is
-   * bounded by `most`, not by the number of runs.
+   * The first `limit` gaps below the offset `below`, as ascending inclusive pairs. `more` is true if more gaps exist. The work depends
+   * on `limit`, not on the number of runs.
    */
-  gaps(below: number, most: number): { gaps: [number, number][]; more: boolean } {
+  gaps(below: number, limit: number): { gaps: [number, number][]; more: boolean } {
     const gaps: [number, number][] = [];
     let position = 0;
     let place: Place = { bucket: 0, index: 0 };
@@ -147,7 +147,7 @@ export class ExtentSet {
       const run = this.#at(place);
       const end = Math.min(run === undefined ? below : run.start, below);
       if (end > position) {
-        if (gaps.length >= most) return { gaps, more: true };
+        if (gaps.length >= limit) return { gaps, more: true };
         gaps.push([position, end - 1]);
       }
       if (run === undefined) break;
@@ -157,7 +157,7 @@ export class ExtentSet {
     return { gaps, more: false };
   }
 
-  /** The CRC-32 of bytes 0 to `size` - 1 when the set is exactly these (0 for an empty set and size 0), else null. */
+  /** The CRC-32 of bytes 0 to `size` - 1 if the set consists of exactly these bytes (0 if `size` is 0). Otherwise null. */
   crc32IfComplete(size: number): number | null {
     if (this.#bytes !== size || this.#runs > 1) return null;
     const run = this.#buckets[0]?.[0];
@@ -213,7 +213,7 @@ export class ExtentSet {
   }
 }
 
-/** The last of `count` ascending values that is at most `limit`, by index; -1 if no value is. */
+/** Index of the last of `count` ascending values that is at most `limit`; -1 if none is. */
 function lastAtOrBefore(count: number, valueAt: (index: number) => number | undefined, limit: number): number {
   let low = 0;
   let high = count;

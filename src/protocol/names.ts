@@ -6,10 +6,10 @@ export const MAX_NAME_BYTES = 1024;
 
 const encoder = new TextEncoder();
 
-/** Returns the name unchanged. Throws `invalid_name` with the rule that it breaks. */
+/** Returns a valid name unchanged. Throws `invalid_name` with the rule that an invalid one breaks. */
 export function checkName(name: string): string {
-  const wrong = problemOf(name);
-  if (wrong !== null) throw new LadingError('invalid_name', `${wrong} Choose another file name.`);
+  const broken = brokenRule(name);
+  if (broken !== null) throw new LadingError('invalid_name', `${broken} Choose another file name.`);
   return name;
 }
 
@@ -36,7 +36,7 @@ export function cutText(text: string, mostBytes: number): string {
   return kept;
 }
 
-function problemOf(name: string): string | null {
+function brokenRule(name: string): string | null {
   if (name === '') return 'The file name is empty.';
   // UTF-8 never has fewer bytes than UTF-16 has units, so a huge name is refused before it is encoded.
   if (name.length > MAX_NAME_BYTES || encoder.encode(name).length > MAX_NAME_BYTES) {

@@ -1,9 +1,10 @@
 /**
- * What a credential may do. A scope names a kind of thing and an action on it; `read` and `write` are short for two scopes of files.
- * A credential that may read and write files may also request calls; `calls` alone is enough for that too.
+ * Scopes: what a credential may do. A scope names a kind of resource and an action on it; `read` and `write` are short for
+ * `files:read` and `files:write`. Requesting calls needs `calls`, or both of these.
  */
 import { LadingError } from '../errors.ts';
 
+/** All scopes, in the order in which replies list them. */
 export const SCOPES = [
   'files:read',
   'files:write',
@@ -30,16 +31,16 @@ function isScope(word: string): word is Scope {
  * no duplicates.
  * @throws LadingError `validation_failed` that names the unknown scope
  */
-export function parseScopes(asked: string | readonly string[]): Scope[] {
-  const words = typeof asked === 'string' ? asked.split(/ +/).filter((word) => word !== '') : asked;
+export function parseScopes(requested: string | readonly string[]): Scope[] {
+  const words = typeof requested === 'string' ? requested.split(/ +/).filter((word) => word !== '') : requested;
   const found = new Set<Scope>();
   for (const word of words) {
-    const meant = SHORT.get(word) ?? (isScope(word) ? [word] : null);
-    if (meant === null) {
+    const scopes = SHORT.get(word) ?? (isScope(word) ? [word] : null);
+    if (scopes === null) {
       const known = [...SHORT.keys(), ...SCOPES].join(', ');
       throw new LadingError('validation_failed', `${JSON.stringify(word.slice(0, 40))} is not a scope. Use ${known}.`);
     }
-    for (const scope of meant) found.add(scope);
+    for (const scope of scopes) found.add(scope);
   }
   return SCOPES.filter((scope) => found.has(scope));
 }

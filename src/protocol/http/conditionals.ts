@@ -1,21 +1,22 @@
 /**
- * Conditional requests: RFC 9110 §8.8 (validators), §13 (preconditions and their order), §5.6.7 (the three date formats). Malformed
- * fields are handled as the RFC says and are never an error of the request.
+ * Conditional requests: RFC 9110 §8.8 (validators), §13 (preconditions and their order), §5.6.7 (the three date formats). A malformed
+ * field never fails the request: it is ignored, or matches nothing, as the RFC says.
  */
 
+/** An entity tag, as in `ETag`. */
 export interface EntityTag {
   weak: boolean;
   /** Without the quotes. */
   opaque: string;
 }
 
-/** What a precondition is compared with. */
+/** The validators of the current representation, which preconditions are compared with. */
 export interface Validators {
   /** As sent in `ETag`, quotes included; null when the representation has none. */
   etag: string | null;
   /** Milliseconds since the epoch; whole seconds count. Null when unknown. */
   lastModified: number | null;
-  /** False when there is no current representation: then `*` matches nothing. */
+  /** False if the resource has no current representation. Then `*` does not match. */
   exists: boolean;
 }
 
@@ -35,13 +36,13 @@ export function checkPreconditions(method: string, fields: PreconditionFields, c
   const reads = method === 'GET' || method === 'HEAD';
   const ifMatch = fields['if-match'];
   if (ifMatch !== undefined) {
-    if (!listHolds(ifMatch, current, strongMatch)) return 'failed';
+    if (!listMatches(ifMatch, current, strongMatch)) return 'failed';
   } else if (modifiedSince(fields['if-unmodified-since'], current) === true) {
     return 'failed';
   }
   const ifNoneMatch = fields['if-none-match'];
   if (ifNoneMatch !== undefined) {
-    if (listHolds(ifNoneMatch, current, weakMatch)) return reads ? 'not_modified' : 'failed';
+    if (listMatches(ifNoneMatch, current, weakMatch)) return reads ? 'not_modified' : 'failed';
   } else if (reads && modifiedSince(fields['if-modified-since'], current) === false) {
     return 'not_modified';
   }
@@ -62,15 +63,15 @@ export function ifRangeHolds(value: string, current: Validators): boolean {
   return date !== null && current.lastModified !== null && date === wholeSeconds(current.lastModified);
 }
 
-/** `"abc"` or `W/"abc"` and nothing else; null when malformed. */
+/** Parses `"abc"` or `W/"abc"`. Returns null for any other text. */
 export function parseEntityTag(value: string): EntityTag | null {
   const found = scanTag(value, 0);
   return found !== null && found.next === value.length ? found.tag : null;
 }
 
 /**
- * The list of `If-Match` and `If-None-Match`: `*`, or entity tags between commas. A tag itself may contain a comma. Null when
- * malformed. One pass, linear in the length.
+ * Parses the value of `If-Match` or `If-None-Match`: `*`, or entity tags separated by commas. A tag itself may contain a comma. Returns
+ * null for any other text. The time is linear in the length.
  */
 export function parseEntityTags(value: string): '*' | EntityTag[] | null {
   const tags: EntityTag[] = [];
@@ -99,7 +100,7 @@ function weakMatch(a: EntityTag, b: EntityTag): boolean {
   return a.opaque === b.opaque;
 }
 
-function listHolds(value: string, current: Validators, match: (a: EntityTag, b: EntityTag) => boolean): boolean {
+function listMatches(value: string, current: Validators, match: (a: EntityTag, b: EntityTag) => boolean): boolean {
   const tags = parseEntityTags(value);
   if (tags === null) return false;
   if (tags === '*') return current.exists;
@@ -107,7 +108,7 @@ function listHolds(value: string, current: Validators, match: (a: EntityTag, b: 
   return own !== null && tags.some((tag) => match(tag, own));
 }
 
-/** Null when the field is absent or not a date, or when the representation has no date: then the field is ignored. */
+/** Returns null if the field must be ignored: it is absent or not a date, or the representation has no date. */
 function modifiedSince(field: string | undefined, current: Validators): boolean | null {
   if (field === undefined || current.lastModified === null) return null;
   const date = parseHttpDate(field);

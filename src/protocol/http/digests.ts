@@ -8,6 +8,7 @@ export type DigestAlgorithm = 'sha-256' | 'sha-512';
 /** The hash algorithms for stored bytes, including those that other protocols still use. */
 export type HashAlgorithm = DigestAlgorithm | 'sha-1' | 'md5';
 
+/** A digest of a known algorithm. */
 export interface Digest {
   algorithm: DigestAlgorithm;
   /** 32 bytes for sha-256, 64 for sha-512. */
@@ -43,15 +44,15 @@ export function parseDigestField(value: string, field: 'Content-Digest' | 'Repr-
   throw refuse(field, 'names no supported algorithm', { unsupported_algorithms: unknown });
 }
 
-/** The value of a Content-Digest or Repr-Digest field: `sha-256=:<base64>:`. */
+/** Formats the value of a Content-Digest or Repr-Digest field: `sha-256=:<base64>:`. */
 export function formatDigestField(digest: Digest): string {
   // Copy: the bytes may be a view into a larger or shared buffer.
   return serializeDictionary(new Map([[digest.algorithm, [new Uint8Array(digest.value).buffer, new Map()]]]));
 }
 
 /**
- * The algorithm that a Want-Content-Digest or Want-Repr-Digest field prefers; on equal weights sha-256, the cheaper one. Null when no
- * known algorithm is acceptable or the field is malformed. The field is a preference, so it is never an error.
+ * Returns the algorithm that a Want-Content-Digest or Want-Repr-Digest field prefers; for equal weights sha-256, which is cheaper.
+ * Returns null if no known algorithm is acceptable or the field is malformed, because a preference is never an error.
  */
 export function preferredDigest(want: string): DigestAlgorithm | null {
   const dictionary = readDictionary(want);
@@ -85,7 +86,7 @@ function refuse(field: string, why: string, members: ProblemMembers = {}): Ladin
   );
 }
 
-/** Members of the error for bytes that do not match the declared digest. */
+/** Returns the members of a `digest_mismatch` error. */
 export function mismatchMembers(header: 'Content-Digest' | 'Repr-Digest', digest: Digest): ProblemMembers {
   return {
     header,

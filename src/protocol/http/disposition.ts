@@ -7,26 +7,26 @@ import { decodeName } from '../names.ts';
 const BIDI_CONTROLS = /\p{Bidi_Control}/gu;
 const CONTROLS = /[\p{Control}\u2028\u2029]/gu;
 
-/** Longest fallback, in bytes. File systems allow 255, some less, and clients add a suffix to a name that exists. */
+/** Longest fallback, in bytes. Most file systems allow 255, and clients append a suffix if the name is already in use. */
 const MAX_FALLBACK = 200;
 /** Longest extension, in characters. No program is associated with a longer one. */
 const MAX_EXTENSION = 20;
 
 /**
- * `attachment; filename="ASCII fallback"; filename*=UTF-8''exact name` for the last segment of a file's name. `filename` is first
- * because old clients take the first parameter. `filename*` is omitted when `filename` is exact (RFC 6266, appendix D).
+ * Returns `attachment; filename="ASCII fallback"; filename*=UTF-8''exact name` for the last segment of a file's name. `filename` is
+ * first, because old clients use the first parameter. `filename*` is omitted if `filename` is exact (RFC 6266, appendix D).
  */
 export function contentDisposition(name: string): string {
-  const shown = presentable(name);
+  const shown = displayName(name);
   const fallback = asciiOf(shown);
   const quoted = fallback.replace(/["\\]/g, '\\$&');
   const exact = fallback === shown ? '' : `; filename*=${encodeExtended(shown)}`;
   return `attachment; filename="${quoted}"${exact}`;
 }
 
-/** The last segment without characters that could affect the receiver's file system or screen. */
-function presentable(name: string): string {
-  // Windows clients separate folders with a backslash.
+/** Returns the last segment of a name, without characters that could affect the receiver's file system or screen. */
+function displayName(name: string): string {
+  // Windows separates directories with a backslash.
   const segment = name.split(/[/\\]/).findLast((part) => part !== '') ?? '';
   const clean = segment
     .replace(CONTROLS, '')
@@ -36,8 +36,8 @@ function presentable(name: string): string {
 }
 
 /**
- * Replaces each run of other characters with one `_`, and a `%` before two hex digits too, because some clients would decode it. A name
- * that is longer than file systems allow is cut before its extension.
+ * Replaces each run of characters other than printable ASCII with one `_`, and each `%` before two hex digits, because some clients
+ * would decode it. Cuts a name that is too long for file systems before its extension.
  */
 function asciiOf(shown: string): string {
   const name = shown.replace(/[^ -~]+/g, '_').replace(/%(?=[0-9a-f]{2})/gi, '_');
@@ -48,7 +48,8 @@ function asciiOf(shown: string): string {
 }
 
 /**
- * The field name in the `Content-Disposition` of a body part, and whether the part is a file. Null for another disposition or without a name.
+ * Returns the field name in the `Content-Disposition` of a form part, and whether the part is a file. Returns null if the disposition is
+ * not `form-data` or has no name.
  * @param field one character for each byte, as HTTP parsers return it
  */
 export function formFieldOf(field: string): { name: string; isFile: boolean } | null {
@@ -62,9 +63,9 @@ export function formFieldOf(field: string): { name: string; isFile: boolean } | 
 }
 
 /**
- * The file name of a `Content-Disposition`, without folders: `filename*` if present, otherwise `filename` as UTF-8.
+ * Returns the file name in a `Content-Disposition`, without directories: `filename*` if present, otherwise `filename` as UTF-8.
  * @param field one character for each byte, as HTTP parsers return it
- * @returns null when the name is missing or empty
+ * @returns null if the name is missing or empty
  * @throws LadingError `invalid_name` unless the name is UTF-8
  */
 export function fileNameOf(field: string): string | null {
@@ -73,7 +74,7 @@ export function fileNameOf(field: string): string | null {
   return name.split(/[/\\]/).at(-1) || null;
 }
 
-/** Undefined for an unknown character set; then `filename` applies (RFC 6266 §4.3). */
+/** Returns undefined for an unknown character set. Then `filename` applies (RFC 6266 §4.3). */
 function nameOfExtended(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   const name = decodeExtended(value);
@@ -82,13 +83,13 @@ function nameOfExtended(value: string | undefined): string | undefined {
   return name;
 }
 
-/** HTTP parsers return one character for each byte. Text with other characters was decoded before. */
+/** Returns the bytes of a parameter. HTTP parsers return one character per byte; text with other characters is already decoded. */
 function bytesOf(text: string): Uint8Array {
   const units = Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
   return units.every((unit) => unit <= 0xff) ? Uint8Array.from(units) : new TextEncoder().encode(text);
 }
 
-/** Clients on Windows write `C:\dir\x` as it is, so a backslash escapes only a quote or a backslash. */
+/** Windows clients send `C:\dir\x` unescaped, so a backslash counts as an escape only before a quote or a backslash. */
 function withLiteralBackslashes(field: string): string {
   return field.replace(/\\([\s\S])/g, (pair, next: string) => (next === '"' || next === '\\' ? pair : `\\\\${next}`));
 }

@@ -17,7 +17,7 @@ const PARAMETER = `${TOKEN}=(?:${TOKEN}|${QUOTED})`;
 const MEDIA_TYPE = new RegExp(`^(${TOKEN}/${TOKEN})((?:[ \\t]*;[ \\t]*${PARAMETER}|[ \\t]*;)*)[ \\t]*$`);
 const EACH_PARAMETER = new RegExp(`;[ \\t]*(${PARAMETER})`, 'g');
 
-/** The media type by the name's extension, `application/octet-stream` if the extension is missing or unknown. */
+/** Returns the media type of a file by its extension; `application/octet-stream` if that is missing or unknown. */
 export function contentTypeFor(name: string): string {
   const segment = name.slice(name.lastIndexOf('/') + 1);
   const dot = segment.lastIndexOf('.');
@@ -27,7 +27,7 @@ export function contentTypeFor(name: string): string {
 }
 
 /**
- * The canonical form of a media type: no white space around it, no empty parameters, the type in lower case.
+ * Returns a media type in canonical form: without surrounding white space and empty parameters, and with the type in lower case.
  *
  *     Text/Plain;\tcharset=utf-8;   →   text/plain; charset=utf-8
  *
@@ -40,14 +40,14 @@ export function canonicalMediaType(value: string): string | null {
   return [essence.toLowerCase(), ...each].join('; ');
 }
 
-/** True when a canonical media type is this one, whatever its parameters. */
+/** True if a canonical media type equals `essence`, ignoring its parameters. */
 export function isMediaType(canonical: string | undefined, essence: string): boolean {
   return canonical === essence || canonical?.startsWith(`${essence};`) === true;
 }
 
 /**
- * Returns the media type of a client unchanged, but without surrounding space, tabs and empty parameters. Throws `invalid_request` if it is
- * not a media type, is longer than 255 characters, or has characters that must not reach a header.
+ * Checks a media type from a client and removes surrounding spaces, tabs and empty parameters. Throws `invalid_request` if it is not a
+ * media type, is longer than 255 characters, or has characters that a header must not contain.
  */
 export function checkContentType(value: string): string {
   const type = value.trim();
@@ -62,11 +62,11 @@ export function checkContentType(value: string): string {
   return type.includes('\t') || /;[ ]*(?:;|$)/.test(type) ? canonical.replaceAll('\t', ' ') : type;
 }
 
-/** Like `checkContentType`, but returns `otherwise` for an invalid type. */
-export function mediaTypeOr(value: string, otherwise: string): string {
+/** Like `checkContentType`, but returns `fallback` for an invalid type. */
+export function mediaTypeOr(value: string, fallback: string): string {
   try {
     return checkContentType(value);
   } catch {
-    return otherwise;
+    return fallback;
   }
 }

@@ -1,4 +1,4 @@
-/** The path below which a proxy serves the server, from a setting or a trusted proxy. It is part of links, `Location` and cookies. */
+/** The path below which a proxy publishes the server, from a setting or a trusted proxy. It is part of links, `Location` and cookies. */
 
 const MAX_LENGTH = 256;
 /** Characters that need no escaping in a path (RFC 3986 §3.3), a cookie's path (RFC 6265 §4.1.1), a list of values and a page. */

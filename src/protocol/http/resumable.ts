@@ -2,7 +2,7 @@
  * The header fields of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload), in the versions that clients use. The field
  * `Upload-Draft-Interop-Version` names the version:
  *
- *     3  draft -01: Upload-Incomplete instead of Upload-Complete; phones of 2023
+ *     3  draft -01: Upload-Incomplete instead of Upload-Complete; used by phones of 2023
  *     5  draft -03: Upload-Complete; bytes are appended in any media type
  *     6  draft -04, -05: application/partial-upload, Upload-Length
  *     7  draft -06 to -08
@@ -10,25 +10,26 @@
  */
 
 export const PARTIAL_TYPE = 'application/partial-upload';
-/** The version that this server sends if the client named none. */
+/** The version that this server uses if the client names none. */
 export const NEWEST_VERSION = 8;
 const VERSIONS = [3, 4, 5, 6, 7, 8] as const;
 
+/** A known version of the draft. */
 export type InteropVersion = (typeof VERSIONS)[number];
 type Fields = Readonly<Record<string, string | string[] | undefined>>;
 
-/** The version that the client names; null if it names none or an unknown one. */
+/** Returns the version that the client names; null if it names none or an unknown one. */
 export function interopVersion(fields: Fields): InteropVersion | null {
-  const said = integer(fields['upload-draft-interop-version']);
-  return VERSIONS.find((version) => version === said) ?? null;
+  const named = integer(fields['upload-draft-interop-version']);
+  return VERSIONS.find((version) => version === named) ?? null;
 }
 
-/** Whether a request has a field that only clients of resumable uploads send. */
+/** True if a request has a field that only clients of resumable uploads send. */
 export function isResumable(fields: Fields): boolean {
   return fields['upload-draft-interop-version'] !== undefined || fields['upload-complete'] !== undefined;
 }
 
-/** Whether the file ends with this request. Null when no field says so; then the request is not a resumable upload. */
+/** Returns whether the file ends with this request. Returns null if no field says so; then the request is not a resumable upload. */
 export function completeOf(fields: Fields): boolean | null {
   if (interopVersion(fields) === 3) {
     const incomplete = boolean(fields['upload-incomplete']);
@@ -37,18 +38,18 @@ export function completeOf(fields: Fields): boolean | null {
   return boolean(fields['upload-complete']);
 }
 
-/** Name and value of the field that says whether the upload is complete, as the client's version spells it. */
+/** Returns the field that says whether the upload is complete, in the form of the client's version. */
 export function completeField(version: InteropVersion | null, complete: boolean): [name: string, value: string] {
   if (version === 3) return ['upload-incomplete', complete ? '?0' : '?1'];
   return ['upload-complete', complete ? '?1' : '?0'];
 }
 
-/** `Upload-Offset`; null when it is missing or not a whole number, because then "the entire field is ignored". */
+/** Parses `Upload-Offset`. Returns null if it is missing or not a whole number, because then "the entire field is ignored". */
 export function offsetOf(fields: Fields): number | null {
   return integer(fields['upload-offset']);
 }
 
-/** `Upload-Length`; null when it is missing or not a whole number. */
+/** Parses `Upload-Length`. Returns null if it is missing or not a whole number. */
 export function lengthOf(fields: Fields): number | null {
   return integer(fields['upload-length']);
 }
@@ -58,18 +59,18 @@ export function appendsInOwnType(version: InteropVersion | null): boolean {
   return version === null || version >= 6;
 }
 
-/** `Upload-Limit`: the largest size of a file in bytes, and the seconds until the upload expires. There is no minimum size. */
+/** Formats `Upload-Limit`: the maximum size of a file in bytes, and the seconds until the upload expires. A minimum size does not exist. */
 export function formatLimit(maxSize: number, maxAge: number | null): string {
   return `max-size=${maxSize}, min-size=0${maxAge === null ? '' : `, max-age=${Math.max(0, Math.floor(maxAge))}`}`;
 }
 
-/** A non-negative Item Integer (RFC 9651 §3.3.1); parameters are ignored. */
+/** Parses a non-negative Item Integer (RFC 9651 §3.3.1) and ignores its parameters. */
 function integer(value: string | string[] | undefined): number | null {
   const [, digits] = (typeof value === 'string' && /^ *(\d{1,15}) *(?:;.*)?$/.exec(value)) || [];
   return digits === undefined ? null : Number(digits);
 }
 
-/** Item Boolean (RFC 9651 §3.3.6). */
+/** Parses an Item Boolean (RFC 9651 §3.3.6) and ignores its parameters. */
 function boolean(value: string | string[] | undefined): boolean | null {
   const [, digit] = (typeof value === 'string' && /^ *\?([01]) *(?:;.*)?$/.exec(value)) || [];
   return digit === undefined ? null : digit === '1';

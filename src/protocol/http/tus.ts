@@ -15,7 +15,7 @@ export const TUS_EXTENSIONS = [
   'concatenation',
   'concatenation-unfinished',
 ] as const;
-/** The algorithm names of tus, with ours and the length of the value in bytes. */
+/** By name in tus: the algorithm's name in this server, and the length of the value in bytes. */
 const CHECKSUMS = {
   sha1: ['sha-1', 20],
   sha256: ['sha-256', 32],
@@ -26,17 +26,17 @@ const CHECKSUMS = {
 export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
 export const TUS_TYPE = 'application/offset+octet-stream';
 
-/** Whether a request is one of tus: each of them names its version. */
+/** True for a request of tus, which always names the version of the protocol. */
 export function isTus(headers: Record<string, string | string[] | undefined>): boolean {
   return headers['tus-resumable'] !== undefined;
 }
 
-/** Most pairs in `Upload-Metadata`. */
+/** Maximum number of pairs in `Upload-Metadata`. */
 const MAX_PAIRS = 64;
 
 /**
- * A number of bytes, or null when the field is absent: "a non-negative integer".
- * @throws LadingError `invalid_request` unless the value is digits and not larger than any file can be
+ * Parses a number of bytes, "a non-negative integer". Returns null if the field is absent.
+ * @throws LadingError `invalid_request` if the value has other characters than digits or exceeds the largest possible file
  */
 export function parseBytes(field: string, value: string | string[] | undefined): number | null {
   if (value === undefined) return null;
@@ -46,7 +46,7 @@ export function parseBytes(field: string, value: string | string[] | undefined):
 }
 
 /**
- * The size in a creation request: `Upload-Length`, or null for `Upload-Defer-Length: 1`.
+ * Returns the size in a creation request: `Upload-Length`, or null for `Upload-Defer-Length: 1`.
  * @throws LadingError `invalid_request` unless the request has exactly one of the two
  */
 export function parseSize(headers: Record<string, string | string[] | undefined>): number | null {
@@ -62,8 +62,8 @@ export function parseSize(headers: Record<string, string | string[] | undefined>
 }
 
 /**
- * `Upload-Metadata`: pairs of a key and a Base64 value, which may be missing.
- * @throws LadingError `invalid_request` when the field is malformed or repeats a key
+ * Parses `Upload-Metadata`: pairs of a key and an optional Base64 value.
+ * @throws LadingError `invalid_request` if the field is malformed or repeats a key
  */
 export function parseMetadata(value: string | undefined): Map<string, Uint8Array> {
   const pairs = new Map<string, Uint8Array>();
@@ -84,7 +84,7 @@ function malformed(how: string): LadingError {
   return new LadingError('invalid_request', `Upload-Metadata ${how}.`);
 }
 
-/** The first of these keys that has a value; null if none has one. */
+/** Returns the value of the first of these keys that has one; null if none has. */
 function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]): Uint8Array | null {
   for (const key of keys) {
     const bytes = pairs.get(key);
@@ -93,7 +93,7 @@ function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]
   return null;
 }
 
-/** The first of these keys that has a value, as text; null if none has one. */
+/** Returns the value of the first of these keys that has one, as text; null if none has. */
 export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
   const bytes = firstOf(pairs, keys);
   return bytes && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
@@ -112,7 +112,7 @@ export interface TusChecksum {
 }
 
 /**
- * `Upload-Checksum`: the name of an algorithm and a Base64 value.
+ * Parses `Upload-Checksum`: the name of an algorithm and a Base64 value.
  * @throws LadingError `invalid_request` for an unknown algorithm or an invalid value
  */
 export function parseChecksum(value: string): TusChecksum {
@@ -131,10 +131,13 @@ export function parseChecksum(value: string): TusChecksum {
   return { algorithm, value: bytes };
 }
 
-/** What `Upload-Concat` declares: a partial upload, or a final one made of the partial uploads at these addresses (last path segments). */
+/**
+ * The parsed value of `Upload-Concat`: a partial upload, or a final one that consists of partial uploads. `addresses` has the last path
+ * segments of their URLs, and `value` the field as received.
+ */
 export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; value: string };
 
-/** @throws LadingError `invalid_request` unless it is `partial`, or `final;` with at least one address */
+/** Parses `Upload-Concat`. Throws `invalid_request` unless it is `partial`, or `final;` and at least one URL. */
 export function parseConcat(value: string): TusConcat {
   if (value === 'partial') return { kind: 'partial' };
   const [, list = ''] = /^final;\s*(\S.*)$/.exec(value) ?? [];
@@ -151,7 +154,7 @@ export function parseConcat(value: string): TusConcat {
   return { kind: 'final', addresses, value };
 }
 
-/** Padding may be missing or wrong. Null where the digits before it end within a byte, which `atob` would throw for. */
+/** Decodes Base64 with any padding. Returns null if the digits end within a byte, for which `atob` would throw. */
 function bytesOfBase64(encoded: string): Uint8Array | null {
   const digits = encoded.replace(/=+$/, '');
   if (digits.length % 4 === 1) return null;
