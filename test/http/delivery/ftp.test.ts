@@ -35,11 +35,11 @@ test('FTPS trusts the configured certificate and refuses an unknown one', { skip
   const ftp = await startFtpServer(t, { tls: true });
   const server = await startServer(t, { ...QUICK, LADING_DELIVERY_ATTEMPTS: '1' });
   await addTarget(server, ftp, { kind: 'ftps', name: 'trusted', ca: ftp.ca ?? '', host: 'localhost' });
-  await addTarget(server, ftp, { kind: 'ftps', name: 'unknown', host: 'localhost' });
+  await addTarget(server, ftp, { kind: 'ftps', name: 'refused', host: 'localhost' });
   await store(server, 'letters.txt', ALPHABET);
   const [one, two] = (await settled(server, 'letters.txt')).sort((a, b) => (a.target < b.target ? 1 : -1));
   assert.deepEqual([one?.target, one?.state], ['trusted', 'delivered']);
-  assert.deepEqual([two?.target, two?.state], ['unknown', 'failed']);
+  assert.deepEqual([two?.target, two?.state], ['refused', 'failed']);
   assert.match(two?.last_error ?? '', /certificate/i);
   assert.equal((await ftp.names()).length, 1);
 });
