@@ -4,12 +4,14 @@ import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { TRAIN_CRC32_TYPE, TRAIN_TYPE } from '../../src/protocol/train.ts';
 import { startServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
 import { npmWith } from '../support/servers/npm.ts';
 import { runProgram } from '../support/servers/programs.ts';
 import { pythonWith } from '../support/servers/python.ts';
 
+const BYTE_TYPES = ['application/offset+octet-stream', TRAIN_TYPE, TRAIN_CRC32_TYPE];
 const STORIES = join(repoRoot(), 'test/clients/generated');
 
 /** A directory with the document in `openapi.json`. */
@@ -32,8 +34,13 @@ test('a generated Python client uploads and downloads a file', async (t) => {
   };
   await writeFile(
     join(folder, 'config.yml'),
-    // tus has a media type of its own for bytes, which the generator does not know.
-    'post_hooks: []\ncontent_type_overrides:\n  application/offset+octet-stream: application/octet-stream\n',
+    // The generator does not know the media types of tus and of trains, which are bytes.
+    [
+      'post_hooks: []',
+      'content_type_overrides:',
+      ...BYTE_TYPES.map((type) => `  ${type}: application/octet-stream`),
+      '',
+    ].join('\n'),
   );
   const said = await run(
     'openapi-python-client',

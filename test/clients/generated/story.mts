@@ -39,11 +39,14 @@ async function send(total_size: number, start: number, end: number) {
 }
 
 const last = await send(data.length, 5000, data.length - 1);
-assert.equal(last.data?.status, 'partial');
-assert.deepEqual(last.data?.missing, [[0, 4999]]);
+// The reply to a train may be text with a status object per line; the reply to a chunk is always an object.
+assert.ok(typeof last.data === 'object');
+assert.equal(last.data.status, 'partial');
+assert.deepEqual(last.data.missing, [[0, 4999]]);
 const first = await send(data.length, 0, 4999);
-const file: components['schemas']['FileStatus'] | undefined = first.data;
-assert.equal(file?.status, 'complete');
+assert.ok(typeof first.data === 'object');
+const file: components['schemas']['FileStatus'] = first.data;
+assert.equal(file.status, 'complete');
 
 const path = { filename };
 const whole = await api.GET('/api/files/download/{filename}', { params: { path }, headers, parseAs: 'arrayBuffer' });
