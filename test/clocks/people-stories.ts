@@ -1,4 +1,4 @@
-/** The stories of people and of what they sign in with: see `stories.ts`. */
+/** Stories of people and of how they sign in: see `stories.ts`. */
 import assert from 'node:assert/strict';
 import type { CallVerified } from '../../src/protocol/schemas/identity/call.ts';
 import type { SignedIn } from '../../src/protocol/schemas/identity/people.ts';
@@ -21,13 +21,13 @@ function addressOf(name: string): string {
   return `${name.replaceAll(/\W/g, '-')}@x.example`;
 }
 
-/** A password: the right one lets in, another one does not. */
+/** Signs in with the right password, and is refused with a wrong one. */
 export const password: Story = async ({ server: { origin }, name, step }) => {
   const email = addressOf(name);
   await register(origin, { ...anna, email });
   const wrong = { email, password: `${PASSWORD}, perhaps` };
   await step();
-  // Once, for all failures from an address count.
+  // Only once, because failures count for the whole address.
   assert.equal(await statusOf(ask(origin, '/v1/auth/login', { body: wrong })), 401);
   for (let n = 0; n < 3; n += 1) {
     await step();
@@ -35,7 +35,7 @@ export const password: Story = async ({ server: { origin }, name, step }) => {
   }
 };
 
-/** A browser that is signed in: its cookies are renewed, and worth nothing once it has signed out. */
+/** A signed-in browser: its cookies are refreshed, and invalid after it has signed out. */
 export const cookies: Story = async ({ server: { origin }, name, step }) => {
   const email = addressOf(name);
   let { cookie } = await register(origin, { ...anna, email });
@@ -56,19 +56,19 @@ export const cookies: Story = async ({ server: { origin }, name, step }) => {
   );
   for (let n = 0; n < 2; n += 1) {
     await step();
-    assert.equal(await me(), 401, 'the session is over');
+    assert.equal(await me(), 401, 'the session has ended');
   }
 };
 
-/** At an outside provider and back. */
+/** Signs in with an external provider. */
 export const outside: Story = async ({ server: { origin }, step }) => {
   const begun = await ask(origin, '/v1/auth/yandex/login');
   assert.equal(begun.status, 302, await begun.text());
   const cookie = cookiesOf(begun);
   await step();
-  const there = new URL(begun.headers.get('location') ?? '');
-  there.searchParams.set('login', 'ada');
-  const back = await fetch(there, { redirect: 'manual' });
+  const provider = new URL(begun.headers.get('location') ?? '');
+  provider.searchParams.set('login', 'ada');
+  const back = await fetch(provider, { redirect: 'manual' });
   await back.arrayBuffer();
   await step();
   const path = (back.headers.get('location') ?? '').replace(origin, '');
@@ -80,9 +80,9 @@ export const outside: Story = async ({ server: { origin }, step }) => {
   assert.equal(await statusOf(ask(origin, '/v1/auth/me', { headers })), 200);
 };
 
-/** Through an OpenID provider, whose ID tokens last an hour by its own clock. `toProvider` is what its visitors see of the server. */
-export function openId(toProvider: string): Story {
-  const isBack = (url: string): boolean => url.startsWith(`${toProvider}/v1/auth/`);
+/** Signs in with an OpenID provider, whose ID tokens are valid for an hour by its own clock. `publicUrl` is the public URL of the server. */
+export function openId(publicUrl: string): Story {
+  const isBack = (url: string): boolean => url.startsWith(`${publicUrl}/v1/auth/`);
   return async ({ server: { origin }, step }) => {
     const browser = new Browser();
     const page = await browser.go(`${origin}/v1/auth/oidc/login`, isBack);
@@ -91,12 +91,12 @@ export function openId(toProvider: string): Story {
     await step();
     const back = isBack(consent.url) ? consent : await browser.submit(consent, { prompt: 'consent' }, isBack);
     await step();
-    const arrived = await browser.ask(back.url.replace(toProvider, origin));
+    const arrived = await browser.ask(back.url.replace(publicUrl, origin));
     assert.equal(arrived.status, 200, arrived.body);
   };
 }
 
-/** A page that plays a file. */
+/** A page that plays a file through a player URL. */
 export const player: Story = async ({ server, name, step }) => {
   const { origin, client } = server;
   await put(server, name, 0, ALPHABET, { total_size: '26' });
@@ -115,7 +115,7 @@ export const player: Story = async ({ server, name, step }) => {
   assert.equal(await play(), 404);
 };
 
-/** A code by telephone, and what it opens. The server asks for it before links are made. */
+/** A second factor by telephone on a server that requires it for share links. */
 export function secondFactor(voice: VoiceProvider): Story {
   return async ({ server, name, step }) => {
     const { origin, admin, client } = server;
@@ -123,11 +123,11 @@ export function secondFactor(voice: VoiceProvider): Story {
     const phones = `/api/phones/client/${client.id}`;
     const register = { method: 'PUT', headers: { ...admin.headers }, body: { phone: PHONE } };
     assert.equal(await statusOf(ask(origin, phones, register)), 200);
-    const made = await ask(origin, '/api/tokens', {
+    const created = await ask(origin, '/api/tokens', {
       headers: { ...client.headers },
       body: { scopes: ['files:read', 'files:write'] },
     });
-    const headers = { authorization: `Bearer ${((await made.json()) as { token: string }).token}` };
+    const headers = { authorization: `Bearer ${((await created.json()) as { token: string }).token}` };
     const share = (): Promise<number> => statusOf(ask(origin, `/api/files/share/${name}`, { headers, body: {} }));
     await step();
     assert.equal(await share(), 403);

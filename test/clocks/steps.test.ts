@@ -1,5 +1,5 @@
 /**
- * A real server whose date is set by minutes, days and a year at random moments. `npm run clocks` does it for longer; CRASH_SEED repeats
+ * A real server whose date is set by minutes, days and a year at random moments. `npm run clocks` runs longer; CRASH_SEED repeats
  * a run that failed.
  */
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ import { put } from '../support/wire/downloads.ts';
 import { cookies, openId, outside, password, player, secondFactor } from './people-stories.ts';
 import { STORIES, type Story } from './stories.ts';
 
-/** Limit for each story. */
+/** How often each story runs. */
 const ROUNDS = Number(process.env.CLOCK_ROUNDS || 1);
 const skip = withoutFaketime;
 
@@ -61,15 +61,19 @@ async function stage(t: TestContext): Promise<Stage> {
         headers: { ...admin.headers, 'content-type': 'application/json' },
         body: JSON.stringify({ role: 'client' }),
       });
-      const made = (await reply.json()) as { client_id: string; client_secret: string };
-      const client = await account(made.client_id, made.client_secret);
+      const created = (await reply.json()) as { client_id: string; client_secret: string };
+      const client = await account(created.client_id, created.client_secret);
       return { server: { origin, port: running.port, admin, client } as TestServer, process: running };
     },
   };
 }
 
-/** Rounds of some stories with one server. */
-async function tell(t: TestContext, stories: Record<string, Story>, more: Record<string, string> = {}): Promise<void> {
+/** Runs these stories `ROUNDS` times with one server, and sets the date at random moments. */
+async function runStories(
+  t: TestContext,
+  stories: Record<string, Story>,
+  more: Record<string, string> = {},
+): Promise<void> {
   const random = seeded(t);
   const { setDate, start } = await stage(t);
   const { server } = await start(more);
@@ -86,20 +90,20 @@ async function tell(t: TestContext, stories: Record<string, Story>, more: Record
 
 const { throttle, parked, ...others } = STORIES;
 
-test('the date is set at any moment: uploads, links, tokens, sessions, rates, deliveries', { skip }, (t) =>
-  tell(t, others),
+test('uploads, links, tokens, sessions, rates and deliveries work while the date is set', { skip }, (t) =>
+  runStories(t, others),
 );
 
-// For servers of their own: failures from an address count for everybody there, and uploads are parked soon.
-test('the date is set at any moment: guesses', { skip }, (t) => tell(t, { throttle }));
+// These stories need servers of their own: failed sign-ins count for the whole address, and uploads are parked after a second.
+test('the limit of failed sign-ins holds while the date is set', { skip }, (t) => runStories(t, { throttle }));
 
-test('the date is set at any moment: uploads for which nothing comes', { skip }, (t) =>
-  tell(t, { parked }, { LADING_STALE_SECONDS: '1', LADING_RATE_TOKEN: '0' }),
+test('idle uploads are parked and continue while the date is set', { skip }, (t) =>
+  runStories(t, { parked }, { LADING_STALE_SECONDS: '1', LADING_RATE_TOKEN: '0' }),
 );
 
-test('the date is set at any moment: people, browsers, an outside provider', { skip }, async (t) => {
+test('people, browsers and an external provider can sign in while the date is set', { skip }, async (t) => {
   const url = await startYandex(t, { ada: { id: '1', default_email: 'ada@x.example', first_name: 'Ada' } });
-  await tell(
+  await runStories(
     t,
     { password, cookies, outside, player },
     {
@@ -112,17 +116,17 @@ test('the date is set at any moment: people, browsers, an outside provider', { s
   );
 });
 
-test('the date is set at any moment: an OpenID provider, whose clock is another one', { skip }, async (t) => {
-  const there = 'https://lading.test';
+test('sign-in by an OpenID provider with its own clock works while the date is set', { skip }, async (t) => {
+  const publicUrl = 'https://lading.test';
   const ada = { email: 'ada@x.example', email_verified: true, given_name: 'Ada' };
-  const issuer = await startOpenIdProvider(t, `${there}/v1/auth/oidc/callback`, { ada });
-  const openIdStory = openId(there);
-  await tell(
+  const issuer = await startOpenIdProvider(t, `${publicUrl}/v1/auth/oidc/callback`, { ada });
+  const openIdStory = openId(publicUrl);
+  await runStories(
     t,
     { openId: openIdStory, again: openIdStory, onceMore: openIdStory },
     {
       LADING_REGISTRATION: 'open',
-      LADING_PUBLIC_URL: there,
+      LADING_PUBLIC_URL: publicUrl,
       LADING_OIDC_ISSUER: issuer,
       LADING_OIDC_CLIENT_ID: CLIENT.id,
       LADING_OIDC_CLIENT_SECRET: CLIENT.secret,
@@ -130,14 +134,14 @@ test('the date is set at any moment: an OpenID provider, whose clock is another 
   );
 });
 
-test('the date is set at any moment: a second factor', { skip }, async (t) => {
+test('a second factor works while the date is set', { skip }, async (t) => {
   const voice = await startVoiceProvider(t);
   const limits = { LADING_OTP_PHONE_HOUR: '0', LADING_OTP_CALLER_HOUR: '0', LADING_OTP_DAY: '0' };
   const more = { LADING_REQUIRE_OTP: 'share', ...limits, ...voice.settings };
-  await tell(t, { secondFactor: secondFactor(voice) }, more);
+  await runStories(t, { secondFactor: secondFactor(voice) }, more);
 });
 
-test('the date is another one at each start: nothing is lost, and tokens of before the secret changed stay out', {
+test('a different date at each start loses nothing, and tokens from before a changed secret stay invalid', {
   skip,
 }, async (t) => {
   const random = seeded(t);
@@ -151,8 +155,8 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
   const { client } = first.server;
   let session = await granted(await grant(first.server.origin, client, { grant_type: 'client_credentials' }));
   const { token: lasting } = await make(first.server, client, { expires_in: 3600 });
-  const { token: lapsed } = await make(first.server, client, { expires_in: 1 });
-  await eventually(async () => !(await works(first.server.origin, lapsed)), 'the end of a token');
+  const { token: expired } = await make(first.server, client, { expires_in: 1 });
+  await eventually(async () => !(await works(first.server.origin, expired)), 'an expired token');
   let admin = first.server.admin.token;
   let running = first;
   for (const [n, off] of random.shuffled(STEPS).entries()) {
@@ -160,10 +164,10 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
     await setDate(off);
     running = await start({ LADING_ADMIN_SECRET: `another-secret-of-the-administrator-${n}` });
     const { origin } = running.server;
-    assert.equal(await works(origin, admin), false, 'the secret was another one');
+    assert.equal(await works(origin, admin), false, 'the secret was changed');
     admin = running.server.admin.token;
     assert.equal(await works(origin, admin), true);
-    assert.deepEqual([await works(origin, lasting), await works(origin, lapsed)], [true, false]);
+    assert.deepEqual([await works(origin, lasting), await works(origin, expired)], [true, false]);
     await fetch(`${origin}/api/sweep`, { method: 'POST', headers: running.server.admin.headers });
   }
   await running.process.kill();

@@ -1,6 +1,6 @@
 /**
- * What people do with a server while somebody sets its date. Each story calls `step` between what it does, and says what must be true
- * whatever the date became: nothing is lost, nothing refused and nobody let in that would not have been.
+ * What clients do with a server whose date is being set. Each story calls `step` between its requests, and asserts what must be true
+ * at any date: no bytes are lost, no valid request is refused and no invalid one is accepted.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -21,9 +21,9 @@ export type Server = Pick<TestServer, 'origin' | 'port' | 'admin' | 'client'>;
 export interface Scene {
   t: TestContext;
   server: TestServer;
-  /** State of this run of the story. */
+  /** A file name that is unique to this run of the story. */
   name: string;
-  /** Sets the date, or not. */
+  /** May set the date. */
   step(): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ const chunks: Story = async ({ server, name, step }) => {
   await assertStored(server, name);
 };
 
-/** A device that brings a few bytes, and a few more. */
+/** A device that sends a chunk a few bytes at a time. */
 const slowly: Story = async ({ server, name, step }) => {
   const chunk = encodeChunk(0, ALPHABET);
   const socket = connect(server.port, '127.0.0.1');
@@ -67,9 +67,9 @@ const slowly: Story = async ({ server, name, step }) => {
     `POST /api/files/upload?filename=${name}&total_size=26 HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n` +
       `Content-Length: ${chunk.length}\r\nAuthorization: ${server.client.headers.authorization}\r\nConnection: close\r\n\r\n`,
   );
-  let heard = '';
+  let reply = '';
   socket.on('data', (bytes) => {
-    heard += bytes.toString();
+    reply += bytes.toString();
   });
   for (let at = 0; at < chunk.length; at += 9) {
     socket.write(chunk.subarray(at, at + 9));
@@ -77,7 +77,7 @@ const slowly: Story = async ({ server, name, step }) => {
     assert.equal((await fetch(`${server.origin}/health`)).status, 200);
   }
   await once(socket, 'close');
-  assert.match(heard, /^HTTP\/1\.1 200 /);
+  assert.match(reply, /^HTTP\/1\.1 200 /);
   await assertStored(server, name);
 };
 
@@ -106,7 +106,7 @@ const resumable: Story = async ({ server, name, step }) => {
   await assertStored(server, name);
 };
 
-/** Nothing comes for so long that the upload is parked; it goes on all the same. Only for a server that parks soon. */
+/** An upload that is idle until it is parked, and then continues. Needs a server that parks uploads soon. */
 const parked: Story = async ({ server, name, step }) => {
   const { origin, admin, client } = server;
   await put(server, name, 0, ALPHABET.subarray(0, 13), { total_size: '26' });
@@ -115,10 +115,10 @@ const parked: Story = async ({ server, name, step }) => {
     await asJson(fetch(`${origin}/api/sweep`, { method: 'POST', headers: admin.headers }), 200);
     const status = fetch(`${origin}/api/files/status/${name}`, { headers: client.headers });
     const { stale, bytes_received: bytes } = await asJson<{ stale?: boolean; bytes_received: number }>(status, 200);
-    assert.equal(bytes, 13, 'nothing is lost');
+    assert.equal(bytes, 13, 'no bytes are lost');
     return stale === true;
   };
-  await eventually(isParked, 'the end of its patience');
+  await eventually(isParked, 'a parked upload');
   for (let n = 0; n < 3; n += 1) {
     await step();
     await isParked();
@@ -140,13 +140,13 @@ const share: Story = async ({ server, name, step }) => {
     return reply.status;
   };
   await step();
-  await eventually(async () => (await status(brief)) === 404, 'the end of a link');
+  await eventually(async () => (await status(brief)) === 404, 'an expired link');
   for (let n = 0; n < 4; n += 1) {
     await step();
     assert.equal(await status(long), 200);
-    assert.equal(await status(brief), 404, 'it is over');
+    assert.equal(await status(brief), 404, 'the link has expired');
   }
-  // Its minute may be over on a machine that is very busy, and then it stays so.
+  // The link of one minute may have expired on a busy machine; then it stays expired.
   const first = await status(short);
   await step();
   assert.ok(first === 200 || (await status(short)) === 404);
@@ -157,7 +157,7 @@ const apiTokens: Story = async ({ server, step }) => {
     asJson(post(server, '/api/tokens', { scopes: ['files:read'], expires_in: seconds }), 201);
   const [long, brief] = [await make(3600), await make(1)];
   await step();
-  await eventually(async () => !(await works(server.origin, brief.token)), 'the end of a token');
+  await eventually(async () => !(await works(server.origin, brief.token)), 'an expired token');
   for (let n = 0; n < 4; n += 1) {
     await step();
     assert.equal(await works(server.origin, long.token), true);
@@ -165,7 +165,7 @@ const apiTokens: Story = async ({ server, step }) => {
   }
 };
 
-/** A session: tokens that are renewed, and the ones they bring. */
+/** A session whose tokens are refreshed again and again. */
 const refresh: Story = async ({ server, step }) => {
   const { origin, client } = server;
   let now = await granted(await grant(origin, client, { grant_type: 'client_credentials' }));
@@ -185,23 +185,23 @@ const refresh: Story = async ({ server, step }) => {
   }
 };
 
-/** Asks until it is refused, then sees to it that no date lets anybody in before the time that was named. */
-async function staysOut(step: Scene['step'], ask: () => Promise<Response>): Promise<void> {
+/** Sends requests until one is refused with 429, and checks that no date lets a request pass before `Retry-After` is over. */
+async function staysRefused(step: Scene['step'], ask: () => Promise<Response>): Promise<void> {
   for (let n = 0; n < 5000; n += 1) {
     const sent = performance.now();
     const refusal = await ask();
     await refusal.arrayBuffer();
     if (refusal.status !== 429) continue;
     const until = sent + (Number(refusal.headers.get('retry-after')) - 1) * 1000;
-    for (let tries = 0; tries < 4; tries += 1) {
+    for (let attempt = 0; attempt < 4; attempt += 1) {
       await step();
       const next = await ask();
       await next.arrayBuffer();
-      assert.ok(next.status === 429 || performance.now() >= until, `let in: ${next.status}`);
+      assert.ok(next.status === 429 || performance.now() >= until, `accepted too early: ${next.status}`);
     }
     return;
   }
-  assert.fail('nothing was refused');
+  assert.fail('no request was refused');
 }
 
 const throttle: Story = async ({ server, step }) => {
@@ -214,7 +214,7 @@ const throttle: Story = async ({ server, step }) => {
     201,
   );
   const body = new URLSearchParams({ username, password: 'wrong' });
-  await staysOut(step, () => fetch(`${server.origin}/auth/token`, { method: 'POST', body }));
+  await staysRefused(step, () => fetch(`${server.origin}/auth/token`, { method: 'POST', body }));
 };
 
 const rates: Story = async ({ server, step }) => {
@@ -222,7 +222,9 @@ const rates: Story = async ({ server, step }) => {
     post(server, '/api/tokens', { scopes: ['files:read'], expires_in: 3600 }),
     201,
   );
-  await staysOut(step, () => fetch(`${server.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } }));
+  await staysRefused(step, () =>
+    fetch(`${server.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } }),
+  );
 };
 
 const delivery: Story = async ({ t, server, name, step }) => {
@@ -241,11 +243,11 @@ const delivery: Story = async ({ t, server, name, step }) => {
   await put(server, name, 0, ALPHABET, { total_size: '26' });
   await step();
   const ours = () => receiver.received.filter(({ event }) => event.filename === name);
-  await eventually(() => ours().length > 0, 'the first try');
+  await eventually(() => ours().length > 0, 'the first attempt');
   await step();
   receiver.answer(204);
-  const tried = ours().length;
-  await eventually(() => ours().length > tried, 'another try');
+  const attempts = ours().length;
+  await eventually(() => ours().length > attempts, 'another attempt');
   assert.ok(ours().every(({ signed }) => signed));
   await step();
   if (id !== undefined)

@@ -1,4 +1,4 @@
-/** Bytes of complete files are missing after a restore that was not whole: nobody is told that the files are complete. */
+/** Complete files whose bytes are missing after an incomplete restore: the server does not report them as complete. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { eventually } from '../support/eventually.ts';
 import { type Account, atEnd, startServer, type TestServer } from '../support/product/server.ts';
 
 const BYTES = Buffer.alloc(10_000, 'lading ');
-const NAMES = ['missing', 'short', 'good'];
+const NAMES = ['missing', 'short', 'intact'];
 
 /** The paths of the blobs below a data directory. */
 async function blobs(dataDir: string): Promise<string[]> {
@@ -32,7 +32,7 @@ async function damagedFiles(server: TestServer): Promise<number> {
   return Number(/^lading_damaged_files (\d+)$/m.exec(text)?.[1]);
 }
 
-/** Three files, of which the first has lost its bytes and the second some of them, and a server on what is left. */
+/** A server with three complete files: the first has lost its bytes, the second some of them. */
 async function badlyRestored(t: TestContext) {
   const dataDir = await mkdtemp(join(tmpdir(), 'lading-test-'));
   atEnd(t, () => rm(dataDir, { recursive: true, force: true }));
@@ -42,9 +42,9 @@ async function badlyRestored(t: TestContext) {
   for (const name of NAMES) {
     const put = await ask(first, who, `/api/files/content/${name}`, { method: 'PUT', body: BYTES });
     assert.equal(put.status, 201);
-    const fresh = (await blobs(dataDir)).find((path) => !paths.includes(path));
-    assert.ok(fresh);
-    paths.push(fresh);
+    const added = (await blobs(dataDir)).find((path) => !paths.includes(path));
+    assert.ok(added);
+    paths.push(added);
   }
   await first.close();
   const [missing = '', short = ''] = paths;
@@ -56,23 +56,23 @@ async function badlyRestored(t: TestContext) {
   return { server, who: server.admin, missing, short, lines };
 }
 
-test('files without their bytes are found after the start, and nowhere shown as complete', async (t) => {
+test('after the start, files without their bytes are found and no longer reported as complete', async (t) => {
   const { server, who, lines } = await badlyRestored(t);
   await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
-  for (const [name, there] of [
+  for (const [name, stored] of [
     ['missing', 0],
     ['short', 4_000],
   ] as const) {
     const status = await statusOf(server, who, name);
     assert.deepEqual(
       [status.status, status.damaged, status.readable, status.bytes_received, status.missing, status.etag],
-      ['partial', true, false, there, [[there, BYTES.length - 1]], null],
+      ['partial', true, false, stored, [[stored, BYTES.length - 1]], null],
       name,
     );
     const reply = await ask(server, who, `/api/files/download/${name}`);
     const problem = (await reply.json()) as { code: string; detail: string };
     assert.deepEqual([reply.status, problem.code], [500, 'file_damaged']);
-    assert.match(problem.detail, new RegExp(`${there} of ${BYTES.length}`));
+    assert.match(problem.detail, new RegExp(`${stored} of ${BYTES.length}`));
     const ranged = await ask(server, who, `/api/files/download/${name}`, { headers: { range: 'bytes=0-9' } });
     assert.equal(ranged.status, 500);
     const verified = await ask(server, who, `/api/files/verify/${name}`, { method: 'POST' });
@@ -80,16 +80,16 @@ test('files without their bytes are found after the start, and nowhere shown as 
     assert.equal(ok, false);
     assert.equal(bad.at(-1)?.[1], BYTES.length - 1);
     assert.ok(
-      lines.some((line) => line.file === name && line.bytes_there === there),
+      lines.some((line) => line.file === name && line.bytes_there === stored),
       `the log names ${name}`,
     );
   }
-  assert.equal((await statusOf(server, who, 'good')).status, 'complete');
+  assert.equal((await statusOf(server, who, 'intact')).status, 'complete');
   const list = (await (await ask(server, who, '/api/files')).json()) as { files: FileStatus[] };
   assert.deepEqual(
     list.files.map(({ filename, status, damaged = false }) => [filename, status, damaged]),
     [
-      ['good', 'complete', false],
+      ['intact', 'complete', false],
       ['missing', 'partial', true],
       ['short', 'partial', true],
     ],
@@ -97,11 +97,11 @@ test('files without their bytes are found after the start, and nowhere shown as 
   const complete = (await (await ask(server, who, '/api/files?status=complete')).json()) as { files: FileStatus[] };
   assert.deepEqual(
     complete.files.map(({ filename }) => filename),
-    ['good'],
+    ['intact'],
   );
 });
 
-test('bytes that come back make the file complete again, without a restart', async (t) => {
+test('restored bytes make the file complete again without a restart', async (t) => {
   const { server, who, missing } = await badlyRestored(t);
   await eventually(async () => (await statusOf(server, who, 'missing')).damaged === true, 'the file to be found');
   await rename(`${missing}.kept`, missing);
@@ -112,7 +112,7 @@ test('bytes that come back make the file complete again, without a restart', asy
   assert.equal(await damagedFiles(server), 1);
 });
 
-test('a damaged file can be sent again, and deleted', async (t) => {
+test('a damaged file can be uploaded again or deleted', async (t) => {
   const { server, who, short } = await badlyRestored(t);
   await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
   const put = await ask(server, who, '/api/files/content/missing', { method: 'PUT', body: BYTES });
@@ -127,7 +127,7 @@ test('a damaged file can be sent again, and deleted', async (t) => {
   assert.equal(await damagedFiles(server), 0);
 });
 
-test('a device that sends chunks is told of the damage, and heals it with overwrite=true', async (t) => {
+test('a chunk for a damaged file is refused with file_damaged, and overwrite=true replaces the file', async (t) => {
   const { server, who } = await badlyRestored(t);
   await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
   const chunk = (name: string, more: string): Promise<Response> =>
@@ -139,8 +139,8 @@ test('a device that sends chunks is told of the damage, and heals it with overwr
   for (const name of ['missing', 'short']) {
     const refused = await chunk(name, '');
     assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [500, 'file_damaged']);
-    const healed = await chunk(name, '&overwrite=true');
-    assert.equal(healed.status, 200, await healed.clone().text());
+    const replaced = await chunk(name, '&overwrite=true');
+    assert.equal(replaced.status, 200, await replaced.clone().text());
     assert.equal((await statusOf(server, who, name)).status, 'complete');
     const reply = await ask(server, who, `/api/files/download/${name}`);
     assert.ok(Buffer.from(await reply.arrayBuffer()).equals(BYTES));
@@ -148,7 +148,7 @@ test('a device that sends chunks is told of the damage, and heals it with overwr
   assert.equal(await damagedFiles(server), 0);
 });
 
-test('a file that loses its bytes while the server runs is found when it is read', async (t) => {
+test('a file that loses bytes while the server runs is found at the next read', async (t) => {
   const server = await startServer(t);
   const who = server.admin;
   const put = await ask(server, who, '/api/files/content/a', { method: 'PUT', body: BYTES });

@@ -1,6 +1,6 @@
 /**
- * Files that are sent to a server which dies now and then, and what the server acknowledged. The caller that runs the server (an
- * engine in this process, or a separate process) passes a `Remote`; afterwards `inspect` compares the state of the server with
+ * A device that sends files under one name to a server that crashes, and what the server acknowledged. The caller runs the server (an
+ * engine in this process, or a separate process) and passes a `Remote`. After a crash, `inspect` compares the state of the server with
  * its acknowledgements.
  */
 import assert from 'node:assert/strict';
@@ -8,27 +8,32 @@ import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { content } from '../support/product/device.ts';
 import type { Random } from '../support/random.ts';
+import { runsOf, storedIn } from './ranges.ts';
 import { type Edition, type Extents, Lost, type Remote, type SendOptions } from './remote.ts';
 
 const MAX_CHUNK = 6000;
 
+/** Adds the reported and the expected state to the text of a failed assertion. */
+type Message = (what: string) => string;
+
+/** The files of one name: the current upload or complete file, and requests without an answer. */
 export class Cargo {
   readonly name: string;
-  /** Whether its chunks say how long the file is. */
+  /** Whether its chunks declare the size of the file. */
   readonly declared: boolean;
-  /** What is being sent, or complete. */
+  /** The current upload or complete file. */
   now: Edition;
-  /** Cells of `now` that the server said it has. */
+  /** The bytes of `now` that the server has acknowledged: 1 for each such byte. */
   acked: Uint8Array;
-  /** The server said that `now` is complete for good. */
+  /** The server has acknowledged that `now` is complete. */
   sealed = false;
   /** The complete file that `now` replaces. */
   old: Edition | null = null;
-  /** A deletion was asked for; the answer did not come yet. */
+  /** A deletion was requested and is not answered yet. */
   removing = false;
-  /** A whole file was sent in place of all that; the answer did not come yet. */
+  /** A file that was sent in one request, which is not answered yet. */
   putting: Edition | null = null;
-  /** The end of the unfinished upload alone was asked for; the answer did not come yet. */
+  /** The cancellation of the open upload was requested and is not answered yet. */
   cancelling = false;
   #seeds = 1;
   readonly #random: Random;
@@ -41,7 +46,7 @@ export class Cargo {
     this.acked = new Uint8Array(this.now.size);
   }
 
-  /** As it stands, for a look at what a crash at this moment leaves. */
+  /** A copy of the current state, to be compared with the state after a crash at this moment. */
   copy(random: Random): Cargo {
     const copy = new Cargo(this.name, this.declared, random);
     copy.now = { ...this.now };
@@ -69,14 +74,14 @@ export class Cargo {
     this.cancelling = false;
   }
 
-  /** What no edition before had in it. */
+  /** A new edition, whose content differs from all before. */
   #next(): Edition {
     this.#seeds += 1;
     return this.#edition(this.#seeds);
   }
 
-  /** This edition is the complete file of the name, and all there is. */
-  #is(edition: Edition): void {
+  /** Records that this edition is the complete file of the name, without an open upload. */
+  #setComplete(edition: Edition): void {
     this.now = edition;
     this.old = null;
     this.acked = new Uint8Array(edition.size).fill(1);
@@ -85,7 +90,7 @@ export class Cargo {
     this.cancelling = false;
   }
 
-  /** One thing that a device might do next. */
+  /** Sends one random request that a device might send next. */
   async step(remote: Remote): Promise<void> {
     if (this.putting || (!this.removing && !this.cancelling && this.#random.once(25))) return await this.#put(remote);
     if (this.cancelling || (this.old !== null && this.now.id !== null && this.#random.once(15)))
@@ -96,19 +101,19 @@ export class Cargo {
     if (this.sealed) this.#begin(this.now);
     const gaps = this.#gaps();
     if (gaps.length > 0) return await this.#sendSome(remote, gaps);
-    // Everything was acknowledged, but not that it is complete: the server died over it, or it waits to be told.
+    // Every byte is acknowledged, but not that the file is complete: the answer was lost, or the size is undeclared.
     if (this.declared) return await this.#repeat(remote);
     await remote.complete(this.name);
     this.sealed = true;
   }
 
-  /** Sends whatever is missing and sees that the file is right. */
+  /** Sends the missing bytes and checks the complete file. */
   async finish(remote: Remote): Promise<void> {
     if (this.removing) await this.#remove(remote);
     if (this.putting) await this.#put(remote);
     if (this.cancelling) await this.#cancel(remote);
     for (let steps = 0; !this.sealed; steps += 1) {
-      assert.ok(steps < 10_000, `${this.name} never gets complete`);
+      assert.ok(steps < 10_000, `${this.name} does not become complete`);
       await this.step(remote);
     }
     const { size, seed } = this.now;
@@ -127,18 +132,18 @@ export class Cargo {
     return { declaredSize: this.declared ? this.now.size : null, overwrite: this.old !== null };
   }
 
-  /** Up to three chunks at the same time, somewhere in what is missing. */
+  /** Sends up to three chunks at the same time, at random places in the gaps. */
   async #sendSome(remote: Remote, gaps: Extents): Promise<void> {
     const chosen = this.declared ? this.#random.shuffled(gaps).slice(0, 3) : gaps.slice(0, 2);
     const outcomes = await Promise.allSettled(
       chosen.map(async ([from, to]) => {
         const start = this.#random.once(3) ? this.#random.int(from, to) : from;
-        const most = this.#random.once(10) ? to - start + 1 : MAX_CHUNK;
-        await this.#send(remote, start, Math.min(to, start + this.#random.int(1, most) - 1));
+        const maxLength = this.#random.once(10) ? to - start + 1 : MAX_CHUNK;
+        await this.#send(remote, start, Math.min(to, start + this.#random.int(1, maxLength) - 1));
       }),
     );
     const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
-    // Whatever the server said that it should not have said counts more than that it died.
+    // A wrong answer takes precedence over a lost connection.
     if (failures.length > 0) throw failures.find((failure) => !(failure instanceof Lost)) ?? failures[0];
   }
 
@@ -158,32 +163,32 @@ export class Cargo {
     this.old = null;
   }
 
-  /** A range once more that the server has already, as after a lost answer. */
+  /** Repeats a range that the server has, as a device does after a lost answer. */
   async #repeat(remote: Remote): Promise<void> {
     const end = this.#random.int(0, this.now.size - 1);
     const start = this.#random.int(Math.max(0, end - MAX_CHUNK), end);
     const bytes = content(start, end - start + 1, this.now.seed);
-    // A replacement that may be complete by now is not asked for again: that would begin the next one.
+    // Without overwrite, because the replacement may be complete, and overwrite would begin the next one.
     const status = await remote.send(this.name, start, bytes, { ...this.#sending, overwrite: false });
     assert.equal(status.chunk?.duplicate, true, this.name);
     this.#acknowledged(this.now, status, start, end);
   }
 
-  /** A whole file in one request; the unfinished upload of the name ends with it, and not before. */
+  /** Sends a whole file in one request. The open upload of the name ends when this file is complete, and not before. */
   async #put(remote: Remote): Promise<void> {
     this.putting ??= this.#next();
     const edition = this.putting;
     const { id } = await remote.put(this.name, content(0, edition.size, edition.seed));
-    this.#is({ ...edition, id });
+    this.#setComplete({ ...edition, id });
   }
 
-  /** Ends a replacement; the file that it would have replaced stays. */
+  /** Cancels a replacement; the complete file stays. */
   async #cancel(remote: Remote): Promise<void> {
     this.cancelling = true;
     const ended = await remote.cancel(this.name);
     const { old } = this;
-    // It may have become complete before, or ended already.
-    if (old && (ended || (await remote.status(this.name)).id === old.id)) this.#is(old);
+    // The replacement may have become complete, or may be cancelled already.
+    if (old && (ended || (await remote.status(this.name)).id === old.id)) this.#setComplete(old);
     this.cancelling = false;
   }
 
@@ -194,69 +199,72 @@ export class Cargo {
   }
 
   /**
-   * What the server knows after it died, compared with what it acknowledged before.
-   * @param strict every acknowledged byte must be there; else only what was sealed, but nothing that is wrong
+   * Compares the state of the server after a crash with what it acknowledged before.
+   * @param strict requires every acknowledged byte; otherwise only complete files, and no wrong bytes
    */
   async inspect(remote: Remote, strict: boolean): Promise<void> {
     const status = await remote.status(this.name);
-    const say = (what: string): string =>
+    const message: Message = (what) =>
       `${what}: ${JSON.stringify({ ...status, missing: status.missing.slice(0, 9) })}, expected ${this.#describe()}`;
     if (this.putting !== null) {
       const { size, seed } = this.putting;
       const crc = hex32(crc32(content(0, size, seed)));
-      const there = status.status === 'complete' && status.total_bytes === size && status.crc32 === crc;
-      if (there) this.#is({ ...this.putting, id: status.id });
+      const isStored = status.status === 'complete' && status.total_bytes === size && status.crc32 === crc;
+      if (isStored) this.#setComplete({ ...this.putting, id: status.id });
       else this.putting = null;
     }
     if (status.status === 'pending') {
       const nothing = this.removing || (this.now.id === null && this.old === null);
-      assert.ok(nothing, say('what was acknowledged is gone'));
+      assert.ok(nothing, message('acknowledged bytes or files are lost'));
       this.#begin(null);
       return;
     }
     if (this.old !== null && status.id === this.old.id) {
-      assert.ok(this.now.id === null || this.cancelling, say('the replacement is gone'));
-      await this.#isWhole(remote, this.old, say);
-      if (this.cancelling) this.#is(this.old);
+      assert.ok(this.now.id === null || this.cancelling, message('the replacement is lost'));
+      await this.#assertComplete(remote, this.old, message);
+      if (this.cancelling) this.#setComplete(this.old);
       return;
     }
-    if (this.now.id !== null) assert.equal(status.id, this.now.id, say('another upload than before'));
+    if (this.now.id !== null) assert.equal(status.id, this.now.id, message('another upload than before'));
     this.now.id = status.id;
     const stored = storedIn(status, this.now.size);
-    if (strict)
-      assert.ok(!this.acked.some((cell, at) => cell === 1 && stored[at] !== 1), say('acknowledged bytes are missing'));
-    if (this.sealed) assert.equal(status.status, 'complete', say('the file is not complete any more'));
+    const isLost = this.acked.some((cell, at) => cell === 1 && stored[at] !== 1);
+    assert.ok(!strict || !isLost, message('acknowledged bytes are missing'));
+    if (this.sealed) assert.equal(status.status, 'complete', message('the file is not complete any more'));
     if (status.status === 'complete' && this.declared) {
-      await this.#isWhole(remote, this.now, say);
+      await this.#assertComplete(remote, this.now, message);
       this.old = null;
       this.sealed = true;
     } else if (this.old !== null) {
-      // The upload's own bytes show once it is complete; until then the old file does.
-      await this.#isWhole(remote, this.old, say);
+      // Readers get the old file until the upload is complete.
+      await this.#assertComplete(remote, this.old, message);
     } else {
       // An undeclared upload with gaps that continues a complete file: readers get that file until there are no gaps.
       const kept = !this.declared && status.status === 'partial' && status.readable;
-      await this.#isRight(remote, stored, kept, say);
+      await this.#assertStored(remote, stored, kept, message);
     }
     this.cancelling = false;
     this.acked = stored;
   }
 
   /**
-   * Everything that can be read of an upload is its true content.
-   * @param kept readers get a complete file, which may be shorter
+   * Checks that all readable bytes of an upload are correct.
+   * @param kept readers get the previous complete file, which may be shorter
    */
-  async #isRight(remote: Remote, stored: Uint8Array, kept: boolean, say: (what: string) => string): Promise<void> {
+  async #assertStored(remote: Remote, stored: Uint8Array, kept: boolean, message: Message): Promise<void> {
     for (const [from, to] of runsOf(stored, 1)) {
       const bytes = await remote.read(this.name, from, to);
       if (bytes === null && kept) continue;
-      assert.ok(bytes?.equals(content(from, to - from + 1, this.now.seed)), say(`bytes ${from}-${to} are not right`));
+      assert.ok(bytes?.equals(content(from, to - from + 1, this.now.seed)), message(`bytes ${from}-${to} are wrong`));
     }
   }
 
-  async #isWhole(remote: Remote, edition: Edition, say: (what: string) => string): Promise<void> {
+  async #assertComplete(remote: Remote, edition: Edition, message: Message): Promise<void> {
     const bytes = await remote.read(this.name, 0, edition.size - 1);
-    assert.ok(bytes?.equals(content(0, edition.size, edition.seed)), say('the complete file is not whole and right'));
+    assert.ok(
+      bytes?.equals(content(0, edition.size, edition.seed)),
+      message('the complete file is incomplete or wrong'),
+    );
   }
 
   #describe(): string {
@@ -271,30 +279,4 @@ export class Cargo {
       acked: runsOf(this.acked, 1).slice(0, 9),
     });
   }
-}
-
-/** The cells that a status object says are stored. */
-function storedIn(status: FileStatus, size: number): Uint8Array {
-  assert.ok(!status.missing_more, 'more gaps than this test makes');
-  assert.ok((status.total_bytes ?? 0) <= size);
-  const stored = new Uint8Array(size);
-  stored.fill(1, 0, status.total_bytes ?? 0);
-  for (const [start, end] of status.missing) stored.fill(0, start, end + 1);
-  assert.equal(
-    stored.reduce((sum, cell) => sum + cell, 0),
-    status.bytes_received,
-  );
-  return stored;
-}
-
-/** Runs of cells that have this value, inclusive. */
-function runsOf(cells: Uint8Array, value: number): Extents {
-  const runs: Extents = [];
-  for (let from = cells.indexOf(value); from >= 0; from = cells.indexOf(value, from)) {
-    const next = cells.indexOf(1 - value, from);
-    const end = next < 0 ? cells.length : next;
-    runs.push([from, end - 1]);
-    from = end;
-  }
-  return runs;
 }

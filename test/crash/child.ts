@@ -1,4 +1,4 @@
-/** A server as a process of its own, and the way to it over HTTP. */
+/** A server in a process of its own, and a device that sends requests to it over HTTP. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { Lost, type Remote } from './remote.ts';
 const MAIN = join(import.meta.dirname, '../../src/main.js');
 const ADMIN = { id: 'crash-admin', secret: 'secret-of-the-administrator-of-crashes' };
 
-/** A refusal. No device of these tests does anything that a server may refuse, unless the disk is full. */
+/** An error reply. The devices of these tests send no request that a server may refuse unless the disk is full. */
 export class Refusal extends Error {
   readonly status: number;
   readonly code: string;
@@ -23,9 +23,10 @@ export class Refusal extends Error {
   }
 }
 
+/** A server process on a data directory. */
 export class Child {
   readonly process: ChildProcess;
-  /** Resolves with the address when it serves; rejects when it ends before. */
+  /** Resolves with the URL once the server listens; rejects with `Lost` when it exits before. */
   readonly origin: Promise<string>;
   #errors = '';
 
@@ -46,23 +47,23 @@ export class Child {
       this.#errors += bytes.toString();
     });
     this.origin = new Promise((resolve, reject) => {
-      let said = '';
+      let output = '';
       this.process.stdout?.on('data', (bytes: Buffer) => {
-        said += bytes.toString();
-        const found = /listens on (http:\S+)/.exec(said);
+        output += bytes.toString();
+        const found = /listens on (http:\S+)/.exec(output);
         if (found?.[1]) resolve(found[1]);
       });
-      this.process.once('close', () => reject(new Lost(`it ended before it served: ${this.#errors}`)));
+      this.process.once('close', () => reject(new Lost(`the server exited before it listened: ${this.#errors}`)));
     });
     this.origin.catch(() => {});
   }
 
-  /** What it wrote to its log: with `LADING_LOG_LEVEL=warn` nothing, unless something is wrong. */
+  /** The log on standard error: empty with `LADING_LOG_LEVEL=warn` unless something is wrong. */
   get errors(): string {
     return this.#errors;
   }
 
-  /** Ends it at once, and waits until it is gone. */
+  /** Sends the signal and waits for the process to exit. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const closed = once(this.process, 'close');
@@ -77,10 +78,10 @@ export class Device implements Remote {
   readonly #agent = new Agent({ connections: 8, pipelining: 1 });
   readonly #answered: () => void;
   #token = '';
-  /** Requests that wait for their answer. */
+  /** The number of requests without an answer. */
   inFlight = 0;
 
-  /** @param answered called with every answer */
+  /** @param answered called after every answer */
   constructor(origin: string, answered: () => void = () => {}) {
     this.#origin = origin;
     this.#answered = answered;
@@ -94,7 +95,7 @@ export class Device implements Remote {
     this.#token = reply.access_token;
   }
 
-  /** For requests that are not those of a device. */
+  /** The header fields of other requests with the same access token. */
   get headers(): { authorization: string } {
     return { authorization: `Bearer ${this.#token}` };
   }

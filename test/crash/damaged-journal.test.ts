@@ -1,4 +1,4 @@
-/** The disk flips bits in the journal of an upload while no server runs. The next start says so and loses only what was hit. */
+/** Flipped bits in the journal of an upload: the next start reports them and loses only the damaged records. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ const RECORD = 40;
 const CHUNK = 1_000;
 const FILE = Buffer.from(Array.from({ length: 5 * CHUNK }, (_, n) => (n * 31) % 251));
 
-/** A folder that goes when the servers on it have ended. */
+/** A data directory that is deleted after the servers on it have stopped. */
 async function dataFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-test-'));
   atEnd(t, () => rm(folder, { recursive: true, force: true }));
@@ -40,7 +40,7 @@ async function ask<T>({ origin, admin }: TestServer, method: string, path: strin
   return (await reply.json()) as T;
 }
 
-/** Changes the only journal of the folder. */
+/** Changes the only journal of the data directory. */
 async function damage(dataDir: string, change: (journal: Buffer) => void): Promise<void> {
   const names = await readdir(join(dataDir, 'v1', 'files'), { recursive: true });
   const [journal, ...others] = names.filter((name) => name.endsWith('manifest'));
@@ -57,7 +57,7 @@ async function logged(t: TestContext, dataDir: string): Promise<{ server: TestSe
   return { server: await startServer(t, {}, { log }, dataDir), lines: () => lines };
 }
 
-test('an open upload keeps every chunk but the one whose record is damaged beyond repair', async (t) => {
+test('an open upload keeps every chunk except the one whose record cannot be repaired', async (t) => {
   const dataDir = await dataFolder(t);
   const first = await startServer(t, {}, {}, dataDir);
   for (const n of [0, 1, 2, 3]) await send(first, n);
@@ -74,8 +74,8 @@ test('an open upload keeps every chunk but the one whose record is damaged beyon
     [CHUNK, 2 * CHUNK - 1],
     [4 * CHUNK, 5 * CHUNK - 1],
   ]);
-  const said = lines().find((line) => line.includes('journal'));
-  const entry = JSON.parse(said ?? '{}') as Record<string, unknown>;
+  const line = lines().find((text) => text.includes('journal'));
+  const entry = JSON.parse(line ?? '{}') as Record<string, unknown>;
   assert.deepEqual([entry.lost, entry.repaired, entry.file], [1, 1, 'f']);
   const metrics = await fetch(`${server.origin}/metrics`, { headers: server.admin.headers });
   assert.match(await metrics.text(), /^lading_journal_records_lost_total 1$/m);
@@ -86,7 +86,7 @@ test('an open upload keeps every chunk but the one whose record is damaged beyon
   assert.deepEqual(Buffer.from(await download.arrayBuffer()), FILE);
 });
 
-test('a chunk whose record was repaired does not count when its bytes are damaged too', async (t) => {
+test('a chunk whose record was repaired is lost if its bytes are damaged too', async (t) => {
   const dataDir = await dataFolder(t);
   const first = await startServer(t, {}, {}, dataDir);
   for (const n of [0, 1]) await send(first, n);
@@ -108,7 +108,7 @@ test('a chunk whose record was repaired does not count when its bytes are damage
   ]);
 });
 
-test('verify vouches for a complete file by its whole checksum where its journal is damaged, and says what is bad', async (t) => {
+test('verify uses the checksum of the whole file where the journal is damaged, and reports damaged bytes', async (t) => {
   const dataDir = await dataFolder(t);
   const first = await startServer(t, {}, {}, dataDir);
   for (const n of [0, 1, 2, 3, 4]) await send(first, n);
@@ -117,8 +117,8 @@ test('verify vouches for a complete file by its whole checksum where its journal
     journal.fill(0x5a, HEADER + RECORD + 5, HEADER + RECORD + 25);
   });
   const { server } = await logged(t, dataDir);
-  const good = await ask<object>(server, 'POST', '/api/files/verify/f');
-  assert.deepEqual(good, { ok: true, checked_bytes: FILE.length, bad: [] });
+  const intact = await ask<object>(server, 'POST', '/api/files/verify/f');
+  assert.deepEqual(intact, { ok: true, checked_bytes: FILE.length, bad: [] });
   await server.close();
 
   const names = await readdir(join(dataDir, 'v1', 'files'), { recursive: true });
@@ -126,7 +126,7 @@ test('verify vouches for a complete file by its whole checksum where its journal
   const bytes = await readFile(blob);
   bytes[CHUNK + 1] = (bytes[CHUNK + 1] ?? 0) ^ 1;
   await writeFile(blob, bytes);
-  const { server: later } = await logged(t, dataDir);
-  const bad = await ask<object>(later, 'POST', '/api/files/verify/f');
-  assert.deepEqual(bad, { ok: false, checked_bytes: 4 * CHUNK, bad: [[CHUNK, 2 * CHUNK - 1]] });
+  const { server: next } = await logged(t, dataDir);
+  const damaged = await ask<object>(next, 'POST', '/api/files/verify/f');
+  assert.deepEqual(damaged, { ok: false, checked_bytes: 4 * CHUNK, bad: [[CHUNK, 2 * CHUNK - 1]] });
 });

@@ -1,4 +1,4 @@
-/** The server is killed while it sends a file on: the next one sends it, whole and once. */
+/** The server is killed while it delivers a file: the next start delivers the whole file once. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,9 @@ import { Child, Device } from './child.ts';
 const SETTINGS = { LADING_DELIVERY_RETRY_SECONDS: '1' };
 const BYTES = 6 * 1024 * 1024;
 
-test('killed in the middle of a transfer, and again in the middle of the next', { skip: noFtpServer }, async (t) => {
+test('a server that is killed in the middle of two transfers delivers the file with the third', {
+  skip: noFtpServer,
+}, async (t) => {
   const ftp = await startFtpServer(t, { kilobytesPerSecond: 2048 });
   const dataDir = await temporaryFolder(t);
   const start = async (): Promise<{
@@ -31,16 +33,16 @@ test('killed in the middle of a transfer, and again in the middle of the next', 
   };
   const first = await start();
   const target = { kind: 'ftp', host: '127.0.0.1', port: ftp.port, username: FTP_USER, password: FTP_PASSWORD };
-  const made = await fetch(`${first.origin}/api/deliveries/targets`, {
+  const created = await fetch(`${first.origin}/api/deliveries/targets`, {
     method: 'POST',
     headers: { ...first.headers, 'content-type': 'application/json' },
     body: JSON.stringify(target),
   });
-  assert.equal(made.status, 201, await made.text());
+  assert.equal(created.status, 201, await created.text());
   const bytes = Buffer.alloc(BYTES, 'what is sent on ');
   const { id } = await first.device.send('large.bin', 0, bytes, { declaredSize: BYTES, overwrite: false });
-  /** The temporary name of a transfer that is half done, but none of these. */
-  const half = async (...others: string[]): Promise<string | undefined> => {
+  /** The temporary name of a transfer that is partly done, except `others`. */
+  const partial = async (...others: string[]): Promise<string | undefined> => {
     for (const name of await readdir(ftp.home)) {
       if (!name.startsWith(`.${id}-`) || others.includes(name)) continue;
       const size = await stat(join(ftp.home, name)).then(
@@ -51,11 +53,11 @@ test('killed in the middle of a transfer, and again in the middle of the next', 
     }
     return undefined;
   };
-  await eventually(async () => (await half()) !== undefined, 'the middle of the first transfer');
-  const left = (await half()) ?? '';
+  await eventually(async () => (await partial()) !== undefined, 'the middle of the first transfer');
+  const leftover = (await partial()) ?? '';
   await first.child.kill();
   const second = await start();
-  await eventually(async () => (await half(left)) !== undefined, 'the middle of the second transfer');
+  await eventually(async () => (await partial(leftover)) !== undefined, 'the middle of the second transfer');
   await second.child.kill();
   const third = await start();
   await eventually(async () => {

@@ -1,4 +1,4 @@
-/** The server is killed right after it acknowledged a change, or in the middle of one: webhooks hear of what happened, and of nothing else. */
+/** The server is killed after or during a change: webhooks get the events of changes that happened, and no others. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -49,12 +49,12 @@ async function start(t: TestContext, dataDir: string): Promise<Running> {
 }
 
 async function addHook({ ask }: Running, receiver: Receiver): Promise<string> {
-  const made = await ask('POST', '/api/deliveries/targets', { kind: 'webhook', url: receiver.url, events: EVENTS });
-  assert.equal(made.status, 201);
-  return ((await made.json()) as TargetCreated).id;
+  const created = await ask('POST', '/api/deliveries/targets', { kind: 'webhook', url: receiver.url, events: EVENTS });
+  assert.equal(created.status, 201);
+  return ((await created.json()) as TargetCreated).id;
 }
 
-/** Each change, and the event that it must lead to. */
+/** Changes and their events. */
 const CHANGES: [EventType, (running: Running) => Promise<unknown>][] = [
   [
     'file.created',
@@ -63,7 +63,7 @@ const CHANGES: [EventType, (running: Running) => Promise<unknown>][] = [
   [
     'upload.stale',
     async ({ ask }) => {
-      // Parked once it has been silent for a second.
+      // The upload is parked once it has received nothing for a second.
       await eventually(async () => {
         await ask('POST', '/api/sweep');
         return (await (await ask('GET', '/api/files/status/one.txt')).text()).includes('"stale":true');
@@ -76,7 +76,7 @@ const CHANGES: [EventType, (running: Running) => Promise<unknown>][] = [
   ['file.deleted', ({ ask }) => ask('DELETE', '/api/files/two.txt')],
 ];
 
-test('killed right after each change was acknowledged: its event comes, with one id however often', async (t) => {
+test('the event of an acknowledged change is delivered after a crash, and repeats have the same id', async (t) => {
   const dataDir = await temporaryFolder(t);
   const receiver = await startReceiver(t);
   let running = await start(t, dataDir);
@@ -88,89 +88,89 @@ test('killed right after each change was acknowledged: its event comes, with one
     await running.child.kill();
     receiver.answer(204);
     running = await start(t, dataDir);
-    const came = () => receiver.received.slice(before).filter(({ event }) => event.type === type);
-    await eventually(() => came().length > 0, type);
-    const ids = new Set(came().map(({ id, event }) => `${id} ${event.id}`));
+    const events = () => receiver.received.slice(before).filter(({ event }) => event.type === type);
+    await eventually(() => events().length > 0, type);
+    const ids = new Set(events().map(({ id, event }) => `${id} ${event.id}`));
     assert.equal(ids.size, 1, `${type}: ${[...ids].join(', ')}`);
   }
   await running.child.kill('SIGTERM');
 });
 
-test('killed between the announcement of a change and its end: only what happened is told', async (t) => {
+test('after a crash between the announcement of a change and its end, only changes that happened are delivered', async (t) => {
   const dataDir = await temporaryFolder(t);
   const receiver = await startReceiver(t);
   const first = await start(t, dataDir);
   const targetId = await addHook(first, receiver);
   const { id: kept } = await first.device.send('kept.txt', 0, LETTERS, { declaredSize: 26, overwrite: false });
-  const { id: gone } = await first.device.send('gone.txt', 0, LETTERS, { declaredSize: 26, overwrite: false });
-  assert.equal((await first.ask('DELETE', '/api/files/gone.txt')).status, 200);
+  const { id: deleted } = await first.device.send('deleted.txt', 0, LETTERS, { declaredSize: 26, overwrite: false });
+  assert.equal((await first.ask('DELETE', '/api/files/deleted.txt')).status, 200);
   await eventually(() => receiver.received.some(({ event }) => event.type === 'file.deleted'), 'the event');
   await first.child.kill('SIGTERM');
   const folder = join(dataDir, 'v1/deliveries');
   const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
-  const deleted = texts.map((text) => JSON.parse(text)).find(({ event }) => event === 'file.deleted');
+  const stored = texts.map((text) => JSON.parse(text)).find(({ event }) => event === 'file.deleted');
   const announce = async (id: string, file: string | null, name: string | null, event: EventType): Promise<void> => {
-    const payload = JSON.stringify({ ...JSON.parse(deleted.payload), id, type: event, filename: name });
+    const payload = JSON.stringify({ ...JSON.parse(stored.payload), id, type: event, filename: name });
     const about = { id, event, fileId: file, fileName: name, targetId, payload };
-    const document = { ...deleted, ...about, announced: true, state: 'queued', attempts: 0, endedAt: null, nextAt: 0 };
+    const document = { ...stored, ...about, announced: true, state: 'queued', attempts: 0, endedAt: null, nextAt: 0 };
     await writeFile(join(folder, `${id}.json`), JSON.stringify(document));
   };
   await announce('0aaaaaaaa000000000001', kept, 'kept.txt', 'file.deleted');
-  await announce('0aaaaaaaa000000000002', gone, 'gone.txt', 'file.deleted');
-  await announce('0aaaaaaaa000000000003', gone, 'gone.txt', 'file.created');
+  await announce('0aaaaaaaa000000000002', deleted, 'deleted.txt', 'file.deleted');
+  await announce('0aaaaaaaa000000000003', deleted, 'deleted.txt', 'file.created');
   await announce('0aaaaaaaa000000000004', kept, 'kept.txt', 'upload.stale');
-  // Whether it was done nobody knows any more, so it is told.
+  // It is unknown whether this change happened, so its event is delivered.
   await announce('0aaaaaaaa000000000005', null, null, 'admin.changed');
   const second = await start(t, dataDir);
-  for (const told of ['0aaaaaaaa000000000002', '0aaaaaaaa000000000005'])
-    await eventually(() => receiver.received.some(({ id }) => id === told), 'what happened');
+  for (const expected of ['0aaaaaaaa000000000002', '0aaaaaaaa000000000005'])
+    await eventually(() => receiver.received.some(({ id }) => id === expected), 'the event of a change');
   const refused = await second.ask('POST', '/api/deliveries/targets', { kind: 'webhook', url: 'no url' });
   assert.equal(refused.status, 400);
   await second.child.kill('SIGTERM');
-  const told = receiver.received.filter(({ id }) => id.startsWith('0aaaaaaaa'));
+  const delivered = receiver.received.filter(({ id }) => id.startsWith('0aaaaaaaa'));
   assert.deepEqual(
-    told.map(({ id }) => id),
+    delivered.map(({ id }) => id),
     ['0aaaaaaaa000000000002', '0aaaaaaaa000000000005'],
   );
-  const left = await readdir(folder);
+  const remaining = await readdir(folder);
   assert.ok(
-    left.every((name) => !/0aaaaaaaa00000000000[134]/.test(name)),
-    left.join(),
+    remaining.every((name) => !/0aaaaaaaa00000000000[134]/.test(name)),
+    remaining.join(),
   );
-  for (const name of left) assert.doesNotMatch(await readFile(join(folder, name), 'utf8'), /"announced"/);
+  for (const name of remaining) assert.doesNotMatch(await readFile(join(folder, name), 'utf8'), /"announced"/);
 });
 
-test('killed in the middle of changes of administrators: each that was made is told', async (t) => {
+test('after a crash during administrative changes, the event of every change that happened is delivered', async (t) => {
   const dataDir = await temporaryFolder(t);
   const receiver = await startReceiver(t);
   let running = await start(t, dataDir);
   await addHook(running, receiver);
   let counted = 0;
   for (let round = 0; round < 6; round += 1) {
-    // Somewhere between the first byte of the first request and the last answer.
-    const asked = Array.from({ length: 12 }, (_, index) => {
+    // The kill comes at some time between the first request and the last answer.
+    const requests = Array.from({ length: 12 }, (_, index) => {
       const target = { kind: 'webhook', name: `${round}-${index}`, url: receiver.url, events: ['upload.expired'] };
-      // The answers that the kill comes before.
+      // The kill comes before some answers.
       return running.ask('POST', '/api/deliveries/targets', target).catch(() => null);
     });
-    await Promise.race(asked.slice(round, round + 3));
+    await Promise.race(requests.slice(round, round + 3));
     await running.child.kill();
-    await Promise.all(asked);
+    await Promise.all(requests);
     running = await start(t, dataDir);
     const reply = await running.ask('GET', '/api/deliveries/targets');
-    const made = ((await reply.json()) as { targets: TargetCreated[] }).targets.filter(({ name }) =>
+    const created = ((await reply.json()) as { targets: TargetCreated[] }).targets.filter(({ name }) =>
       name.startsWith(`${round}-`),
     );
-    // What was not recorded any more is told without an id: nobody knows what came of it.
+    // The event of a change that was not recorded has no id, because its outcome is unknown.
     const details = (): string[] => {
       const byId = new Map(receiver.received.map(({ id, event }) => [id, event.detail ?? '']));
       return [...byId.values()];
     };
-    const unsure = (): number => details().filter((detail) => detail.includes('may not have been made')).length;
-    const untold = (): number => made.filter(({ id }) => !details().some((detail) => detail.includes(id))).length;
+    const uncertain = (): number => details().filter((detail) => detail.includes('may not have been made')).length;
+    const missing = (): number => created.filter(({ id }) => !details().some((detail) => detail.includes(id))).length;
     const before = counted;
-    await eventually(() => unsure() - before >= untold(), 'every change');
-    counted = unsure();
+    await eventually(() => uncertain() - before >= missing(), 'every change');
+    counted = uncertain();
   }
   await running.child.kill('SIGTERM');
 });

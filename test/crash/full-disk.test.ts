@@ -1,4 +1,4 @@
-/** A whole server on a disk that is full: it says so, loses nothing, and goes on when there is room again. */
+/** A server on a full disk: it replies 507, loses nothing, and continues once there is space. */
 import assert from 'node:assert/strict';
 import { readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const DISK = 24 * MIB;
 const FILE = 12 * MIB;
 const CHUNK = MIB;
 
-/** A server on it, killed before the disk goes. */
+/** Starts a server on the small disk; kills it before the disk is unmounted. */
 function start(small: SmallDisk, settings: Record<string, string>): Child {
   const child = new Child(join(small.folder, 'data'), settings);
   small.beforeUnmount(() => child.kill());
@@ -28,7 +28,7 @@ async function refusal(request: Promise<unknown>): Promise<Refusal> {
   throw error ?? new Error('expected a refusal');
 }
 
-/** The files of uploads and complete ones that lie on the disk. */
+/** The number of open uploads and complete files on the disk. */
 async function folders(dataDir: string): Promise<number> {
   const files = join(dataDir, 'v1', 'files');
   const shards = await Promise.all((await readdir(files)).map((shard) => readdir(join(files, shard))));
@@ -36,7 +36,7 @@ async function folders(dataDir: string): Promise<number> {
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  test(`durability ${durability}: a full disk is 507, nothing is lost, and the upload goes on after room was made`, async (t) => {
+  test(`durability ${durability}: a full disk is refused with 507, loses nothing, and the upload continues once there is space`, async (t) => {
     const small = await smallDisk(t, DISK);
     if (small === null) return t.skip(NO_SMALL_DISK);
     const disk = small.folder;
@@ -54,7 +54,7 @@ for (const durability of ['chunk', 'seal'] as const) {
     let acknowledged = 0;
     let full: Refusal | null = null;
     while (full === null) {
-      assert.ok(acknowledged < FILE / 2, 'more went in than there was room');
+      assert.ok(acknowledged < FILE / 2, 'more bytes were accepted than there was space');
       const sent = device.send('big', acknowledged, chunk(acknowledged), sending);
       await sent.then(
         () => {
@@ -72,23 +72,23 @@ for (const durability of ['chunk', 'seal'] as const) {
       assert.doesNotMatch(error.message, /\/|ENOSPC/);
     }
 
-    // Not a byte is left: not even a document can be written, and nothing half-made stays.
+    // Without free space not even a document can be written, and no partial upload remains.
     await fillUp(disk);
     const before = await folders(dataDir);
-    const fresh = await refusal(device.send('fresh', 0, content(0, 100), { declaredSize: 100, overwrite: false }));
-    assert.equal(fresh.status, 507);
+    const refused = await refusal(device.send('fresh', 0, content(0, 100), { declaredSize: 100, overwrite: false }));
+    assert.equal(refused.status, 507);
     assert.equal((await device.status('fresh')).status, 'pending');
     assert.equal(await folders(dataDir), before);
-    await isThere(device, acknowledged, whole);
+    await assertStored(device, acknowledged, whole);
 
-    // Killed, it starts again with as little room as its lock takes.
+    // A killed server starts again with only enough space for its lock.
     await child.kill();
     await truncate(ballast.path, ballast.size - 64 * 1024);
     const second = start(small, { LADING_DURABILITY: durability });
     const resumed = new Device(await second.origin);
     t.after(() => resumed.close());
     await resumed.signIn();
-    await isThere(resumed, acknowledged, whole);
+    await assertStored(resumed, acknowledged, whole);
     await rm(ballast.path);
     for (let start = acknowledged; start < FILE; start += CHUNK)
       await resumed.send('big', start, chunk(start), sending);
@@ -98,8 +98,8 @@ for (const durability of ['chunk', 'seal'] as const) {
   });
 }
 
-/** What was acknowledged before the disk was full can be read, and is right. */
-async function isThere(device: Device, acknowledged: number, whole: Uint8Array): Promise<void> {
+/** Checks that all bytes acknowledged before the disk was full can be read and are correct. */
+async function assertStored(device: Device, acknowledged: number, whole: Uint8Array): Promise<void> {
   assert.ok((await device.read('whole', 0, whole.length - 1))?.equals(whole));
   assert.equal((await device.status('big')).bytes_received, acknowledged);
   assert.ok((await device.read('big', 0, acknowledged - 1))?.equals(content(0, acknowledged, 1)));

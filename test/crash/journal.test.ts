@@ -1,4 +1,4 @@
-/** A journal that lost its end, or was damaged anywhere, through the whole engine: what is missing is asked for again. */
+/** Truncated and damaged journals, tested with a whole engine: lost chunks are reported as missing. */
 import assert from 'node:assert/strict';
 import { open, stat, truncate } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -7,8 +7,8 @@ import { content, download, OWNER, readRange, send } from '../support/product/de
 import { startEngine } from '../support/product/engine.ts';
 import { type Random, seeded } from '../support/random.ts';
 
-/** Cuts the file at a random byte, or changes a random run of bytes. */
-async function hurt(path: string, random: Random): Promise<void> {
+/** Truncates the file at a random byte, or changes a random run of bytes. */
+async function damage(path: string, random: Random): Promise<void> {
   const { size } = await stat(path);
   if (random.once(2)) return truncate(path, random.int(0, size));
   const file = await open(path, 'r+');
@@ -21,7 +21,7 @@ async function hurt(path: string, random: Random): Promise<void> {
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  test(`durability ${durability}: with a journal cut or damaged anywhere the start works, and the upload ends whole`, async (t) => {
+  test(`durability ${durability}: an engine starts with a truncated or damaged journal, and the upload can be completed`, async (t) => {
     const random = seeded(t);
     const run = await startEngine(t, { durability });
     const size = 10_000;
@@ -33,12 +33,12 @@ for (const durability of ['chunk', 'seal'] as const) {
         const length = random.int(1, Math.min(500, size - 1 - start));
         id = (await send(run.engine, name, start, content(start, length, round), { declaredSize: size })).id ?? '';
       }
-      await run.crash(() => hurt(new Layout(run.dataDir).file(id).manifest, random));
+      await run.crash(() => damage(new Layout(run.dataDir).file(id).manifest, random));
       const { missing, id: sameId } = await run.engine.status(OWNER, name);
       assert.equal(sameId, id, name);
       let position = 0;
       for (const [start, end] of missing) {
-        // What it says it has is right, and it reads nothing of what it says it has not.
+        // Stored bytes are correct, and missing bytes cannot be read.
         const stored = start > position ? await readRange(run.engine, name, position, start - 1) : Buffer.alloc(0);
         assert.deepEqual(stored, Buffer.from(content(position, start - position, round)), name);
         assert.equal(await readRange(run.engine, name, start, start), null, name);

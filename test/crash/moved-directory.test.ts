@@ -1,4 +1,4 @@
-/** The data directory is moved, replaced or filled while a server runs on it. With real processes and real folders. */
+/** The data directory is moved, replaced or filled while a server runs on it, with real processes and directories. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ async function signedIn({ env }: ServerProcess): Promise<Record<string, string>>
   return { authorization: `Bearer ${token}`, 'tus-resumable': '1.0.0' };
 }
 
-/** The address of a tus upload of `BYTES`, of which `sent` bytes are there. */
+/** Creates a tus upload of `BYTES` with the first `sent` bytes; returns its URL. */
 async function beginUpload(origin: string, headers: Record<string, string>, sent: number): Promise<string> {
   const created = await fetch(`${origin}/files`, {
     method: 'POST',
@@ -46,7 +46,7 @@ function put(origin: string, headers: Record<string, string>, name: string): Pro
   return fetch(`${origin}/api/files/content/${name}`, { method: 'PUT', headers, body: BYTES });
 }
 
-/** Resolves with the exit code. */
+/** Resolves with the exit code of the process. */
 function ended({ process }: ServerProcess): Promise<number | null> {
   if (process.exitCode !== null) return Promise.resolve(process.exitCode);
   return new Promise((resolve) => process.once('exit', (code) => resolve(code)));
@@ -62,7 +62,7 @@ async function assertWhole(t: TestContext, dataDir: string, names: string[]): Pr
   }
 }
 
-test('a server whose directory was moved stores nothing at the old path, says so, and ends', async (t) => {
+test('a server whose directory is moved writes nothing to the old path, refuses requests, and exits', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'data');
   const server = await startServerProcess(t, data);
@@ -73,9 +73,9 @@ test('a server whose directory was moved stores nothing at the old path, says so
   const address = await beginUpload(origin, headers, 1_000);
 
   await rename(data, join(folder, 'moved'));
-  const stored = await put(origin, headers, 'late.bin');
+  const stored = await put(origin, headers, 'refused.bin');
   assert.ok(stored.status === 500 || stored.status === 503, `a new file was answered ${stored.status}`);
-  // Its file may be open still, and then it is the one that was moved: the bytes count. Never may it seem to be unknown.
+  // The server may still have the moved file open; then the bytes count. The upload must not be reported as unknown.
   const appended = await patch(address, headers, 1_000).catch(() => null);
   if (appended !== null)
     assert.ok([204, 500, 503].includes(appended.status), `an append was answered ${appended.status}`);
@@ -83,11 +83,11 @@ test('a server whose directory was moved stores nothing at the old path, says so
   if (ready !== null) assert.equal(ready.status, 503);
   assert.equal(await exit, 1);
 
-  assert.deepEqual(await readdir(folder), ['moved'], 'nothing was made at the old path');
+  assert.deepEqual(await readdir(folder), ['moved'], 'nothing is created at the old path');
   await assertWhole(t, join(folder, 'moved'), appended?.status === 204 ? ['kept.bin', 'a.bin'] : ['kept.bin']);
 });
 
-test('a server of which one folder was moved or replaced makes no new one in its place, says so, and ends', async (t) => {
+test('a server whose subdirectory is moved or replaced does not create it again, refuses requests, and exits', async (t) => {
   for (const [name, replaced] of [
     ['files', false],
     ['files', true],
@@ -103,18 +103,18 @@ test('a server of which one folder was moved or replaced makes no new one in its
     await rename(join(root, name), join(root, 'away'));
     if (replaced) await cp(join(root, 'away'), join(root, name), { recursive: true });
     if (name === 'files') {
-      const stored = await put(origin, headers, 'late.bin').catch(() => null);
+      const stored = await put(origin, headers, 'refused.bin').catch(() => null);
       assert.ok(stored === null || stored.status >= 500, `${name}: a new file was answered ${stored?.status}`);
     }
     assert.equal(await exit, 1, name);
-    if (!replaced) assert.ok(!(await readdir(root)).includes(name), `${name} was made anew`);
+    if (!replaced) assert.ok(!(await readdir(root)).includes(name), `${name} was created again`);
     await rm(join(root, name), { recursive: true, force: true });
     await rename(join(root, 'away'), join(root, name));
     await assertWhole(t, data, ['kept.bin']);
   }
 });
 
-test('a server that finds another one at its path ends, and the other one is left alone', async (t) => {
+test('a server that finds another server at its path exits, and the other keeps running', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'data');
   const first = await startServerProcess(t, data);
@@ -136,7 +136,7 @@ test('a server that finds another one at its path ends, and the other one is lef
   await assertWhole(t, join(folder, 'moved'), ['old.bin']);
 });
 
-test('a server whose directory was replaced by a copy ends, for half of what it writes would go to either', async (t) => {
+test('a server whose directory was replaced by a copy exits, because its writes would be split between the two', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'data');
   const server = await startServerProcess(t, data);
@@ -151,7 +151,7 @@ test('a server whose directory was replaced by a copy ends, for half of what it 
   await assertWhole(t, join(folder, 'moved'), ['old.bin']);
 });
 
-test('/ready tells of a full disk, and of room again', async (t) => {
+test('/ready reports a full disk, and recovers once there is space', async (t) => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     return t.skip('only root may mount a small file system');
   const disk = await mkdtemp(join(tmpdir(), 'lading-disk-'));
@@ -169,10 +169,10 @@ test('/ready tells of a full disk, and of room again', async (t) => {
   const ballast = join(disk, 'ballast');
   const { bavail, bsize } = await statfs(disk);
   await writeFile(ballast, Buffer.alloc(bavail * bsize - 1024 * 1024));
-  await eventually(async () => (await ready()) === 503, '/ready says that the disk is full');
+  await eventually(async () => (await ready()) === 503, '/ready reports that the disk is full');
   const health = await fetch(`${origin}/health`);
   assert.equal(health.status, 200, 'the process is alive all the same');
   await truncate(ballast, 0);
   await rm(ballast);
-  await eventually(async () => (await ready()) === 200, '/ready says that there is room');
+  await eventually(async () => (await ready()) === 200, '/ready reports that there is space');
 });

@@ -1,7 +1,7 @@
 /**
- * The whole engine over a disk that loses power. While several devices send, now and then everything stands still, and what the
- * disk would hold after a loss of power at that moment is kept, together with what had been acknowledged by then. Afterwards an
- * engine is started on each of these, and must have everything that was promised, nothing wrong, and be able to go on.
+ * An engine on a disk that loses power. While several devices send, the test pauses every operation at random moments and keeps what
+ * the disk would hold after a loss of power at that moment, together with what was acknowledged by then. Afterwards it starts an
+ * engine on each copy, which must have every acknowledged byte and no wrong one, and must be able to continue.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -23,31 +23,31 @@ import { through } from '../support/wire/through.ts';
 import { Cargo } from './cargo.ts';
 import type { Remote } from './remote.ts';
 
-/** Everything asked of a disk and of threads, which can be made to stand still. */
-class Stillness {
+/** Runs the operations of a disk and of worker threads, and can pause all of them. */
+class Pauser {
   readonly #running = new Set<Promise<unknown>>();
-  #still: Promise<void> | null = null;
+  #paused: Promise<void> | null = null;
   #moment: (() => Promise<void>) | null = null;
-  #in = 0;
+  #remaining = 0;
 
-  /** Has `moment` run, with everything else standing still, before the operation that comes `operations` after the next. */
+  /** Runs `moment` while everything else is paused, after `operations` more operations. */
   after(operations: number, moment: () => Promise<void>): void {
-    this.#in = operations;
+    this.#remaining = operations;
     this.#moment = moment;
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {
-    this.#in -= 1;
-    if (this.#moment && this.#in < 0 && !this.#still) {
+    this.#remaining -= 1;
+    if (this.#moment && this.#remaining < 0 && !this.#paused) {
       const moment = this.#moment;
       this.#moment = null;
-      this.#still = Promise.allSettled(this.#running)
+      this.#paused = Promise.allSettled(this.#running)
         .then(moment)
         .finally(() => {
-          this.#still = null;
+          this.#paused = null;
         });
     }
-    while (this.#still) await this.#still;
+    while (this.#paused) await this.#paused;
     const job = work();
     this.#running.add(job);
     try {
@@ -70,7 +70,7 @@ class Stillness {
   }
 }
 
-async function found(removal: Promise<unknown>): Promise<boolean> {
+async function existed(removal: Promise<unknown>): Promise<boolean> {
   try {
     await removal;
     return true;
@@ -88,8 +88,8 @@ function remoteTo(engine: () => Engine): Remote {
     },
     status: (name) => engine().status(OWNER, name),
     complete: (name) => engine().complete(OWNER, name),
-    remove: (name) => found(engine().remove(OWNER, name)),
-    cancel: (name) => found(engine().cancel(OWNER, name)),
+    remove: (name) => existed(engine().remove(OWNER, name)),
+    cancel: (name) => existed(engine().cancel(OWNER, name)),
     put: (name, bytes) => {
       const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, minSize: 0 };
       return engine().receiveFile(Readable.from([Buffer.from(bytes)]), whole, async () => null);
@@ -112,24 +112,25 @@ function remoteTo(engine: () => Engine): Remote {
 interface Loss {
   dataDir: string;
   cargos: Cargo[];
-  /** Which loss of the run, and whether the disk kept more than it had promised. */
+  /** The number of the loss, and whether the disk kept more than was synced. */
   label: string;
 }
 
-/** Whatever nobody sends to is parked with the next sweep. */
-const HASTY = { staleSeconds: 0 };
-const CONCURRENT = [true, true, true, false, false];
+/** The next sweep parks every idle upload. */
+const PARK_AT_ONCE = { staleSeconds: 0 };
+/** Whether each of the files that are sent at the same time declares its size. */
+const DECLARED = [true, true, true, false, false];
 
 async function crashes(t: TestContext, durability: Durability, losses: number): Promise<Loss[]> {
   const random = seeded(t);
   const place = await mkdtemp(join(fastFolder(), 'lading-power-'));
   const dataDir = await mkdtemp(join(place, 'data-'));
   const power = await PowerLossDisk.over(dataDir);
-  const still = new Stillness();
-  const threads = still.threads(testThreads());
-  const run = await startEngine(t, { durability, ...HASTY }, { dataDir, disk: still.disk(power), threads });
+  const pauser = new Pauser();
+  const threads = pauser.threads(testThreads());
+  const run = await startEngine(t, { durability, ...PARK_AT_ONCE }, { dataDir, disk: pauser.disk(power), threads });
   t.after(() => rm(place, { recursive: true, force: true }));
-  const cargos = CONCURRENT.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
+  const cargos = DECLARED.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
   const kept: Loss[] = [];
   const lose = async (): Promise<void> => {
     const generous = random.once(3);
@@ -137,9 +138,9 @@ async function crashes(t: TestContext, durability: Durability, losses: number): 
     await power.crash(into, generous ? random.unit : null);
     const label = `loss ${kept.length} of durability ${durability}${generous ? ', with more than was synced' : ''}`;
     kept.push({ dataDir: into, cargos: cargos.map((cargo) => cargo.copy(random.fork())), label });
-    if (kept.length < losses) still.after(random.int(0, 60), lose);
+    if (kept.length < losses) pauser.after(random.int(0, 60), lose);
   };
-  still.after(random.int(0, 60), lose);
+  pauser.after(random.int(0, 60), lose);
   const remote = remoteTo(() => run.engine);
   await Promise.all(
     cargos.map(async (cargo) => {
@@ -151,7 +152,7 @@ async function crashes(t: TestContext, durability: Durability, losses: number): 
   return kept;
 }
 
-/** The lock of a process that lost power names one of an earlier boot; here it would name this very process, which lives. */
+/** Deletes the lock. After a real loss of power it would name an earlier boot; here it names this process, which is alive. */
 async function unlock(dataDir: string): Promise<void> {
   for (const name of await readdir(join(dataDir, 'v1')).catch(() => [])) {
     if (name.startsWith('lock')) await rm(join(dataDir, 'v1', name));
@@ -165,19 +166,19 @@ async function examine(t: TestContext, durability: Durability, loss: Loss): Prom
   for (const cargo of loss.cargos) {
     await cargo.inspect(remote, durability === 'chunk');
     await cargo.finish(remote);
-    // The journal stays beside the complete file and vouches for every byte of it.
+    // The journal of a complete file still covers every byte of it.
     const verified = { ok: true, checked_bytes: cargo.now.size, bad: [] };
     assert.deepEqual(await run.engine.verify(OWNER, cargo.name), verified, cargo.name);
   }
   assert.deepEqual(run.warnings, []);
-  assert.equal((await run.deps.blobs.list()).length, loss.cargos.length, 'nothing is left over');
+  assert.equal((await run.deps.blobs.list()).length, loss.cargos.length, 'no leftovers');
   await run.close();
   await rm(loss.dataDir, { recursive: true, force: true });
 }
 
 for (const durability of ['chunk', 'seal'] as const) {
-  const promise = durability === 'chunk' ? 'every acknowledged chunk' : 'every complete file, and nothing unverified,';
-  test(`durability ${durability}: ${promise} is there after a loss of power at any moment`, async (t) => {
+  const promise = durability === 'chunk' ? 'every acknowledged chunk' : 'every complete file, and no unverified byte,';
+  test(`durability ${durability}: ${promise} survives a loss of power at any moment`, async (t) => {
     for (const loss of await crashes(t, durability, 30)) {
       await examine(t, durability, loss).catch((error: unknown) => {
         if (error instanceof Error) error.message = `${loss.label}: ${error.message}`;
@@ -187,7 +188,7 @@ for (const durability of ['chunk', 'seal'] as const) {
   });
 }
 
-test('what a server with durability seal left is synced before one with durability chunk acknowledges it again', async (t) => {
+test('after durability changes from seal to chunk, unsynced chunks are synced before they are acknowledged again', async (t) => {
   const place = await mkdtemp(join(fastFolder(), 'lading-power-'));
   const dataDir = await mkdtemp(join(place, 'data-'));
   const power = await PowerLossDisk.over(dataDir);
@@ -201,7 +202,7 @@ test('what a server with durability seal left is synced before one with durabili
   await power.crash(loss);
   await unlock(loss);
   const next = await startEngine(t, { durability: 'chunk' }, { dataDir: loss });
-  // Hooks run in this order, so the engines are closed by then.
+  // This hook runs after those that close the engines.
   t.after(() => rm(place, { recursive: true, force: true }));
   assert.deepEqual((await next.engine.status(OWNER, 'f')).missing, [[100, 199]]);
 });

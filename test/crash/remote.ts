@@ -6,31 +6,31 @@ export interface SendOptions {
   overwrite: boolean;
 }
 
-/** There was no answer: the server died, and nobody knows what it still did. */
+/** A request without an answer because the server died. It is unknown whether the request was carried out. */
 export class Lost extends Error {
   override readonly name = 'Lost';
 }
 
-/** The server as a device sees it. What a dead server does not answer rejects with `Lost`. */
+/** The requests of a device. A request that a dead server does not answer rejects with `Lost`. */
 export interface Remote {
   send(name: string, start: number, bytes: Uint8Array, sending: SendOptions): Promise<FileStatus>;
   status(name: string): Promise<FileStatus>;
   complete(name: string): Promise<FileStatus>;
-  /** False when there was nothing. */
+  /** Deletes the file and its open upload; false if neither exists. */
   remove(name: string): Promise<boolean>;
-  /** A whole file in one request, in place of what is there. */
+  /** Sends a whole file in one request, replacing an existing one. */
   put(name: string, bytes: Uint8Array): Promise<FileStatus>;
-  /** Ends the unfinished upload alone; false when there was none. */
+  /** Cancels the open upload but keeps the complete file; false if there is no open upload. */
   cancel(name: string): Promise<boolean>;
-  /** Parks every upload that nobody sends to, if the server was set up to do so. */
+  /** Parks idle uploads, if the server is configured to do so. */
   sweep(): Promise<void>;
-  /** Bytes `start` to `end` of what a download of the name gives; null when they are not all in it. */
+  /** Bytes `start` to `end` of the file as a download gets them; null if some are missing. */
   read(name: string, start: number, end: number): Promise<Buffer | null>;
 }
 
 export type Extents = [number, number][];
 
-/** One complete file, or one upload: its content follows from its seed. */
+/** One complete file or one upload. Its seed determines its content. */
 export interface Edition {
   seed: number;
   size: number;
