@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 const MAX_SUBJECT = 72;
 const FIELD = '\u0000';
 const RECORD = '\u0001';
-/** Verbs that only look like another form. */
+/** Imperatives that end like another form. */
 const IMPERATIVES = new Set([
   'Bring',
   'Embed',
@@ -26,7 +26,7 @@ function git(...args) {
   return stdout;
 }
 
-/** What is wrong with a message; empty when nothing is. */
+/** The faults of a commit message; empty if it has none. */
 export function problemsOf(subject, body) {
   const found = [];
   if (subject.length > MAX_SUBJECT)
@@ -39,7 +39,7 @@ export function problemsOf(subject, body) {
   return found;
 }
 
-/** The commits since the one that brought this file; in a shallow clone without it, the newest one alone. */
+/** The commits since this file was added; only the newest commit in a shallow clone without that commit. */
 function sinceThisCheck() {
   const first = git('log', '--diff-filter=A', '--format=%H', '--', 'scripts/check-commits.mjs')
     .trim()

@@ -9,7 +9,7 @@ import { repoRoot } from './support/root.ts';
 
 const CHECK = join(repoRoot(), 'scripts/check-commits.mjs');
 
-test('a commit message says what and why, in the imperative and briefly', (t) => {
+test('a commit message needs a short imperative subject and a body with the reason', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'lading-commits-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const git = (...args: string[]) =>

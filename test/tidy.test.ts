@@ -1,6 +1,6 @@
 /**
- * The laws of the source tree: which room may import which, no circle, no long file or function, and the words that comments do without.
- * Imports of types count. Mend the file that breaks one; there is no list of exceptions.
+ * The laws of the source tree: allowed imports, no import cycles, no long files or functions, and words that comments must not use.
+ * Imports of types count. Fix the file that breaks a law; there is no list of exceptions.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ const ENVIRONMENT: Record<string, string> = {
   'src/calls/speech.ts': 'PATH of the program that it runs',
   'src/client/transport/connections.ts': 'proxies and authorities, by variables that all programs share',
 };
-/** Files that may use chance, and what for. Secrets and ids come from `node:crypto` alone. */
+/** Files that may use `Math.random`, and what for. Secrets and ids come from `node:crypto`. */
 const RANDOM: Record<string, string> = {
   'src/client/transfer/retry.ts': 'jitter between attempts',
   'src/delivery/scheduler.ts': 'jitter between attempts',
@@ -77,8 +77,8 @@ function folderOf(path: string): string {
   return dirname(path).replace(/^src\//, '');
 }
 
-/** Fails with every breach of a law, so that one run shows them all. */
-function none(breaches: readonly string[]): void {
+/** Fails with all breaches of a law, so that one run shows them all. */
+function assertNone(breaches: readonly string[]): void {
   assert.deepEqual([...new Set(breaches)].sort(), []);
 }
 
@@ -94,7 +94,7 @@ test('a room imports only the rooms below it', () => {
       if (other !== room && allowed && !allowed.includes(other)) breaches.push(`${path} imports ${target}`);
     }
   }
-  none(breaches);
+  assertNone(breaches);
 });
 
 test('a folder imports only the folders before it', () => {
@@ -114,24 +114,26 @@ test('a folder imports only the folders before it', () => {
       for (const target of imports) if (target.startsWith(`src/${other}/`)) breaches.push(`${path} imports ${target}`);
     }
   }
-  none(breaches);
+  assertNone(breaches);
 });
 
-test('each folder of a room has its place in the order', () => {
+test('each folder of a room is in the order of its room', () => {
   const listed = new Set(FOLDERS.flat());
   const rooms = new Set(FOLDERS.flat().map((folder) => folder.split('/')[0]));
   const folders = new Set(product.map(({ path }) => folderOf(path)));
-  none([...folders].filter((folder) => rooms.has(folder.split('/')[0]) && folder !== 'storage' && !listed.has(folder)));
+  assertNone(
+    [...folders].filter((folder) => rooms.has(folder.split('/')[0]) && folder !== 'storage' && !listed.has(folder)),
+  );
 });
 
-test('no file imports itself, by whichever way round', () => {
+test('imports have no cycles', () => {
   const graph = new Map(all.map(({ path, imports }) => [path, imports]));
   const state = new Map<string, 'open' | 'done'>();
-  const circles: string[] = [];
+  const cycles: string[] = [];
   const visit = (path: string, way: readonly string[]): void => {
     if (state.get(path) === 'done') return;
     if (state.get(path) === 'open') {
-      circles.push([...way.slice(way.indexOf(path)), path].join(' → '));
+      cycles.push([...way.slice(way.indexOf(path)), path].join(' → '));
       return;
     }
     state.set(path, 'open');
@@ -139,23 +141,23 @@ test('no file imports itself, by whichever way round', () => {
     state.set(path, 'done');
   };
   for (const path of graph.keys()) visit(path, []);
-  none(circles);
+  assertNone(cycles);
 });
 
-test('no folder has more files than a reader sees at a glance', () => {
+test('no folder has too many files', () => {
   const counts = new Map<string, number>();
   for (const { path } of product) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
-  none([...counts].filter(([, count]) => count > MAX_FILES).map(([folder]) => folder));
+  assertNone([...counts].filter(([, count]) => count > MAX_FILES).map(([folder]) => folder));
 });
 
-test('no file is longer than a reader keeps in mind', () => {
+test('no file is too long', () => {
   const breaches: string[] = [];
   for (const { path, text } of all) {
     const lines = text.split('\n').length - 1;
     const most = TABLES.includes(path) ? MAX_TABLE_LINES : MAX_LINES;
     if (lines > most) breaches.push(path);
   }
-  none(breaches);
+  assertNone(breaches);
 });
 
 /** The functions of a formatted source: a header that opens a block, and the line of the same indentation that closes it. */
@@ -170,17 +172,17 @@ function* functionsOf(text: string): Generator<{ lines: number; header: string }
   }
 }
 
-test('no function is longer than a screen', () => {
+test('no function is too long', () => {
   const breaches: string[] = [];
   for (const { path, text } of all) {
     if (path.startsWith('test/')) continue;
     for (const { lines, header } of functionsOf(text))
       if (lines > MAX_FUNCTION_LINES) breaches.push(`${path}: ${header}`);
   }
-  none(breaches);
+  assertNone(breaches);
 });
 
-test('settings are read from the environment in one place, and chance has its reasons', () => {
+test('only listed files read the environment or use Math.random', () => {
   const environment: string[] = [];
   const random: string[] = [];
   for (const { path, text } of product) {
@@ -188,11 +190,11 @@ test('settings are read from the environment in one place, and chance has its re
     if (/\bprocess\.env\b/.test(code)) environment.push(path);
     if (/\bMath\.random\b/.test(code)) random.push(path);
   }
-  none(environment.filter((path) => !(path in ENVIRONMENT)));
-  none(random.filter((path) => !(path in RANDOM)));
+  assertNone(environment.filter((path) => !(path in ENVIRONMENT)));
+  assertNone(random.filter((path) => !(path in RANDOM)));
 });
 
-/** Words that stand for no term of the field, or for several. */
+/** Words that are not terms of the field, or are used for several things. */
 const WORDS: readonly [RegExp, string][] = [
   [/(?:\/\*\*?|\*|\/\/) Of\b/, 'a comment that begins with "Of" has no subject'],
   [/\b[Ww]hoever\b/, '"whoever": name the client, the caller, the owner'],
@@ -205,18 +207,18 @@ function proseOf(text: string): string[] {
   return text.split('\n').filter((line) => /^\s*(?:\/?\*|\/\/)|\/\/ |\/\*\*|['"`]/.test(line));
 }
 
-test('comments and messages are written in the words of the field', () => {
+test('comments and messages use the terms of the field', () => {
   const breaches: string[] = [];
   for (const { path, text } of all) {
     if (path.startsWith('test/tidy')) continue;
     for (const line of proseOf(text))
       for (const [word, why] of WORDS) if (word.test(line)) breaches.push(`${path}: ${line.trim()} (${why})`);
   }
-  none(breaches);
+  assertNone(breaches);
 });
 
-test('limits have one word each: MAX and MIN', () => {
-  none(
+test('the names of limits use MAX and MIN', () => {
+  assertNone(
     all.flatMap(({ path, text }) =>
       path === 'test/tidy.test.ts'
         ? []

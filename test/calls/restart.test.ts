@@ -1,3 +1,4 @@
+/** Calls that were interrupted by a crash. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Calls } from '../../src/calls/calls.ts';

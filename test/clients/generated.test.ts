@@ -11,7 +11,6 @@ import { npmWith } from '../support/servers/npm.ts';
 import { runProgram } from '../support/servers/programs.ts';
 import { pythonWith } from '../support/servers/python.ts';
 
-const BYTE_TYPES = ['application/offset+octet-stream', TRAIN_TYPE, TRAIN_CRC32_TYPE];
 const STORIES = join(repoRoot(), 'test/clients/generated');
 
 /** A directory with the document in `openapi.json`. */
@@ -34,20 +33,18 @@ test('a generated Python client uploads and downloads a file', async (t) => {
   };
   await writeFile(
     join(folder, 'config.yml'),
-    // The generator does not know the media types of tus and of trains, which are bytes.
-    [
-      'post_hooks: []',
-      'content_type_overrides:',
-      ...BYTE_TYPES.map((type) => `  ${type}: application/octet-stream`),
-      '',
-    ].join('\n'),
+    // tus has a media type of its own for bytes, which the generator does not know.
+    'post_hooks: []\ncontent_type_overrides:\n  application/offset+octet-stream: application/octet-stream\n',
   );
-  const said = await run(
+  const output = await run(
     'openapi-python-client',
     ...['generate', '--path', 'openapi.json', '--config', 'config.yml'],
     ...['--meta', 'none', '--output-path', 'lading_api'],
   );
-  assert.doesNotMatch(said, /WARNING/);
+  // The generator skips trains, whose media types it does not know; the client sends single chunks.
+  const skipped = [...output.matchAll(/Unsupported content type (\S+)/g)].map(([, type]) => type);
+  assert.deepEqual(skipped, [TRAIN_TYPE, TRAIN_CRC32_TYPE]);
+  assert.equal(output.match(/WARNING/g)?.length, skipped.length, output);
   await copyFile(join(STORIES, 'story.py'), join(folder, 'story.py'));
   assert.equal(await run('python', 'story.py', origin, client.id, client.secret), 'done\n');
 });

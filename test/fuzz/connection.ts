@@ -1,4 +1,4 @@
-/** One connection of the fuzzer: writes a message, reads what the server makes of it. */
+/** One connection of the fuzzer: writes messages and reads the replies. */
 import { connect, type Socket } from 'node:net';
 import type { Random } from '../support/random.ts';
 import type { Message } from './message.ts';
@@ -6,17 +6,17 @@ import type { Message } from './message.ts';
 export interface Reply {
   status: number;
   fields: Map<string, string>;
-  /** Null when it is longer than what is kept, or did not end. */
+  /** Null if it is longer than `KEPT_BYTES` or incomplete. */
   body: string | null;
 }
 
 export type Outcome = { replies: Reply[]; end: 'answered' | 'closed' | 'silent' };
 
-/** A message that the server cannot know to be whole is ended by us after so long. */
+/** Time after which the client ends its side, because the server may be waiting for the rest of a malformed message. */
 const HALF_CLOSE_MS = 40;
-/** A server that has the end of a message and neither answers nor closes hangs. */
+/** Time after which a server that neither answers nor closes the connection counts as hanging. */
 const SILENCE_MS = 20_000;
-/** Answers that never end, as those of streams, are left after their head. */
+/** Time after which an endless reply, such as an event stream, is abandoned. */
 const STREAM_MS = 30;
 const KEPT_BYTES = 256 * 1024;
 
@@ -77,11 +77,11 @@ export class Connection {
       this.#received = this.#received.length === 0 ? piece : Buffer.concat([this.#received, piece]);
       this.#wake();
     });
-    const gone = (): void => {
+    const onClose = (): void => {
       if (this.#socket === socket) this.#closed = true;
       this.#wake();
     };
-    socket.on('end', gone).on('close', gone).on('error', gone);
+    socket.on('end', onClose).on('close', onClose).on('error', onClose);
     await new Promise<void>((resolve) => {
       socket.once('connect', resolve).once('close', resolve);
     });
@@ -115,7 +115,7 @@ export class Connection {
     });
   }
 
-  /** The next reply of what was received; `partial` when its head is there and its body is not; null when there is no head yet. */
+  /** Takes the next reply from the received bytes; `partial` if its body is incomplete, null if its head is. */
   #take(method: string): Reply | 'partial' | null {
     const end = this.#received.indexOf('\r\n\r\n');
     if (end === -1) return null;
@@ -128,8 +128,8 @@ export class Connection {
       }),
     );
     const from = end + 4;
-    const none = status < 200 || status === 204 || status === 304 || method === 'HEAD';
-    if (none) return this.#cut(from, { status, fields, body: '' });
+    const isEmpty = status < 200 || status === 204 || status === 304 || method === 'HEAD';
+    if (isEmpty) return this.#cut(from, { status, fields, body: '' });
     if (fields.get('transfer-encoding') === 'chunked') {
       const body = dechunked(this.#received.subarray(from));
       if (body === null) return 'partial';
@@ -155,7 +155,7 @@ function kept(body: Buffer): string | null {
   return body.length > KEPT_BYTES ? null : body.toString('utf8');
 }
 
-/** The content of a whole chunked body and how long it was on the wire; null when it does not end. */
+/** The content of a chunked body and its length on the wire; null if the body is incomplete. */
 function dechunked(bytes: Buffer): { length: number; content: Buffer } | null {
   const pieces: Buffer[] = [];
   for (let at = 0; ; ) {

@@ -1,4 +1,4 @@
-/** Frames that are sound, of requests that may not be: bodies, trailers, numbers of streams, pseudo-fields. */
+/** Well-formed frames of requests that may be invalid: bodies, trailers, stream identifiers, pseudo-header fields. */
 import type { Random } from '../support/random.ts';
 import { frame } from '../support/wire/unread.ts';
 import {
@@ -19,17 +19,17 @@ import {
 } from './frame-wire.ts';
 import { bytesOf, junk } from './message.ts';
 
-function upload(random: Random, place: FrameContext, more: readonly Field[]): Buffer {
-  const path = `/api/files/content/${pickOf(random, place.names)}`;
-  return headersFrame(STREAM, request(place, 'PUT', path, more), END_HEADERS);
+function upload(random: Random, context: FrameContext, more: readonly Field[]): Buffer {
+  const path = `/api/files/content/${pickOf(random, context.names)}`;
+  return headersFrame(STREAM, request(context, 'PUT', path, more), END_HEADERS);
 }
 
-const bodies: Kind = (random, place) => {
+const bodies: Kind = (random, context) => {
   const data = (length: number, flags = 0): Buffer => frame(TYPE.data, flags, STREAM, Buffer.alloc(length, 0x61));
   const length: Field = ['content-length', '10'];
   const trailers = (fields: readonly Field[], flags = 5): Buffer => headersFrame(STREAM, fields, flags);
-  const begun = upload(random, place, random.once(2) ? [length] : []);
-  const exact = upload(random, place, [length]);
+  const begun = upload(random, context, random.once(2) ? [length] : []);
+  const exact = upload(random, context, [length]);
   return pickOf<FrameSession>(random, [
     { fate: 'alive', frames: [exact, data(10, END_STREAM)] },
     { fate: 'alive', frames: [exact, data(4), data(0), data(6), data(0, END_STREAM)] },
@@ -43,23 +43,23 @@ const bodies: Kind = (random, place) => {
     { fate: 'either', frames: [begun, ...repeated(2000, () => data(0)), data(10, END_STREAM)] },
     { fate: 'either', frames: [begun, data(5), frame(TYPE.reset, 0, STREAM, uint32(8))] },
     { fate: 'either', frames: [begun, data(5), begun] },
-    { fate: 'over', frames: [begun, frame(TYPE.data, PADDED, STREAM, Buffer.from([200, 1, 2]))] },
+    { fate: 'ended', frames: [begun, frame(TYPE.data, PADDED, STREAM, Buffer.from([200, 1, 2]))] },
     {
       fate: 'either',
       frames: [begun, frame(TYPE.data, PADDED | 1, STREAM, Buffer.concat([Buffer.from([3]), Buffer.alloc(13)]))],
     },
-    { fate: 'over', frames: [frame(TYPE.headers, 5 | PADDED, STREAM, Buffer.from([250, 0x82]))] },
+    { fate: 'ended', frames: [frame(TYPE.headers, 5 | PADDED, STREAM, Buffer.from([250, 0x82]))] },
     { fate: 'either', frames: [begun, ...repeated(30, () => data(16_384))] },
   ]);
 };
 
-const streamIds: Kind = (random, place) => {
-  const ask = (stream: number): Buffer => headersFrame(stream, request(place, 'GET', '/health'));
+const streamIds: Kind = (random, context) => {
+  const ask = (stream: number): Buffer => headersFrame(stream, request(context, 'GET', '/health'));
   return pickOf<FrameSession>(random, [
-    { fate: 'over', frames: [ask(2)] },
+    { fate: 'ended', frames: [ask(2)] },
     { fate: 'either', frames: [ask(STREAM + 40), ask(STREAM)] },
     { fate: 'either', frames: [ask(STREAM), ask(STREAM)] },
-    { fate: 'over', frames: [frame(TYPE.push, 4, STREAM, Buffer.concat([uint32(2), Buffer.from([0x82])]))] },
+    { fate: 'ended', frames: [frame(TYPE.push, 4, STREAM, Buffer.concat([uint32(2), Buffer.from([0x82])]))] },
     {
       fate: 'either',
       frames: [frame(TYPE.goaway, 0, 0, Buffer.concat([uint32(0), uint32(random.int(0, 20)), bytesOf(random, 50)]))],
@@ -67,24 +67,24 @@ const streamIds: Kind = (random, place) => {
     {
       fate: 'either',
       frames: repeated(300, (n) =>
-        headersFrame(STREAM + 2 * n, request(place, 'PUT', '/api/files/content/many.bin'), 4),
+        headersFrame(STREAM + 2 * n, request(context, 'PUT', '/api/files/content/many.bin'), 4),
       ),
     },
   ]);
 };
 
 /** Malformed requests are errors of their stream (RFC 9113 §8.1.1). */
-const pseudoFields: Kind = (random, place) => {
-  const good = request(place, 'GET', '/health');
-  const without = (name: string): Field[] => good.filter(([one]) => one !== name);
+const pseudoFields: Kind = (random, context) => {
+  const valid = request(context, 'GET', '/health');
+  const without = (name: string): Field[] => valid.filter(([field]) => field !== name);
   const fields = pickOf<readonly Field[]>(random, [
     without(':method'),
     without(':scheme'),
     without(':path'),
     without(':authority'),
-    [...good, [':path', '/']],
-    [...good, [':status', '200']],
-    [[':foo', 'x'], ...good],
+    [...valid, [':path', '/']],
+    [...valid, [':status', '200']],
+    [[':foo', 'x'], ...valid],
     [[':path', ''], ...without(':path')],
     [[':path', 'health'], ...without(':path')],
     [[':path', '*'], ...without(':path')],
@@ -100,12 +100,12 @@ const pseudoFields: Kind = (random, place) => {
     [[':scheme', 'ftp'], ...without(':scheme')],
     [[':authority', 'user:pass@x'], ...without(':authority')],
     [[':authority', ''], ...without(':authority')],
-    [...good, ['host', 'other.example']],
+    [...valid, ['host', 'other.example']],
   ]);
   return { fate: 'alive', frames: [headersFrame(STREAM, fields)] };
 };
 
-const oddFields: Kind = (random, place) => {
+const oddFields: Kind = (random, context) => {
   const field = pickOf<Field>(random, [
     ['X-Upper', 'a'],
     ['', 'a'],
@@ -127,16 +127,16 @@ const oddFields: Kind = (random, place) => {
     ['content-type', junk(random)],
   ]);
   const times = random.once(6) ? 300 : random.int(1, 2);
-  const fields = [...request(place, 'GET', '/health'), ...Array.from({ length: times }, () => field)];
+  const fields = [...request(context, 'GET', '/health'), ...Array.from({ length: times }, () => field)];
   return { fate: times > 2 ? 'either' : 'alive', frames: [headersFrame(STREAM, fields)] };
 };
 
-const operations: Kind = (random, place) => {
+const operations: Kind = (random, context) => {
   const frames = repeated(random.int(1, 20), (n) => {
-    const [method, path] = pickOf(random, place.operations);
+    const [method, path] = pickOf(random, context.operations);
     const target = random.once(4) ? `${path}?${junk(random)}` : path;
     const sound = encodeURI(target.replaceAll(/[^\x21-\x7e]/g, '_')).replaceAll('#', '%23');
-    const ask = request(place, method, sound, random.once(2) ? [['content-type', 'application/json']] : []);
+    const ask = request(context, method, sound, random.once(2) ? [['content-type', 'application/json']] : []);
     const stream = STREAM + 2 * n;
     const body = frame(TYPE.data, END_STREAM, stream, bytesOf(random, random.int(0, 60)));
     return Buffer.concat([headersFrame(stream, ask, END_HEADERS), body]);

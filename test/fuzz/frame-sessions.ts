@@ -1,4 +1,4 @@
-/** Frames that are wrong as frames: lengths, streams, settings, windows, compressed fields, floods. */
+/** Malformed frames: lengths, streams, settings, windows, compressed fields, floods. */
 import { frame } from '../support/wire/unread.ts';
 import {
   block,
@@ -33,7 +33,7 @@ const badLengths: Kind = (random) => {
   const fits = type === TYPE.settings ? length % 6 === 0 : type === TYPE.goaway ? length >= 8 : length === right;
   const stream = [TYPE.priority, TYPE.reset].includes(type) ? STREAM : 0;
   return {
-    fate: fits || type === TYPE.priority ? 'either' : 'over',
+    fate: fits || type === TYPE.priority ? 'either' : 'ended',
     frames: [frame(type, 0, stream, Buffer.alloc(length))],
   };
 };
@@ -41,7 +41,7 @@ const badLengths: Kind = (random) => {
 const tooLong: Kind = (random) => {
   const length = pickOf(random, [16_385, 20_000, 65_536]);
   const type = pickOf(random, [TYPE.data, TYPE.headers, TYPE.settings, TYPE.more, 0xee]);
-  return { fate: 'over', frames: [frame(type, 0, type === TYPE.settings ? 0 : STREAM, Buffer.alloc(length))] };
+  return { fate: 'ended', frames: [frame(type, 0, type === TYPE.settings ? 0 : STREAM, Buffer.alloc(length))] };
 };
 
 const unknownTypes: Kind = (random) => {
@@ -58,12 +58,12 @@ const wrongStream: Kind = (random) => {
     ? pickOf(random, [TYPE.data, TYPE.headers, TYPE.priority, TYPE.reset, TYPE.more])
     : pickOf(random, [TYPE.settings, TYPE.ping, TYPE.goaway]);
   const length = { [TYPE.priority]: 5, [TYPE.reset]: 4, [TYPE.ping]: 8, [TYPE.goaway]: 8 }[type] ?? 6;
-  return { fate: 'over', frames: [frame(type, END_HEADERS, zero ? 0 : STREAM, Buffer.alloc(length))] };
+  return { fate: 'ended', frames: [frame(type, END_HEADERS, zero ? 0 : STREAM, Buffer.alloc(length))] };
 };
 
 const idleStreams: Kind = (random) => {
   const type = pickOf(random, [TYPE.data, TYPE.reset, TYPE.window]);
-  return { fate: 'over', frames: [frame(type, 0, pickOf(random, [STREAM, 2 ** 31 - 1, 2]), uint32(1))] };
+  return { fate: 'ended', frames: [frame(type, 0, pickOf(random, [STREAM, 2 ** 31 - 1, 2]), uint32(1))] };
 };
 
 const badSettings: Kind = (random) => {
@@ -76,15 +76,15 @@ const badSettings: Kind = (random) => {
     [5, 16_383],
     [5, 2 ** 24],
   ]);
-  if (random.once(4)) return { fate: 'over', frames: [frame(TYPE.settings, 1, 0, Buffer.alloc(6))] };
-  return { fate: 'over', frames: [settings([id, value])] };
+  if (random.once(4)) return { fate: 'ended', frames: [frame(TYPE.settings, 1, 0, Buffer.alloc(6))] };
+  return { fate: 'ended', frames: [settings([id, value])] };
 };
 
-const oddSettings: Kind = (random, place) => ({
+const oddSettings: Kind = (random, context) => ({
   fate: 'either',
   frames: [
     ...repeated(random.int(1, 20), () => settings([random.int(0, 20), random.int(0, 2 ** 31 - 1)])),
-    headersFrame(STREAM, request(place, 'GET', '/openapi.json')),
+    headersFrame(STREAM, request(context, 'GET', '/openapi.json')),
     settings([4, pickOf(random, [0, 1, 65_535, 2 ** 31 - 1])]),
   ],
 });
@@ -106,32 +106,32 @@ const unaskedAcks: Kind = (random) => ({
   ),
 });
 
-const continuations: Kind = (random, place) => {
-  const fields = block(request(place, 'GET', '/health'));
+const continuations: Kind = (random, context) => {
+  const fields = block(request(context, 'GET', '/health'));
   const at = random.int(0, fields.length);
   const begin = frame(TYPE.headers, END_STREAM, STREAM, fields.subarray(0, at));
   const rest = fields.subarray(at);
   return pickOf<FrameSession>(random, [
     { fate: 'alive', frames: [begin, frame(TYPE.more, END_HEADERS, STREAM, rest)] },
-    // Another frame between them.
-    { fate: 'over', frames: [begin, frame(TYPE.ping, 0, 0, Buffer.alloc(8))] },
-    { fate: 'over', frames: [begin, frame(TYPE.more, END_HEADERS, STREAM + 2, rest)] },
-    // None was begun.
-    { fate: 'over', frames: [frame(TYPE.more, END_HEADERS, STREAM, rest)] },
+    // A frame of a different type or stream in between.
+    { fate: 'ended', frames: [begin, frame(TYPE.ping, 0, 0, Buffer.alloc(8))] },
+    { fate: 'ended', frames: [begin, frame(TYPE.more, END_HEADERS, STREAM + 2, rest)] },
+    // CONTINUATION without HEADERS.
+    { fate: 'ended', frames: [frame(TYPE.more, END_HEADERS, STREAM, rest)] },
     {
-      fate: 'over',
-      frames: [headersFrame(STREAM, request(place, 'GET', '/health')), frame(TYPE.more, 4, STREAM, EMPTY)],
+      fate: 'ended',
+      frames: [headersFrame(STREAM, request(context, 'GET', '/health')), frame(TYPE.more, 4, STREAM, EMPTY)],
     },
     // Without an end.
-    { fate: 'over', frames: [begin, ...repeated(5000, () => frame(TYPE.more, 0, STREAM, EMPTY))] },
+    { fate: 'ended', frames: [begin, ...repeated(5000, () => frame(TYPE.more, 0, STREAM, EMPTY))] },
     {
-      fate: 'over',
+      fate: 'ended',
       frames: [begin, ...repeated(200, (n) => frame(TYPE.more, 0, STREAM, block([[`x-${n}`, 'y'.repeat(8000)]])))],
     },
   ]);
 };
 
-const priorities: Kind = (random, place) => {
+const priorities: Kind = (random, context) => {
   const weight = Buffer.from([random.int(0, 255)]);
   const self = random.once(3);
   const on = (stream: number): Buffer => Buffer.concat([uint32(self ? stream : random.int(0, 2 ** 32 - 1)), weight]);
@@ -139,45 +139,45 @@ const priorities: Kind = (random, place) => {
     fate: 'either',
     frames: [
       ...repeated(random.int(1, 500), (n) => frame(TYPE.priority, 0, n * 2 + 1, on(n * 2 + 1))),
-      frame(TYPE.headers, 5 | PRIORITY, STREAM, Buffer.concat([on(STREAM), block(request(place, 'GET', '/health'))])),
+      frame(TYPE.headers, 5 | PRIORITY, STREAM, Buffer.concat([on(STREAM), block(request(context, 'GET', '/health'))])),
     ],
   };
 };
 
-const resets: Kind = (random, place) => {
+const resets: Kind = (random, context) => {
   const path = pickOf(random, ['/health', '/openapi.json', '/api/files', '/api/events']);
   const code = pickOf(random, [0, 2, 8, 0xdead]);
   const frames = repeated(pickOf(random, [10, 200, 1500]), (n) =>
     Buffer.concat([
-      headersFrame(STREAM + 2 * n, request(place, 'GET', path)),
+      headersFrame(STREAM + 2 * n, request(context, 'GET', path)),
       frame(TYPE.reset, 0, STREAM + 2 * n, uint32(code)),
     ]),
   );
   return { fate: 'either', frames };
 };
 
-const windows: Kind = (random, place) => {
+const windows: Kind = (random, context) => {
   const wide = uint32(2 ** 31 - 1);
-  const open = headersFrame(STREAM, request(place, 'GET', '/api/events', [['accept', 'text/event-stream']]));
+  const open = headersFrame(STREAM, request(context, 'GET', '/api/events', [['accept', 'text/event-stream']]));
   const update = (stream: number, by: Buffer): Buffer => frame(TYPE.window, 0, stream, by);
   return pickOf<FrameSession>(random, [
-    { fate: 'over', frames: [update(0, uint32(0))] },
-    { fate: 'over', frames: [update(0, wide), update(0, wide)] },
+    { fate: 'ended', frames: [update(0, uint32(0))] },
+    { fate: 'ended', frames: [update(0, wide), update(0, wide)] },
     { fate: 'either', frames: [open, update(STREAM, uint32(0))] },
     { fate: 'either', frames: [open, update(STREAM, wide), update(STREAM, wide)] },
     // The reserved bit is ignored.
     { fate: 'either', frames: [open, update(STREAM, uint32(2 ** 31 + 5))] },
-    { fate: 'over', frames: [open, settings([4, 2 ** 31 - 1]), update(STREAM, wide), update(0, uint32(0))] },
+    { fate: 'ended', frames: [open, settings([4, 2 ** 31 - 1]), update(STREAM, wide), update(0, uint32(0))] },
   ]);
 };
 
-const brokenHpack: Kind = (random, place) => {
-  const good = block(request(place, 'GET', '/health'));
+const brokenHpack: Kind = (random, context) => {
+  const valid = block(request(context, 'GET', '/health'));
   if (random.once(4)) {
-    const payload = [good, bytesOf(random, random.int(1, 40))];
+    const payload = [valid, bytesOf(random, random.int(1, 40))];
     return { fate: 'either', frames: [frame(TYPE.headers, 5, STREAM, Buffer.concat(random.shuffled(payload)))] };
   }
-  const bad = pickOf<readonly number[]>(random, [
+  const invalid = pickOf<readonly number[]>(random, [
     // Invalid indices, and lengths beyond the block or beyond numbers.
     [0x80],
     [0xff, 0xff, 0x7f],
@@ -185,34 +185,34 @@ const brokenHpack: Kind = (random, place) => {
     [0x00, 0x05, 0x61],
     [0x00, 0x7f, 0xff, 0xff, 0xff, 0x7f, 0x61],
     [0x40],
-    // A size of the table that was never allowed.
+    // A table size above the limit.
     [0x3f, 0xe1, 0xff, 0x03],
     // Invalid Huffman codes.
     [0x00, 0x84, 0xff, 0xff, 0xff, 0xff, 0x01, 0x61],
     [0x00, 0x81, 0x00, 0x01, 0x61],
   ]);
-  return { fate: 'over', frames: [frame(TYPE.headers, 5, STREAM, Buffer.concat([good, Buffer.from(bad)]))] };
+  return { fate: 'ended', frames: [frame(TYPE.headers, 5, STREAM, Buffer.concat([valid, Buffer.from(invalid)]))] };
 };
 
-/** One long field in the table, and thousands of references of a byte to it. */
-const bomb: Kind = (random, place) => {
+/** One long field in the table, and thousands of one-byte references to it. */
+const bomb: Kind = (random, context) => {
   const entry = Buffer.concat([Buffer.from([0x40]), text('x'), text('y'.repeat(pickOf(random, [100, 3900])))]);
   const references = Buffer.alloc(pickOf(random, [50, 4000, 8000]), 0xbe);
-  const payload = Buffer.concat([block(request(place, 'GET', '/health')), entry, references]);
+  const payload = Buffer.concat([block(request(context, 'GET', '/health')), entry, references]);
   return {
     fate: 'either',
     frames: repeated(random.int(1, 20), (n) => frame(TYPE.headers, 5, STREAM + 2 * n, payload)),
   };
 };
 
-const damaged: Kind = (random, place) => {
-  const [method, path] = pickOf(random, place.operations);
+const damaged: Kind = (random, context) => {
+  const [method, path] = pickOf(random, context.operations);
   const sent = Buffer.concat([
-    headersFrame(STREAM, request(place, method, path), END_HEADERS),
+    headersFrame(STREAM, request(context, method, path), END_HEADERS),
     frame(TYPE.data, END_STREAM, STREAM, bytesOf(random, random.int(0, 100))),
   ]);
   for (let n = random.int(1, 6); n > 0; n -= 1) sent[random.int(0, sent.length - 1)] = random.int(0, 255);
-  // What it says of its length may swallow as much as a frame holds. Behind it comes DATA of no stream.
+  // A damaged length may swallow as much as a frame holds; the padding after it is DATA without a stream.
   const fate = 'either';
   return { fate, frames: [sent, Buffer.alloc(16_384 + 9)] };
 };

@@ -1,19 +1,19 @@
-/** Sessions of HTTP/2 as frames: what every kind of them is made of. */
+/** The parts of HTTP/2 sessions: frames, header blocks and requests. */
 import type { Random } from '../support/random.ts';
 import { frame } from '../support/wire/unread.ts';
 
-/** `alive`: the next request is answered. `over`: the session ends (RFC 9113 §5.4.1). `either`: one of these, at once. */
-export type Fate = 'alive' | 'over' | 'either';
+/** `alive`: the next request is answered. `ended`: the session ends (RFC 9113 §5.4.1). `either`: one of these, at once. */
+export type Fate = 'alive' | 'ended' | 'either';
 
 export interface Session {
   kind: string;
   fate: Fate;
   frames: Buffer[];
-  /** In place of the one that HTTP/2 begins with. */
+  /** Replaces the connection preface of HTTP/2. */
   preface?: Buffer;
 }
 
-/** What requests may speak of. */
+/** The values that requests may contain. */
 export interface FrameContext {
   authority: string;
   token: string;
@@ -23,7 +23,7 @@ export interface FrameContext {
 }
 
 export type FrameSession = Omit<Session, 'kind'>;
-export type Kind = (random: Random, place: FrameContext) => FrameSession;
+export type Kind = (random: Random, context: FrameContext) => FrameSession;
 
 export const TYPE = {
   data: 0,
@@ -42,19 +42,19 @@ export const END_HEADERS = 4;
 export const PADDED = 8;
 export const PRIORITY = 32;
 export const EMPTY = Buffer.alloc(0);
-/** The stream that the kinds use; sound requests come before and after it. */
+/** The stream that the kinds use. Valid requests come before and after it. */
 export const STREAM = 11;
 
 export type Field = readonly [name: string, value: string];
 
 /** RFC 7541 §5.1. */
 function integer(value: number, bits: number, first: number): Buffer {
-  const most = 2 ** bits - 1;
-  if (value < most) return Buffer.from([first | value]);
-  const bytes = [first | most];
-  let left = value - most;
-  for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) | 128);
-  return Buffer.from([...bytes, left]);
+  const max = 2 ** bits - 1;
+  if (value < max) return Buffer.from([first | value]);
+  const bytes = [first | max];
+  let rest = value - max;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  return Buffer.from([...bytes, rest]);
 }
 
 export function text(value: string): Buffer {
@@ -103,6 +103,6 @@ export function repeated(times: number, make: (n: number) => Buffer): Buffer[] {
 
 export function pickOf<T>(random: Random, items: readonly T[]): T {
   const item = items[random.int(0, items.length - 1)];
-  if (item === undefined) throw new Error('there is nothing to pick from');
+  if (item === undefined) throw new Error('the list is empty');
   return item;
 }

@@ -1,4 +1,4 @@
-/** Sessions of HTTP/2 frames that are wrong in one way each, over TLS, and what must hold during them and after. */
+/** Runs HTTP/2 sessions over TLS that are wrong in one way each, and checks the server during and after them. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request as ask } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { frame, secureSocket } from '../support/wire/unread.ts';
 import { REQUEST_KINDS } from './frame-requests.ts';
 import { SESSION_KINDS } from './frame-sessions.ts';
 import { type FrameContext, headersFrame, pickOf, request, type Session, settings } from './frame-wire.ts';
+import { statusOf } from './hpack.ts';
 import { ADMIN, startTarget, type Target, type Vitals } from './target.ts';
 
 export interface FrameOptions {
@@ -24,11 +25,11 @@ export interface FrameReport {
   seconds: number;
   kinds: Map<string, number>;
   statuses: Map<number, number>;
-  /** How sessions ended: the last request was answered, or the server ended it. */
+  /** The number of sessions by how they ended. */
   ends: Map<string, number>;
   before: Vitals;
   after: Vitals;
-  most: number;
+  peak: number;
   faults: string[];
 }
 
@@ -39,7 +40,7 @@ const FIRST = 1;
 const FAULTS_ALLOWED = new Set([501, 503, 507]);
 const MAX_FAULTS = 30;
 const KINDS = Object.entries({ ...SESSION_KINDS, ...REQUEST_KINDS });
-/** The bounds are wide: they are for what hangs or grows. */
+/** Generous limits, which only detect hangs and leaks. */
 const PATIENCE_MS = 30_000;
 const GROWTH_BYTES = 160 * 1024 ** 2;
 const SOCKETS = 20;
@@ -56,12 +57,12 @@ export async function fuzzFrames(options: FrameOptions): Promise<FrameReport> {
 }
 
 async function run({ sessions, seed, connections, seconds }: FrameOptions, target: Target): Promise<FrameReport> {
-  const place = await placeOf(target);
+  const context = await contextOf(target);
   await Promise.all(Array.from({ length: 20 }, () => call(target, 'GET', '/health')));
   const before = target.vitals();
   const report: FrameReport = {
     ...{ sessions: 0, seconds: 0, kinds: new Map(), statuses: new Map(), ends: new Map() },
-    ...{ before, after: before, most: before.resident, faults: [] },
+    ...{ before, after: before, peak: before.resident, faults: [] },
   };
   const since = performance.now();
   let next = 0;
@@ -71,26 +72,26 @@ async function run({ sessions, seed, connections, seconds }: FrameOptions, targe
       const index = next;
       next += 1;
       const random = randomFrom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
-      await one(target, place, random, index, report);
-      report.most = Math.max(report.most, target.vitals().resident);
+      await one(target, context, random, index, report);
+      report.peak = Math.max(report.peak, target.vitals().resident);
     }
   };
   await Promise.all(Array.from({ length: connections }, work));
   report.seconds = (performance.now() - since) / 1000;
-  await afterwards(target, place, report);
+  await afterwards(target, context, report);
   return report;
 }
 
 async function one(
   target: Target,
-  place: FrameContext,
+  context: FrameContext,
   random: Random,
   index: number,
   report: FrameReport,
 ): Promise<void> {
   const [kind, make] = pickOf(random, KINDS);
-  const session = { kind, ...make(random, place) };
-  const outcome = await exchange(target, place, session, random);
+  const session = { kind, ...make(random, context) };
+  const outcome = await exchange(target, context, session, random);
   const { statuses, end } = outcome;
   report.sessions += 1;
   count(report.kinds, session.kind);
@@ -102,23 +103,23 @@ async function one(
     report.faults.push(`session ${index} ${session.kind}: ${what}\n    ${sent.length} bytes: ${start}`);
   };
   for (const status of statuses) if (status >= 500 && !FAULTS_ALLOWED.has(status)) fault(`answered ${status}`);
-  if (end === 'silent') fault('neither an answer nor an end');
-  if (session.fate === 'alive' && end !== 'alive') fault('ended, though only a stream was wrong');
-  if (session.fate === 'over' && end !== 'over') fault('goes on, though the whole session was wrong');
+  if (end === 'silent') fault('neither a reply nor the end of the connection');
+  if (session.fate === 'alive' && end !== 'alive') fault('the session ended, although only one stream was wrong');
+  if (session.fate === 'ended' && end !== 'ended') fault('the session continues, although it was malformed');
 }
 
 interface Outcome {
-  /** In the order in which they came. */
+  /** In the order of arrival. */
   statuses: number[];
-  /** `alive`: the request after all was answered; `refused`: its stream was. */
-  end: 'alive' | 'over' | 'refused' | 'silent';
+  /** `alive`: the last request was answered; `refused`: its stream was reset. */
+  end: 'alive' | 'ended' | 'refused' | 'silent';
 }
 
-async function exchange(target: Target, place: FrameContext, session: Session, random: Random): Promise<Outcome> {
+async function exchange(target: Target, context: FrameContext, session: Session, random: Random): Promise<Outcome> {
   const socket = await secureSocket(target.port, ['h2']);
   const statuses: number[] = [];
-  const health = request(place, 'GET', '/health');
-  // Without a table for fields the server says each status in the same few bytes.
+  const health = request(context, 'GET', '/health');
+  // Without a dynamic table, the server encodes each status in the same few bytes.
   const begin = [session.preface ?? PREFACE, settings([1, 0])];
   const sent = [...begin, headersFrame(FIRST, health), ...session.frames, headersFrame(LAST, health)];
   const end = new Promise<Outcome['end']>((resolve) => {
@@ -127,10 +128,10 @@ async function exchange(target: Target, place: FrameContext, session: Session, r
       clearTimeout(timer);
       resolve(how);
     };
-    socket.on('end', () => ends('over')).on('close', () => ends('over'));
+    socket.on('end', () => ends('ended')).on('close', () => ends('ended'));
     readFrames(socket, (type, stream, payload) => {
       // GOAWAY that names an error.
-      if (type === 7 && payload.readUInt32BE(4) !== 0) ends('over');
+      if (type === 7 && payload.readUInt32BE(4) !== 0) ends('ended');
       if (type === 3 && stream === LAST) ends('refused');
       if (type !== 1) return;
       const status = statusOf(payload);
@@ -144,7 +145,7 @@ async function exchange(target: Target, place: FrameContext, session: Session, r
   return { statuses, end: how };
 }
 
-/** As a whole, frame by frame, or cut anywhere. */
+/** Writes the frames at once, frame by frame, or split at a random byte. */
 async function write(socket: TLSSocket, frames: readonly Buffer[], random: Random): Promise<void> {
   if (random.once(3)) {
     for (const one of frames) if (!socket.destroyed) socket.write(one);
@@ -157,8 +158,8 @@ async function write(socket: TLSSocket, frames: readonly Buffer[], random: Rando
   if (at < all.length && !socket.destroyed) socket.write(all.subarray(at));
 }
 
-/** Tells of each whole frame, answers settings and opens windows again. */
-function readFrames(socket: TLSSocket, hear: (type: number, stream: number, payload: Buffer) => void): void {
+/** Calls `onFrame` for each complete frame, acknowledges settings, and extends windows. */
+function readFrames(socket: TLSSocket, onFrame: (type: number, stream: number, payload: Buffer) => void): void {
   let received: Buffer = Buffer.alloc(0);
   socket.on('data', (piece: Buffer) => {
     received = Buffer.concat([received, piece]);
@@ -175,46 +176,12 @@ function readFrames(socket: TLSSocket, hear: (type: number, stream: number, payl
         by.writeUInt32BE(length);
         socket.write(frame(8, 0, 0, by));
       }
-      hear(type, stream, payload);
+      onFrame(type, stream, payload);
     }
   });
 }
 
-const INDEXED = [200, 204, 206, 304, 400, 404, 500];
-/** Digits in the Huffman code of HPACK: the first three have five bits, the others six (RFC 7541, Appendix B). */
-const SHORT_DIGITS = 3;
-
-/** The status, which is the first field of a response; null for trailers. */
-function statusOf(block: Buffer): number | null {
-  let at = 0;
-  while (((block[at] ?? 0) & 0xe0) === 0x20) at += 1;
-  const first = block[at] ?? 0;
-  if (first >= 0x88 && first <= 0x8e) return INDEXED[first - 0x88] ?? null;
-  const named = first & 0x40 ? first & 0x3f : first & 0x0f;
-  if (named < 8 || named > 14) return null;
-  const length = block[at + 1] ?? 0;
-  const value = block.subarray(at + 2, at + 2 + (length & 0x7f));
-  return Number(length & 0x80 ? unpackedDigits(value) : value.toString('latin1'));
-}
-
-function unpackedDigits(bytes: Buffer): string {
-  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
-  let digits = '';
-  for (let at = 0; digits.length < 3; ) {
-    const short = Number.parseInt(bits.slice(at, at + 5), 2);
-    if (short < SHORT_DIGITS) {
-      digits += short;
-      at += 5;
-    } else {
-      // `3` is 011001.
-      digits += Number.parseInt(bits.slice(at, at + 6), 2) - 0b011001 + 3;
-      at += 6;
-    }
-  }
-  return digits;
-}
-
-async function placeOf(target: Target): Promise<FrameContext> {
+async function contextOf(target: Target): Promise<FrameContext> {
   const form = new URLSearchParams({ username: ADMIN.id, password: ADMIN.secret }).toString();
   const reply = await call(target, 'POST', '/auth/token', form, {
     'content-type': 'application/x-www-form-urlencoded',
@@ -224,7 +191,7 @@ async function placeOf(target: Target): Promise<FrameContext> {
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods)
       .filter((method) => ['get', 'put', 'post', 'patch', 'delete', 'head', 'options'].includes(method))
-      // Ends the sign-in of the run, or has no end.
+      // These end the session of the run, or never end.
       .filter((method) => !/logout|sessions|\/api\/events/.test(path) || method === 'options')
       .map((method) => [method.toUpperCase(), path.replaceAll(/\{[^}]*\}/g, 'x')] as const),
   );
@@ -262,20 +229,20 @@ function call(
   });
 }
 
-async function afterwards(target: Target, place: FrameContext, report: FrameReport): Promise<void> {
+async function afterwards(target: Target, context: FrameContext, report: FrameReport): Promise<void> {
   const { faults, before } = report;
   const end = target.ended();
   if (end !== null) faults.push(`the server ended: ${end}`);
   faults.push(...target.faults.slice(0, 20).map((line) => `the log says: ${line.slice(0, 1000)}`));
   if (end !== null) return;
-  const authorization = `Bearer ${place.token}`;
-  for (const name of place.names) {
+  const authorization = `Bearer ${context.token}`;
+  for (const name of context.names) {
     const url = `/api/files/content/${name}`;
     const put = () => call(target, 'PUT', url, 'hello', { authorization, 'content-type': 'text/plain' });
     let removed = await call(target, 'DELETE', `/api/files/${name}`, '', { authorization });
     let kept = await put();
-    // The last sessions may just have ended.
-    for (let tries = 0; tries < 50 && kept.status === 409; tries += 1) {
+    // Requests of the last sessions may still be running.
+    for (let attempt = 0; attempt < 50 && kept.status === 409; attempt += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       removed = await call(target, 'DELETE', `/api/files/${name}`, '', { authorization });
       kept = await put();
@@ -288,7 +255,7 @@ async function afterwards(target: Target, place: FrameContext, report: FrameRepo
     }
   }
   report.after = target.vitals();
-  for (let tries = 0; tries < 200 && report.after.sockets > before.sockets + SOCKETS; tries += 1) {
+  for (let attempt = 0; attempt < 200 && report.after.sockets > before.sockets + SOCKETS; attempt += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     report.after = target.vitals();
   }

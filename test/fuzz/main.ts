@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz`: sends bounded numbers of requests that follow from a seed, says what came back, and exits 1 when anything was wrong.
- * `--only` names parts of it: `sockets`, `frames`, `schema`.
+ * `npm run fuzz`: sends a limited number of requests derived from a seed, reports the replies, and exits with 1 on any fault.
+ * `--only` selects parts: `sockets`, `frames`, `schema`.
  */
 import { parseArgs } from 'node:util';
 import { type FrameReport, fuzzFrames } from './frames.ts';
@@ -38,7 +38,7 @@ function show(report: Report): void {
     `seed         ${seed}`,
     `requests     ${sent} in ${seconds.toFixed(0)} s over ${values.connections} connections`,
     `kinds        ${listed(kinds)}`,
-    `statuses     ${listed(statuses)}; closed without an answer ${unanswered}`,
+    `statuses     ${listed(statuses)}; closed without a reply ${unanswered}`,
     `memory       ${megabytes(before.resident)} before, at most ${megabytes(Math.max(0, ...memory))}, ${megabytes(after.resident)} after`,
     `descriptors  ${before.descriptors} before, ${after.descriptors} after`,
     `/health      ${slowestHealthMs.toFixed(0)} ms at the slowest`,
@@ -59,13 +59,13 @@ async function sockets(): Promise<string[]> {
   return report.faults;
 }
 
-function showFrames({ sessions, seconds, kinds, statuses, ends, before, after, most, faults }: FrameReport): void {
+function showFrames({ sessions, seconds, kinds, statuses, ends, before, after, peak, faults }: FrameReport): void {
   const lines = [
     `sessions     ${sessions} of HTTP/2 in ${seconds.toFixed(0)} s`,
     `kinds        ${listed(kinds)}`,
     `statuses     ${listed(statuses)}`,
     `ends         ${listed(ends)}`,
-    `memory       ${megabytes(before.resident)} before, at most ${megabytes(most)}, ${megabytes(after.resident)} after`,
+    `memory       ${megabytes(before.resident)} before, at most ${megabytes(peak)}, ${megabytes(after.resident)} after`,
     `descriptors  ${before.descriptors} before, ${after.descriptors} after`,
     `faults       ${faults.length}`,
   ];
@@ -80,7 +80,7 @@ async function frames(): Promise<string[]> {
   return report.faults;
 }
 
-/** Without schemathesis a check of a change fails, and a developer is only told what to install. */
+/** Without schemathesis the run fails in CI; elsewhere it only prints how to install it. */
 async function schema(): Promise<string[]> {
   const options = { seed, examples: Number(values.examples), seconds: Number(values['schema-seconds']) };
   const faults = await fuzzSchema(options);
@@ -92,6 +92,6 @@ const PARTS: Record<string, () => Promise<string[]>> = { sockets, frames, schema
 
 process.stdout.write(`seed ${seed}\n`);
 const faults: string[] = [];
-for (const part of values.only.split(',')) faults.push(...((await PARTS[part]?.()) ?? [`no part ${part}`]));
+for (const part of values.only.split(',')) faults.push(...((await PARTS[part]?.()) ?? [`unknown part ${part}`]));
 for (const fault of faults) process.stdout.write(`${fault}\n`);
 process.exit(faults.length > 0 ? 1 : 0);

@@ -1,4 +1,4 @@
-/** Requests as bytes: what every kind of them is made of. */
+/** The parts of HTTP/1.1 requests as bytes. */
 import type { Random } from '../support/random.ts';
 
 export interface Message {
@@ -6,33 +6,33 @@ export interface Message {
   method: string;
   target: string;
   bytes: Buffer;
-  /** The framing is as HTTP has it, so the connection may go on afterwards. */
+  /** The framing is valid, so the connection may be used again. */
   sound: boolean;
 }
 
 export type Described = readonly [method: string, path: string, parameters: readonly string[], keys: readonly string[]];
 
-/** What requests may speak of. Shared by all connections: they meet in the same few files. */
+/** The values that requests may contain. All connections share them, so that they use the same few files. */
 export interface FuzzContext {
   host: string;
   /** Tokens of a client and of an administrator. */
   tokens: readonly [string, string];
   names: readonly [string, ...string[]];
-  /** Addresses of uploads that the server gave, the youngest last. */
+  /** Addresses of uploads from the server, the newest last. */
   tus: string[];
   resumable: string[];
-  /** Entity tags that were seen. */
+  /** Entity tags of earlier replies. */
   tags: string[];
   /** Operations of the OpenAPI document. */
   operations: readonly [Described, ...Described[]];
 }
 
-/** Makes the message of one kind. */
-export type Shape = (random: Random, world: FuzzContext) => Message;
+/** Creates a message of one kind. */
+export type Shape = (random: Random, context: FuzzContext) => Message;
 
 export type Field = readonly [name: string, value: string];
 
-/** Values that parsers of numbers trip over. */
+/** Edge cases for parsers of numbers. */
 const NUMBERS = [
   '0',
   '1',
@@ -56,13 +56,13 @@ const NUMBERS = [
   '4294967296',
 ] as const;
 
-/** A small whole number, or sometimes anything else. */
-export function number(random: Random, most = 64): string {
-  return random.once(4) ? random.pick(NUMBERS) : String(random.int(0, most));
+/** Usually a small integer, sometimes an edge case. */
+export function number(random: Random, max = 64): string {
+  return random.once(4) ? random.pick(NUMBERS) : String(random.int(0, max));
 }
 
-/** Text with what parsers trip over. No line ends: those are the business of the framing kinds. */
-export function junk(random: Random, most = 24): string {
+/** Text with edge cases for parsers, without line breaks: those belong to the kinds that break the framing. */
+export function junk(random: Random, max = 24): string {
   const pieces = [
     'a',
     'Z',
@@ -88,7 +88,7 @@ export function junk(random: Random, most = 24): string {
     '#',
   ];
   let text = '';
-  for (let length = random.int(0, most); length > 0; length -= 1) text += random.pick(pieces as [string, ...string[]]);
+  for (let length = random.int(0, max); length > 0; length -= 1) text += random.pick(pieces as [string, ...string[]]);
   return random.once(200) ? text.repeat(400) : text;
 }
 
@@ -98,12 +98,12 @@ export function bytesOf(random: Random, length: number): Buffer {
   return bytes;
 }
 
-export function auth(random: Random, world: FuzzContext): Field {
+export function auth(random: Random, context: FuzzContext): Field {
   if (random.once(60)) return ['Authorization', `Bearer ${junk(random)}`];
-  return ['Authorization', `Bearer ${random.once(6) ? world.tokens[1] : world.tokens[0]}`];
+  return ['Authorization', `Bearer ${random.once(6) ? context.tokens[1] : context.tokens[0]}`];
 }
 
-/** Request line, fields and body as they are, without a look at whether they fit. */
+/** Joins request line, fields and body without any check. */
 export function raw(
   method: string,
   target: string,
@@ -114,7 +114,7 @@ export function raw(
   return Buffer.concat([Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines}\r\n`, 'latin1'), body]);
 }
 
-/** The body in the chunked coding, cut anywhere. */
+/** Encodes the body in the chunked coding, split at random bytes. */
 export function chunked(random: Random, body: Buffer, trailers = ''): Buffer {
   const pieces: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
@@ -130,15 +130,15 @@ export function chunked(random: Random, body: Buffer, trailers = ''): Buffer {
   return Buffer.concat([...pieces, Buffer.from(`0\r\n${trailers}\r\n`)]);
 }
 
-/** A request whose framing is sound; the body goes with a length or chunked. */
+/** A request with valid framing, whose body is sent with a length or chunked. */
 export function message(
   random: Random,
-  world: FuzzContext,
+  context: FuzzContext,
   [kind, method, target]: readonly [kind: string, method: string, target: string],
   fields: readonly Field[],
   body: Buffer | null = null,
 ): Message {
-  const all: Field[] = [['Host', world.host], ...fields];
+  const all: Field[] = [['Host', context.host], ...fields];
   if (random.once(30)) all.push(['Expect', '100-continue']);
   let content = body ?? Buffer.alloc(0);
   if (body && random.once(4)) {
@@ -147,7 +147,7 @@ export function message(
   } else if (body) {
     all.push(['Content-Length', String(body.length)]);
   }
-  // Characters beyond Latin-1 and line ends would change the framing.
+  // Characters beyond Latin-1 and line breaks would change the framing.
   const clean = all.map(([name, value]): Field => [name, value.replaceAll(/[^\t\x20-\x7e\x80-\xff]/g, '?')]);
   return {
     kind,

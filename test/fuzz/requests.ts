@@ -1,4 +1,4 @@
-/** Kinds of requests that read, ask and administer, and those whose framing is broken. */
+/** Kinds of requests that read and administer, and kinds with invalid framing. */
 import type { Random } from '../support/random.ts';
 import {
   auth,
@@ -29,15 +29,15 @@ const DATES = [
   'x',
 ] as const;
 
-export function ranges(random: Random, world: FuzzContext): Message {
-  const name = encodeURIComponent(random.pick(world.names));
+export function ranges(random: Random, context: FuzzContext): Message {
+  const name = encodeURIComponent(random.pick(context.names));
   const target = random.pick([
     `/api/files/download/${name}`,
     `/api/files/status/${name}`,
     `/api/files/download/${name}?follow=true`,
   ]);
-  const fields: Field[] = [auth(random, world)];
-  const tag = random.once(2) ? (world.tags.at(-1) ?? '"a"') : random.pick(['*', 'W/"a"', '"a", "b"', junk(random)]);
+  const fields: Field[] = [auth(random, context)];
+  const tag = random.once(2) ? (context.tags.at(-1) ?? '"a"') : random.pick(['*', 'W/"a"', '"a", "b"', junk(random)]);
   if (!random.once(4)) fields.push(['Range', range(random)]);
   for (const name of ['If-Range', 'If-Match', 'If-None-Match']) if (random.once(8)) fields.push([name, tag]);
   for (const name of ['If-Modified-Since', 'If-Unmodified-Since', 'If-Range']) {
@@ -50,7 +50,7 @@ export function ranges(random: Random, world: FuzzContext): Message {
     ]);
   if (random.once(10)) fields.push(['Accept', random.pick(['text/event-stream', '*/*', junk(random)])]);
   if (random.once(10)) fields.push(['Accept-Encoding', random.pick(['gzip', 'identity;q=0', junk(random)])]);
-  return message(random, world, ['range', random.pick(['GET', 'GET', 'HEAD']), target], fields);
+  return message(random, context, ['range', random.pick(['GET', 'GET', 'HEAD']), target], fields);
 }
 
 function value(random: Random, depth = 0): unknown {
@@ -75,12 +75,12 @@ function value(random: Random, depth = 0): unknown {
   return simple[random.int(0, simple.length - 1)];
 }
 
-/** Operations that are not asked with random input, and why. */
+/** Operations that get no random input, and the reasons. */
 export const EXCLUDED: readonly [pattern: RegExp, reason: string][] = [
-  [/^(?:DELETE|PUT) \/api\/clients/, 'it may end or change the client of the run'],
-  [/^DELETE \/v1\/auth\/sessions|^GET \/logout/, 'it ends the sign-in of the run'],
-  [/\/auth\/|\/login$|\/signup$|^POST \/api\/oauth|^PUT \/v1\/user/, 'each request may cost the hash of a password'],
-  [/^POST \/(?:api\/clients|api\/tenants|v1\/user$)/, 'what it makes stays for ever'],
+  [/^(?:DELETE|PUT) \/api\/clients/, 'it may delete or change the client of the run'],
+  [/^DELETE \/v1\/auth\/sessions|^GET \/logout/, 'it ends the session of the run'],
+  [/\/auth\/|\/login$|\/signup$|^POST \/api\/oauth|^PUT \/v1\/user/, 'each request may hash a password'],
+  [/^POST \/(?:api\/clients|api\/tenants|v1\/user$)/, 'it creates entries that are never deleted'],
   [/^POST \/calls/, 'it rings a telephone'],
 ];
 
@@ -88,10 +88,10 @@ export function isExcluded(operation: string): boolean {
   return EXCLUDED.some(([pattern]) => pattern.test(operation));
 }
 
-export function documented(random: Random, world: FuzzContext): Message {
-  const [method, path, parameters, keys] = random.pick(world.operations);
+export function documented(random: Random, context: FuzzContext): Message {
+  const [method, path, parameters, keys] = random.pick(context.operations);
   const filled = path.replaceAll(/\{([^}]+)\}/g, (_, name: string) => {
-    if (name === 'filename') return encodeURIComponent(random.pick(world.names));
+    if (name === 'filename') return encodeURIComponent(random.pick(context.names));
     return encodeURIComponent(random.once(3) ? junk(random, 8) : random.pick(['client', 'a', '0'])) || 'a';
   });
   const query = parameters
@@ -99,22 +99,22 @@ export function documented(random: Random, world: FuzzContext): Message {
     .map((name) => `${name}=${encodeURIComponent(random.once(2) ? number(random) : junk(random, 6))}`);
   if (random.once(20)) query.push(`${encodeURIComponent(junk(random, 4))}=${junk(random, 3).replaceAll(/[^\w]/g, '')}`);
   const target = query.length > 0 ? `${filled}?${query.join('&')}` : filled;
-  const fields: Field[] = [auth(random, world)];
+  const fields: Field[] = [auth(random, context)];
   if (random.once(20))
     fields.push([
       random.pick(['Accept', 'Cookie', 'Origin', 'Forwarded', 'Last-Event-ID', 'Sec-Fetch-Site']),
       junk(random),
     ]);
-  if (method === 'GET' || method === 'HEAD') return message(random, world, ['documented', method, target], fields);
+  if (method === 'GET' || method === 'HEAD') return message(random, context, ['documented', method, target], fields);
   const document = Object.fromEntries(keys.filter(() => random.once(2)).map((key) => [key, value(random)]));
   if (random.once(10)) document[junk(random, 4)] = value(random);
   const text = random.once(15) ? junk(random, 40) : JSON.stringify(random.once(15) ? value(random) : document);
   if (keys.length > 0) fields.push(['Content-Type', random.once(15) ? junk(random) : 'application/json']);
   const body = keys.length > 0 || random.once(8) ? Buffer.from(text) : null;
-  return message(random, world, ['documented', method, target], fields, body);
+  return message(random, context, ['documented', method, target], fields, body);
 }
 
-/** Fields of the framing, right and wrong, as published smuggling shapes have them. */
+/** Framing fields, valid and invalid, from published request smuggling attacks. */
 const FRAMING: readonly string[] = [
   'Content-Length: 5',
   'Content-Length: 5\r\nContent-Length: 5',
@@ -161,14 +161,14 @@ const BODIES: readonly string[] = [
   '',
 ];
 
-export function framing(random: Random, world: FuzzContext): Message {
+export function framing(random: Random, context: FuzzContext): Message {
   const [method, path] = random.pick<readonly [string, string]>([
-    ['POST', `/api/files/upload?filename=${encodeURIComponent(random.pick(world.names))}`],
-    ['PUT', `/api/files/content/${encodeURIComponent(random.pick(world.names))}`],
+    ['POST', `/api/files/upload?filename=${encodeURIComponent(random.pick(context.names))}`],
+    ['PUT', `/api/files/content/${encodeURIComponent(random.pick(context.names))}`],
     ['GET', '/health'],
     ['HEAD', '/health'],
     ['POST', '/auth/token'],
-    ['DELETE', `/api/files/${encodeURIComponent(random.pick(world.names))}`],
+    ['DELETE', `/api/files/${encodeURIComponent(random.pick(context.names))}`],
     ['OPTIONS', '/api/files'],
     ['GET', '/openapi.json'],
   ]);
@@ -177,49 +177,50 @@ export function framing(random: Random, world: FuzzContext): Message {
     : 'HTTP/1.1';
   const host = random.once(10)
     ? random.pick(['', 'Host: a\r\nHost: b\r\n', 'Host : a\r\n', 'Host: a b\r\n', 'Host:\r\n'])
-    : `Host: ${world.host}\r\n`;
-  const token = `Authorization: Bearer ${world.tokens[0]}\r\n`;
+    : `Host: ${context.host}\r\n`;
+  const token = `Authorization: Bearer ${context.tokens[0]}\r\n`;
   const more = random.once(6)
     ? `${random.pick(['Connection: close', 'Connection: keep-alive, x', 'Upgrade: h2c', 'Expect: 100-continue', 'Expect: x', 'TE: trailers', `X-${junk(random, 4)}: ${junk(random)}`])}\r\n`
     : '';
   const end = random.once(20) ? random.pick(['\n', '\r\r\n', '\n\r\n']) : '\r\n';
   const target = random.once(15)
-    ? random.pick([`http://${world.host}${path}`, `//${path}`, '*', `${path}#a`, `${path}%`, `\\${path}`, 'a:443'])
+    ? random.pick([`http://${context.host}${path}`, `//${path}`, '*', `${path}#a`, `${path}%`, `\\${path}`, 'a:443'])
     : path;
   const text = `${method} ${target} ${version}\r\n${host}${token}${more}${random.pick(FRAMING as [string, ...string[]])}\r\n${end}${random.pick(BODIES as [string, ...string[]])}`;
   return { kind: 'framing', method, target, bytes: Buffer.from(text, 'latin1'), sound: false };
 }
 
-/** Any sound message with some of its bytes changed. */
-export function damaged(random: Random, world: FuzzContext): Message {
-  const { kind, method, target, bytes } = random.pick(SOUND)(random, world);
+/** A valid message with some bytes changed. */
+export function damaged(random: Random, context: FuzzContext): Message {
+  const { kind, method, target, bytes } = random.pick(SOUND)(random, context);
   let changed = Buffer.from(bytes);
   for (let times = random.int(1, 4); times > 0; times -= 1) {
     const at = random.int(0, changed.length - 1);
     const to = Math.min(changed.length, at + random.int(1, 20));
     const before = changed.subarray(0, at);
-    const way = random.int(0, 4);
-    if (way === 0) changed[at] = random.int(0, 255);
-    else if (way === 1) changed = Buffer.concat([before, changed.subarray(to)]);
-    else if (way === 2) changed = Buffer.concat([before, bytesOf(random, random.int(1, 8)), changed.subarray(at)]);
-    else if (way === 3) changed = Buffer.concat([changed.subarray(0, to), changed.subarray(at)]);
+    const kindOfDamage = random.int(0, 4);
+    if (kindOfDamage === 0) changed[at] = random.int(0, 255);
+    else if (kindOfDamage === 1) changed = Buffer.concat([before, changed.subarray(to)]);
+    else if (kindOfDamage === 2)
+      changed = Buffer.concat([before, bytesOf(random, random.int(1, 8)), changed.subarray(at)]);
+    else if (kindOfDamage === 3) changed = Buffer.concat([changed.subarray(0, to), changed.subarray(at)]);
     else changed = Buffer.from(before);
     if (changed.length === 0) changed = Buffer.from('\r\n');
   }
   return { kind: `damaged ${kind}`, method, target, bytes: changed, sound: false };
 }
 
-/** A body of one request that goes on as another, and one whose chunks are cut and joined. */
-export function pipelined(random: Random, world: FuzzContext): Message {
-  const first = random.pick(SOUND)(random, world);
-  const second = random.pick(SOUND)(random, world);
-  const tail = random.once(4) ? chunked(random, bytesOf(random, 20)) : raw('GET', '/health', [['Host', world.host]]);
+/** Several requests in one write. */
+export function pipelined(random: Random, context: FuzzContext): Message {
+  const first = random.pick(SOUND)(random, context);
+  const second = random.pick(SOUND)(random, context);
+  const tail = random.once(4) ? chunked(random, bytesOf(random, 20)) : raw('GET', '/health', [['Host', context.host]]);
   return { ...first, kind: 'pipelined', bytes: Buffer.concat([first.bytes, second.bytes, tail]), sound: false };
 }
 
 const SOUND: [Shape, ...Shape[]] = [rawChunk, form, tus, resumable, ranges, documented];
 
-/** Every kind with its share of the run. */
+/** All kinds with their shares of the run. */
 export const SHAPES: readonly [Shape, share: number][] = [
   [rawChunk, 18],
   [form, 10],

@@ -1,4 +1,4 @@
-/** A run of the raw-socket fuzzer, and what must hold during it and after it. */
+/** Runs the raw-socket fuzzer, and checks the server during and after the run. */
 
 import { type Random, randomFrom } from '../support/random.ts';
 import { operationsOf } from '../support/tables/openapi.ts';
@@ -12,7 +12,7 @@ export interface Options {
   requests: number;
   seed: number;
   connections: number;
-  /** It ends after so long, however many requests were sent. */
+  /** The run ends after this time, whatever number of requests was sent. */
   seconds: number;
 }
 
@@ -21,28 +21,28 @@ export interface Report {
   seconds: number;
   statuses: Map<number, number>;
   kinds: Map<string, number>;
-  /** Connections that the server closed without an answer. */
+  /** The number of messages after which the server closed the connection without a reply. */
   unanswered: number;
   before: Vitals;
   after: Vitals;
-  /** Resident bytes over the run. */
+  /** Samples of the resident bytes. */
   memory: number[];
   slowestHealthMs: number;
-  /** What went wrong, each with how to see it again. */
+  /** Descriptions of faults, with the messages that caused them. */
   faults: string[];
 }
 
-/** 501: a transfer coding that is not known (RFC 9112 §6.1). */
+/** Allowed statuses from 500; 501 is for an unknown transfer coding (RFC 9112 §6.1). */
 const FAULTS_ALLOWED = new Set([501, 503, 507]);
 const MAX_FAULTS = 50;
 const MAX_ADDRESSES = 200;
 const MEMORY_SAMPLES = 200;
-/** The bounds are wide: they are for what hangs or grows, not for what is slow. */
+/** Generous limits, which detect hangs and leaks rather than slowness. */
 const HEALTH_MS = 5_000;
 const GROWTH_BYTES = 96 * 1024 ** 2;
 const GROWTH = 1.3;
 const SOCKETS = 20;
-/** The server keeps files open in case they are needed again: so many at most. */
+/** The maximum number of files that the server keeps open. */
 const DESCRIPTORS = 3 * 256 + 100;
 
 export async function fuzz(options: Options, progress: (report: Report) => void): Promise<Report> {
@@ -58,10 +58,10 @@ class Run {
   readonly #options: Options;
   readonly #target: Target;
   readonly #report: Report;
-  readonly #world: FuzzContext;
-  #truth: OpenApiChecker | null = null;
+  readonly #context: FuzzContext;
+  #checker: OpenApiChecker | null = null;
   #next = 0;
-  /** Addresses of uploads that no message speaks of any more; they are ended, or open uploads would be without number. */
+  /** Addresses of uploads that no message uses any more. They are deleted, to limit the number of open uploads. */
   readonly #retired: string[] = [];
 
   constructor(options: Options, target: Target) {
@@ -80,7 +80,7 @@ class Run {
       slowestHealthMs: 0,
       faults: [],
     };
-    this.#world = {
+    this.#context = {
       host: `127.0.0.1:${target.port}`,
       tokens: ['', ''],
       names: [
@@ -102,16 +102,16 @@ class Run {
     await this.#prepare();
     report.before = this.#target.vitals();
     const since = performance.now();
-    const late = since + this.#options.seconds * 1000;
+    const deadline = since + this.#options.seconds * 1000;
     const every = Math.max(1, Math.floor(this.#options.requests / MEMORY_SAMPLES));
-    const health = setInterval(() => void this.#askHealth(), 500);
+    const health = setInterval(() => void this.#checkHealth(), 500);
     const shown = setInterval(() => {
       report.seconds = (performance.now() - since) / 1000;
       progress(report);
     }, 10_000);
     const work = async (): Promise<void> => {
       const connection = new Connection(this.#target.port);
-      while (this.#next < this.#options.requests && performance.now() < late && report.faults.length < MAX_FAULTS) {
+      while (this.#next < this.#options.requests && performance.now() < deadline && report.faults.length < MAX_FAULTS) {
         if (this.#target.ended() !== null) break;
         const index = this.#next;
         this.#next += 1;
@@ -132,23 +132,23 @@ class Run {
     const { origin } = this.#target;
     const admin = await this.#target.token(ADMIN.id, ADMIN.secret);
     const headers = { authorization: `Bearer ${admin}`, 'content-type': 'application/json' };
-    const made = await fetch(`${origin}/api/clients`, { method: 'POST', headers, body: '{"role":"client"}' });
-    const { client_id: id, client_secret: secret } = (await made.json()) as Record<string, string>;
+    const created = await fetch(`${origin}/api/clients`, { method: 'POST', headers, body: '{"role":"client"}' });
+    const { client_id: id, client_secret: secret } = (await created.json()) as Record<string, string>;
     const client = await this.#target.token(id ?? '', secret ?? '');
     const operations = (await operationsOf(origin))
       .filter(({ name }) => !isExcluded(name))
       .map(({ method, path, parameters, body }): Described => {
         return [method, path, parameters.map(({ name }) => name), Object.keys((body?.properties ?? {}) as object)];
       });
-    Object.assign(this.#world, { tokens: [client, admin], operations });
-    this.#truth = new OpenApiChecker((await (await fetch(`${origin}/openapi.json`)).json()) as object);
+    Object.assign(this.#context, { tokens: [client, admin], operations });
+    this.#checker = new OpenApiChecker((await (await fetch(`${origin}/openapi.json`)).json()) as object);
   }
 
-  /** Each message follows from the seed and its number, and from the addresses that the server gave before. */
+  /** Sends one message, which depends on the seed, its number and the addresses in earlier replies. */
   async #one(connection: Connection, index: number): Promise<void> {
     const random = randomFrom(Math.imul(this.#options.seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
     const retired = this.#retired.shift();
-    const message = retired === undefined ? shapeOf(random)(random, this.#world) : ending(this.#world, retired);
+    const message = retired === undefined ? shapeOf(random)(random, this.#context) : ending(this.#context, retired);
     const outcome = await connection.exchange(message, random);
     this.#report.sent += 1;
     count(this.#report.kinds, message.kind.startsWith('damaged') ? 'damaged' : message.kind);
@@ -162,18 +162,18 @@ class Run {
       const shown = JSON.stringify(message.bytes.toString('latin1').slice(0, 1500));
       this.#report.faults.push(`#${index} ${message.kind}: ${what}\n    ${shown}`);
     };
-    if (end === 'silent') fault('neither an answer nor an end');
+    if (end === 'silent') fault('neither a reply nor the end of the connection');
     const final = replies.filter(({ status }) => status >= 200 || status === 0);
     if (final.length === 0) this.#report.unanswered += 1;
     for (const { status, fields, body } of final) {
       count(this.#report.statuses, status);
-      if (status < 200) fault('what came is no response');
+      if (status < 200) fault('the reply is not a response');
       if (status >= 500 && !FAULTS_ALLOWED.has(status)) fault(`${status}: ${body}`);
-      const path = message.sound ? this.#truth?.pathOf(message.target) : null;
+      const path = message.sound ? this.#checker?.pathOf(message.target) : null;
       if (!path) continue;
       const type = fields.get('content-type') ?? '';
       const coded = fields.has('content-encoding');
-      const wrong = this.#truth?.fault(path, { method: message.method, status, type, body: coded ? null : body });
+      const wrong = this.#checker?.fault(path, { method: message.method, status, type, body: coded ? null : body });
       if (wrong) fault(wrong);
     }
   }
@@ -183,18 +183,18 @@ class Run {
       const location = fields.get('location');
       const address = location?.replace(/^https?:\/\/[^/]+/, '');
       const known = address?.startsWith('/files/')
-        ? this.#world.tus
+        ? this.#context.tus
         : address?.startsWith('/api/uploads/')
-          ? this.#world.resumable
+          ? this.#context.resumable
           : null;
       const old = known && address ? remember(known, address) : undefined;
       if (old !== undefined) this.#retired.push(old);
       const tag = fields.get('etag');
-      if (tag !== undefined && target.startsWith('/api/files/')) remember(this.#world.tags, tag);
+      if (tag !== undefined && target.startsWith('/api/files/')) remember(this.#context.tags, tag);
     }
   }
 
-  async #askHealth(): Promise<void> {
+  async #checkHealth(): Promise<void> {
     const since = performance.now();
     const reply = await fetch(`${this.#target.origin}/health`, { signal: AbortSignal.timeout(2 * HEALTH_MS) }).catch(
       () => null,
@@ -213,7 +213,7 @@ class Run {
     if (end !== null) faults.push(`the server ended: ${end}`);
     faults.push(...this.#target.faults.slice(0, 20).map((line) => `the log says: ${line.slice(0, 1000)}`));
     if (end !== null) return;
-    await this.#everyNameWorks();
+    await this.#checkNames();
     const settled = await this.#settled(before.sockets + SOCKETS);
     this.#report.after = { ...settled, resident: (await this.#target.collected()).resident };
     if (settled.sockets > before.sockets + SOCKETS) {
@@ -229,11 +229,11 @@ class Run {
     }
   }
 
-  /** No upload is stuck: whatever was begun under a name, it can be deleted, and the name takes a new file. */
-  async #everyNameWorks(): Promise<void> {
-    for (const token of this.#world.tokens) {
+  /** Checks that no upload is stuck: each name can be deleted and used for a new file. */
+  async #checkNames(): Promise<void> {
+    for (const token of this.#context.tokens) {
       const headers = { authorization: `Bearer ${token}` };
-      for (const name of this.#world.names) {
+      for (const name of this.#context.names) {
         const encoded = encodeURIComponent(name);
         const url = `${this.#target.origin}/api/files`;
         const removed = await fetch(`${url}/${encoded}`, { method: 'DELETE', headers });
@@ -250,7 +250,7 @@ class Run {
 
   async #settled(sockets: number): Promise<Vitals> {
     let vitals = this.#target.vitals();
-    for (let tries = 0; tries < 100 && vitals.sockets > sockets; tries += 1) {
+    for (let attempt = 0; attempt < 100 && vitals.sockets > sockets; attempt += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       vitals = this.#target.vitals();
     }
@@ -283,7 +283,7 @@ function count<Key>(counts: Map<Key, number>, key: Key): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
 }
 
-/** @returns what there is no more room for */
+/** Appends an item. @returns the oldest item if the list is full */
 function remember(known: string[], item: string): string | undefined {
   known.push(item);
   return known.length > MAX_ADDRESSES ? known.shift() : undefined;

@@ -1,4 +1,4 @@
-/** schemathesis over the OpenAPI document of a server that runs, as administrator and as client. */
+/** Runs schemathesis on the OpenAPI document of a running server, as an administrator and as a client. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,30 +14,30 @@ const CHECKS = [
   'content_type_conformance',
   'response_schema_conformance',
 ];
-/** 501: a transfer coding that is not known (RFC 9112 §6.1). */
+/** 501 is for an unknown transfer coding (RFC 9112 §6.1). */
 const CONFIG = `[checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "501", "503", "507"]
 `;
-/** Operations that are not asked, by their ids. */
+/** Ids of operations that are not tested, and the reasons. */
 export const SCHEMA_EXCLUDED: Readonly<Record<string, string>> = {
-  getApiEvents: 'its answer has no end',
-  getLogout: 'it ends the sign-in of the run',
-  postV1AuthLogout: 'it ends the sign-in of the run',
-  deleteV1AuthSessions: 'it ends the sign-in of the run',
+  getApiEvents: 'its reply never ends',
+  getLogout: 'it ends the session of the run',
+  postV1AuthLogout: 'it ends the session of the run',
+  deleteV1AuthSessions: 'it ends the session of the run',
 };
 const REQUEST_SECONDS = 10;
-/** Beyond its time budget a run may end what it began; then it is killed. */
+/** Time after the limit in which a run may finish before it is killed. */
 const GRACE_MS = 60_000;
 
 export interface SchemaOptions {
   seed: number;
-  /** Generated cases of each operation, besides those of its examples and bounds. */
+  /** Generated cases of each operation, in addition to its examples and limits. */
   examples: number;
-  /** For each role. */
+  /** Limit for each role. */
   seconds: number;
 }
 
-/** Both roles one after the other. @returns what went wrong, in words; null when schemathesis cannot be installed */
+/** Runs both roles. @returns descriptions of faults; null if schemathesis cannot be installed */
 export async function fuzzSchema(options: SchemaOptions): Promise<string[] | null> {
   const python = await pythonWith([SCHEMATHESIS]);
   if ('missing' in python) {
@@ -61,9 +61,9 @@ export async function fuzzSchema(options: SchemaOptions): Promise<string[] | nul
       const arguments_ = ['--config-file', config, ...argumentsOf(target.origin, token, options)];
       const failure = await run(program, arguments_, folder, options.seconds * 1000 + GRACE_MS);
       if (failure !== null) faults.push(`schemathesis as ${role}: ${failure}`);
-      // Else all that came after was asked by nobody.
+      // Otherwise later requests were sent without valid credentials.
       const still = await fetch(`${target.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
-      if (still.status !== 200) faults.push(`the sign-in as ${role} ended during the run: ${still.status}`);
+      if (still.status !== 200) faults.push(`the session as ${role} ended during the run: ${still.status}`);
     }
     faults.push(...(await healthOf(target)));
     return faults;
@@ -91,15 +91,15 @@ function argumentsOf(origin: string, token: string, { seed, examples, seconds }:
   ];
 }
 
-/** Shows what it says as it says it. @returns null when it found nothing */
+/** Runs the program and shows its output. @returns an error; null if it found no fault */
 function run(program: string, arguments_: string[], folder: string, ms: number): Promise<string | null> {
   const env = { ...process.env, SCHEMATHESIS_HOOKS: join(repoRoot(), 'test/fuzz/hooks.py') };
   const child = spawn(program, arguments_, { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] });
-  const late = setTimeout(() => child.kill('SIGKILL'), ms);
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => {
-      clearTimeout(late);
+      clearTimeout(timer);
       resolve(code === 0 ? null : signal ? `it did not end in time (${signal})` : `it ended with ${code}`);
     });
   });

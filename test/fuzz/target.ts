@@ -1,35 +1,35 @@
-/** The server that is fuzzed: a process of its own on a folder of its own. */
+/** The fuzzed server: a process with a data directory of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Collects the garbage of the server on SIGUSR2, which the server itself does not use. */
+/** Runs the garbage collector on SIGUSR2, which the server does not use. */
 const COLLECTOR = 'data:text/javascript,process.on("SIGUSR2",()=>gc())';
 const COLLECT_MS = 1_000;
 const MAIN = join(import.meta.dirname, '../../src/main.js');
 export const ADMIN = { id: 'fuzz-admin', secret: 'the-secret-of-the-administrator-of-fuzz' };
 
 export interface Vitals {
-  /** Bytes of memory that the process has. */
+  /** The resident memory in bytes. */
   resident: number;
   descriptors: number;
-  /** Descriptors of network connections and the like. Files stay open for a while, up to a limit, in case they are needed again. */
+  /** The number of sockets among the descriptors. The server also keeps some files open. */
   sockets: number;
 }
 
 export interface Target {
   origin: string;
   port: number;
-  /** Lines of its log that speak of faults of its own. */
+  /** Lines of its log, which has only errors. */
   faults: string[];
-  /** Null while it runs. */
+  /** How the process ended; null while it runs. */
   ended(): string | null;
   vitals(): Vitals;
-  /** As `vitals`, once the server has collected its garbage: V8 lets it grow while the machine has memory, so only the rest can be a leak. */
+  /** `vitals` after a garbage collection. V8 lets the heap grow while the machine has memory, so only the rest can be a leak. */
   collected(): Promise<Vitals>;
-  /** A fresh access token. */
+  /** Gets a new access token. */
   token(id: string, secret: string): Promise<string>;
   stop(): Promise<void>;
 }
@@ -69,7 +69,7 @@ export async function startTarget(settings: Record<string, string> = {}): Promis
     ended: () => end,
     vitals: () => vitalsOf(child.pid ?? 0),
     collected: async () => {
-      // Twice: what finalizers release is collected by the second one.
+      // Twice, because the second run collects what finalizers release.
       for (let round = 0; round < 2 && end === null; round += 1) {
         child.kill('SIGUSR2');
         await new Promise((resolve) => setTimeout(resolve, COLLECT_MS));
@@ -79,23 +79,23 @@ export async function startTarget(settings: Record<string, string> = {}): Promis
     token: (id, secret) => tokenOf(origin, id, secret),
     stop: async () => {
       if (end === null) {
-        const gone = new Promise((resolve) => child.once('exit', resolve));
+        const exited = new Promise((resolve) => child.once('exit', resolve));
         child.kill('SIGTERM');
-        await gone;
+        await exited;
       }
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-/** Resolves with the address when it serves. Afterwards each line of its log is a fault. */
+/** Resolves with the address once the server listens. Every line of its log after that is a fault. */
 function listening(child: ChildProcess, faults: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    let said = '';
+    let output = '';
     let found: string | undefined;
     child.stdout?.on('data', (bytes: Buffer) => {
       if (found !== undefined) {
-        // What it announces is no log.
+        // Announcements on standard output are not log lines.
         faults.push(
           ...bytes
             .toString()
@@ -104,11 +104,11 @@ function listening(child: ChildProcess, faults: string[]): Promise<string> {
         );
         return;
       }
-      said += bytes.toString();
-      found = /listens on (https?:\S+)/.exec(said)?.[1];
+      output += bytes.toString();
+      found = /listens on (https?:\S+)/.exec(output)?.[1];
       if (found !== undefined) resolve(found);
     });
-    child.once('exit', () => reject(new Error(`the server ended before it served: ${said}`)));
+    child.once('exit', () => reject(new Error(`the server ended before it listened: ${output}`)));
   });
 }
 
@@ -117,11 +117,11 @@ async function tokenOf(origin: string, username: string, password: string): Prom
     method: 'POST',
     body: new URLSearchParams({ username, password }),
   });
-  if (!reply.ok) throw new Error(`no token: ${reply.status} ${await reply.text()}`);
+  if (!reply.ok) throw new Error(`the server refused a token: ${reply.status} ${await reply.text()}`);
   return ((await reply.json()) as { access_token: string }).access_token;
 }
 
-/** Empty for one that was closed meanwhile. */
+/** The target of a symbolic link; empty if it does not exist any more. */
 function linkOf(path: string): string {
   try {
     return readlinkSync(path);
@@ -130,7 +130,7 @@ function linkOf(path: string): string {
   }
 }
 
-/** As Linux tells them; zero elsewhere. */
+/** Reads the vitals from /proc; zero on other systems than Linux. */
 function vitalsOf(pid: number): Vitals {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');

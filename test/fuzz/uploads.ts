@@ -1,4 +1,4 @@
-/** Kinds of requests that send files: chunks, forms, tus, resumable uploads. */
+/** Kinds of requests that upload files: chunks, forms, tus, resumable uploads. */
 import { createHash } from 'node:crypto';
 import type { Random } from '../support/random.ts';
 import { auth, bytesOf, type Field, type FuzzContext, junk, type Message, message, number } from './message.ts';
@@ -9,7 +9,7 @@ function word(bytes: Buffer, at: number, value: bigint): void {
   bytes.writeBigUInt64BE(BigInt.asUintN(64, value), at);
 }
 
-/** A chunk, mostly a right one; the data of an offset is always the same, so that chunks of a file fit together. */
+/** A chunk, usually a valid one. The data depends on the offset, so that the chunks of a file fit together. */
 function chunk(random: Random): Buffer {
   const start = random.int(0, 60);
   const length = random.int(1, 40);
@@ -27,19 +27,19 @@ function chunk(random: Random): Buffer {
 }
 
 function digestOf(random: Random, body: Buffer): string {
-  const right = createHash('sha256').update(body).digest('base64');
-  const text = [`sha-256=:${right}:`, 'sha-256=:AAAA:', 'sha-256=1', `sha-256=:${junk(random)}:`, junk(random)];
+  const digest = createHash('sha256').update(body).digest('base64');
+  const text = [`sha-256=:${digest}:`, 'sha-256=:AAAA:', 'sha-256=1', `sha-256=:${junk(random)}:`, junk(random)];
   return random.pick(text as [string, ...string[]]);
 }
 
-function encodedName(random: Random, world: FuzzContext): string {
+function encodedName(random: Random, context: FuzzContext): string {
   return random.once(25)
     ? encodeURIComponent(junk(random, 8)).slice(0, 200)
-    : encodeURIComponent(random.pick(world.names));
+    : encodeURIComponent(random.pick(context.names));
 }
 
-function chunkTarget(random: Random, world: FuzzContext): string {
-  const query = [`filename=${encodedName(random, world)}`];
+function chunkTarget(random: Random, context: FuzzContext): string {
+  const query = [`filename=${encodedName(random, context)}`];
   if (random.once(2)) query.push(`total_size=${random.once(5) ? number(random) : 100}`);
   if (random.once(6)) query.push(`overwrite=${random.pick(['true', 'false', '1', ''])}`);
   if (random.once(12))
@@ -69,11 +69,11 @@ function chunkFields(random: Random, body: Buffer): Field[] {
   return fields;
 }
 
-export function rawChunk(random: Random, world: FuzzContext): Message {
+export function rawChunk(random: Random, context: FuzzContext): Message {
   const body = random.once(20) ? bytesOf(random, random.int(0, 400)) : chunk(random);
   const type = random.once(12) ? junk(random) : 'application/octet-stream';
-  const fields: Field[] = [auth(random, world), ['Content-Type', type], ...chunkFields(random, body)];
-  return message(random, world, ['chunk', 'POST', chunkTarget(random, world)], fields, body);
+  const fields: Field[] = [auth(random, context), ['Content-Type', type], ...chunkFields(random, body)];
+  return message(random, context, ['chunk', 'POST', chunkTarget(random, context)], fields, body);
 }
 
 type FormRoute = readonly [path: string, part: string];
@@ -85,7 +85,7 @@ const FORMS: readonly [FormRoute, ...FormRoute[]] = [
   ['/ops/upload', 'request_file'],
 ];
 
-export function form(random: Random, world: FuzzContext): Message {
+export function form(random: Random, context: FuzzContext): Message {
   const [path, part] = random.once(2) ? FORMS[0] : random.pick(FORMS);
   const boundary = random.once(15) ? junk(random, 80) : 'fuzz-boundary';
   const line = random.once(20) ? '\n' : '\r\n';
@@ -107,14 +107,14 @@ export function form(random: Random, world: FuzzContext): Message {
   if (random.once(15)) pieces.push(bytesOf(random, 30));
   const type = `multipart/form-data${random.once(15) ? '' : `; boundary=${random.once(5) ? `"${boundary}"` : boundary}`}`;
   const target =
-    path === '/api/files/upload' ? chunkTarget(random, world) : path + random.pick(['', '?overwrite=true', '?x=1']);
+    path === '/api/files/upload' ? chunkTarget(random, context) : path + random.pick(['', '?overwrite=true', '?x=1']);
   const body = Buffer.concat(pieces);
   const digest: Field[] = random.once(10) ? [['Content-Digest', digestOf(random, body)]] : [];
   return message(
     random,
-    world,
+    context,
     ['form', 'POST', target],
-    [auth(random, world), ['Content-Type', type], ...digest],
+    [auth(random, context), ['Content-Type', type], ...digest],
     body,
   );
 }
@@ -126,8 +126,8 @@ function addressOf(random: Random, known: readonly string[], folder: string): st
     : address;
 }
 
-function metadata(random: Random, world: FuzzContext): string {
-  const name = Buffer.from(random.pick(world.names)).toString('base64');
+function metadata(random: Random, context: FuzzContext): string {
+  const name = Buffer.from(random.pick(context.names)).toString('base64');
   const one = [
     `filename ${name}`,
     `filename ${name},filetype dGV4dC9wbGFpbg==`,
@@ -139,10 +139,10 @@ function metadata(random: Random, world: FuzzContext): string {
   return random.once(2) ? `filename ${name}` : random.pick(one as [string, ...string[]]);
 }
 
-export function tus(random: Random, world: FuzzContext): Message {
+export function tus(random: Random, context: FuzzContext): Message {
   const method = random.pick(['POST', 'POST', 'PATCH', 'PATCH', 'PATCH', 'HEAD', 'DELETE', 'GET', 'OPTIONS']);
-  const target = method === 'POST' ? '/files/' : addressOf(random, world.tus, '/files/');
-  const fields: Field[] = [auth(random, world)];
+  const target = method === 'POST' ? '/files/' : addressOf(random, context.tus, '/files/');
+  const fields: Field[] = [auth(random, context)];
   if (!random.once(15)) fields.push(['Tus-Resumable', random.once(20) ? junk(random) : '1.0.0']);
   const body = method === 'PATCH' || (method === 'POST' && random.once(2)) ? bytesOf(random, random.int(0, 48)) : null;
   if (body) fields.push(['Content-Type', random.once(15) ? junk(random) : 'application/offset+octet-stream']);
@@ -150,9 +150,9 @@ export function tus(random: Random, world: FuzzContext): Message {
     fields.push(
       random.once(10) ? ['Upload-Defer-Length', random.pick(['1', '0', ''])] : ['Upload-Length', number(random)],
     );
-    fields.push(['Upload-Metadata', metadata(random, world)]);
+    fields.push(['Upload-Metadata', metadata(random, context)]);
     if (random.once(6)) {
-      const parts = `final;${addressOf(random, world.tus, '/files/')} ${addressOf(random, world.tus, '/files/')}`;
+      const parts = `final;${addressOf(random, context.tus, '/files/')} ${addressOf(random, context.tus, '/files/')}`;
       fields.push(['Upload-Concat', random.pick(['partial', parts, 'final;', junk(random)])]);
     }
   }
@@ -162,21 +162,21 @@ export function tus(random: Random, world: FuzzContext): Message {
     fields.push(['Upload-Checksum', random.pick([`sha1 ${sum}`, 'sha1 AAAA', 'md9 x', junk(random)])]);
   }
   if (random.once(20)) fields.push(['X-HTTP-Method-Override', random.pick(['PATCH', 'DELETE', 'TRACE', junk(random)])]);
-  const made = message(random, world, ['tus', method, target], fields, body);
-  // What it is an answer to is not its own method then.
-  return { ...made, sound: made.sound && !fields.some(([name]) => name === 'X-HTTP-Method-Override') };
+  const request = message(random, context, ['tus', method, target], fields, body);
+  // With an override, the reply belongs to a different method.
+  return { ...request, sound: request.sound && !fields.some(([name]) => name === 'X-HTTP-Method-Override') };
 }
 
-export function resumable(random: Random, world: FuzzContext): Message {
+export function resumable(random: Random, context: FuzzContext): Message {
   const method = random.pick(['POST', 'PUT', 'PATCH', 'PATCH', 'PATCH', 'HEAD', 'GET', 'DELETE', 'OPTIONS']);
   const named = method === 'PUT' || (method === 'POST' && random.once(2));
-  const content = `/api/files/content/${encodedName(random, world)}`;
+  const content = `/api/files/content/${encodedName(random, context)}`;
   const target = named
     ? content
     : method === 'POST'
       ? '/api/uploads'
-      : addressOf(random, world.resumable, '/api/uploads/');
-  const fields: Field[] = [auth(random, world)];
+      : addressOf(random, context.resumable, '/api/uploads/');
+  const fields: Field[] = [auth(random, context)];
   const complete = random.once(8)
     ? random.pick(['?2', '1', '?1;a=b', '("?1")', junk(random)])
     : random.pick(['?0', '?1']);
@@ -189,12 +189,12 @@ export function resumable(random: Random, world: FuzzContext): Message {
   if (random.once(8))
     fields.push([
       'Content-Disposition',
-      random.pick([`attachment; filename="${random.pick(world.names)}"`, junk(random)]),
+      random.pick([`attachment; filename="${random.pick(context.names)}"`, junk(random)]),
     ]);
   if (body && random.once(8)) fields.push(['Content-Digest', digestOf(random, body)]);
   if (body && random.once(8)) fields.push(['Repr-Digest', digestOf(random, body)]);
   if (random.once(10))
     fields.push([random.pick(['If-Match', 'If-None-Match']), random.pick(['*', '"x"', junk(random)])]);
   if (random.once(12)) fields.push(['Content-Range', random.pick(['bytes 1-2/3', junk(random)])]);
-  return message(random, world, ['resumable', method, target], fields, body);
+  return message(random, context, ['resumable', method, target], fields, body);
 }

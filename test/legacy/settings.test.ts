@@ -181,7 +181,7 @@ test('a missing .env or a directory of that name is ignored, an unreadable one i
   assert.deepEqual(readEnvironment(folder, {}).env, {});
 });
 
-test('a server starts with the .env of an older one and logs what became of each setting', async (t) => {
+test('a server starts with the .env of an older server and logs how it used each setting', async (t) => {
   const weak = 'hush: an old key';
   const folder = await folderWith(
     t,
@@ -216,7 +216,7 @@ test('an unknown name in LADING_COMPAT stops the process with a message of one l
   assert.match(stderr, /^lading: LADING_COMPAT must be .*did you mean talk\?.*\n$/);
 });
 
-test('docs/migrating.md lists what each family loosens and what became of each old setting', async () => {
+test('docs/migrating.md lists the extensions of each family and the replacement of each old setting', async () => {
   const text = await readFile(join(repoRoot(), 'docs', 'migrating.md'), 'utf8');
   for (const family of FAMILIES) {
     const section = text.split(/^## /m).find((part) => part.startsWith(`\`${family}\``));

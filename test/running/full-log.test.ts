@@ -1,4 +1,4 @@
-/** A whole server whose log cannot be written, alone and together with its data: it serves, counts what is missing, and goes on. */
+/** A server whose log cannot be written: it serves, counts the dropped lines, and logs again once it can. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ interface Server {
   headers: { authorization: string };
 }
 
-/** Both outputs go to `log`: a file's path, or a pipe that nobody reads any more. */
+/** Starts a server whose standard output and error go to `log`: the path of a file, or a pipe without a reader. */
 async function serve(t: TestContext, dataDir: string, log: string | 'closed pipe'): Promise<Server> {
   const port = await freePort();
   const fd = log === 'closed pipe' ? null : openSync(log, 'a');
@@ -88,7 +88,7 @@ async function get({ origin, headers }: Server, name: string): Promise<Buffer> {
   return Buffer.from(await reply.arrayBuffer());
 }
 
-/** Requests of which each is a line of the log. */
+/** Sends requests, each of which writes a line to the log. */
 async function ask({ origin }: Server, times: number): Promise<void> {
   for (let i = 0; i < times; i += 1) {
     const reply = await fetch(`${origin}/nothing-${i}`);
@@ -99,7 +99,7 @@ async function ask({ origin }: Server, times: number): Promise<void> {
 
 for (const log of ['closed pipe', '/dev/full'] as const) {
   const skip = log === '/dev/full' && !existsSync(log) ? 'no /dev/full on this machine' : false;
-  test(`the log and standard output lead to ${log}`, { skip }, async (t) => {
+  test(`a server serves and stops cleanly while its log and standard output go to ${log}`, { skip }, async (t) => {
     const server = await serve(t, await temporaryFolder(t), log);
     await ask(server, 20);
     assert.ok((await dropped(server)) >= 20);
@@ -111,7 +111,7 @@ for (const log of ['closed pipe', '/dev/full'] as const) {
   });
 }
 
-test("the log's disk is full, and has room again", async (t) => {
+test('lines are dropped and counted while the disk of the log is full, and logged once there is space', async (t) => {
   const disk = await smallDisk(t, MIB);
   if (disk === null) return t.skip(NO_SMALL_DISK);
   const log = join(disk.folder, 'lading.log');
@@ -119,18 +119,18 @@ test("the log's disk is full, and has room again", async (t) => {
   disk.beforeUnmount(() => stop(server.process));
   await fillUp(disk.folder);
   await ask(server, 60);
-  const lost = await dropped(server);
-  assert.ok(lost > 0);
+  const before = await dropped(server);
+  assert.ok(before > 0);
   assert.equal(await put(server, 'a', Buffer.from('whole')), 201);
   await rm(join(disk.folder, 'last'));
   await ask(server, 1);
   const text = await readFile(log, 'utf8');
   assert.match(text, /^\{"level":"warn","time":"[^"]+","dropped":\d+,"msg":"log lines were dropped/m);
   assert.match(text, /"path":"\/nothing-0"/);
-  assert.ok((await dropped(server)) >= lost);
+  assert.ok((await dropped(server)) >= before);
 });
 
-test('the one disk of log and data is full: reads go on, uploads are 507, nothing is lost, and it recovers', async (t) => {
+test('on a full disk for log and data, reads work, uploads are refused with 507, and no bytes are lost', async (t) => {
   const disk = await smallDisk(t, 24 * MIB);
   if (disk === null) return t.skip(NO_SMALL_DISK);
   const server = await serve(t, join(disk.folder, 'data'), join(disk.folder, 'lading.log'));
@@ -138,7 +138,7 @@ test('the one disk of log and data is full: reads go on, uploads are 507, nothin
   const whole = Buffer.alloc(MIB, 'whole');
   assert.equal(await put(server, 'a', whole), 201);
   await fillUp(disk.folder);
-  // Lines of the log and records of the audit log want room too, and find none.
+  // Lines of the log and records of the audit log do not fit either.
   await ask(server, 50);
   for (let i = 0; i < 3; i += 1) assert.equal(await put(server, `b${i}`, Buffer.alloc(MIB)), 507);
   assert.ok((await get(server, 'a')).equals(whole));
@@ -146,15 +146,15 @@ test('the one disk of log and data is full: reads go on, uploads are 507, nothin
     method: 'POST',
     body: new URLSearchParams({ username: 'admin', password: 'secret-of-the-administrator' }),
   });
-  assert.equal(signedIn.status, 200, 'a full disk keeps nobody from signing in');
+  assert.equal(signedIn.status, 200, 'sign-in works on a full disk');
   assert.ok((await dropped(server)) > 0);
   await eventually(
     async () => (await fetch(`${server.origin}/ready`)).status === 503,
-    '/ready to tell of the full disk',
+    '/ready to report the full disk',
   );
   await rm(join(disk.folder, 'last'));
   assert.equal(await put(server, 'b0', whole), 201);
-  await eventually(async () => (await fetch(`${server.origin}/ready`)).status === 200, '/ready to tell of the room');
+  await eventually(async () => (await fetch(`${server.origin}/ready`)).status === 200, '/ready to report free space');
   assert.ok((await get(server, 'b0')).equals(whole));
   assert.ok((await get(server, 'a')).equals(whole));
 });

@@ -1,4 +1,4 @@
-/** A log that cannot be written drops lines and says how many; it never throws. */
+/** A log that cannot be written drops lines, reports their number, and never throws. */
 import assert from 'node:assert/strict';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,12 +7,12 @@ import { LogOutput } from '../../src/http/observe/log-output.ts';
 import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 
-/** A descriptor that takes what a test lets it take. */
+/** A file descriptor that accepts a limited number of bytes. */
 class Sink {
   text = '';
-  /** Bytes that still fit. */
+  /** The number of bytes that still fit. */
   room = Number.POSITIVE_INFINITY;
-  /** What a write fails with when nothing fits. */
+  /** The error code of a write without space. */
   code = 'ENOSPC';
 
   readonly writeSync = (_fd: number, bytes: Uint8Array): number => {
@@ -29,7 +29,7 @@ class Sink {
 }
 
 for (const code of ['ENOSPC', 'EIO', 'EPIPE', 'EDQUOT', 'EBADF', 'EFBIG']) {
-  test(`${code}: lines are dropped and counted, and the log goes on with a line that says so`, () => {
+  test(`${code}: lines are dropped and counted, and the next line reports them`, () => {
     const sink = new Sink();
     const output = new LogOutput({ file: null, writeSync: sink.writeSync });
     output.write('one\n');
@@ -48,13 +48,13 @@ for (const code of ['ENOSPC', 'EIO', 'EPIPE', 'EDQUOT', 'EBADF', 'EFBIG']) {
   });
 }
 
-test('a line that is cut off stays apart from the next one, and the line about it is not lost either', () => {
+test('a truncated line is separated from the next, and the notice about it is repeated until it fits', () => {
   const sink = new Sink();
   const output = new LogOutput({ file: null, writeSync: sink.writeSync });
   sink.room = 4;
   output.write('0123456789\n');
   assert.equal(output.dropped, 1);
-  // There is room for a part of the line that says so.
+  // Only a part of the notice fits.
   sink.room = 10;
   output.write('lost too\n');
   assert.equal(output.dropped, 2);
@@ -66,7 +66,7 @@ test('a line that is cut off stays apart from the next one, and the line about i
   assert.equal(JSON.parse(lines.at(-2) ?? '').dropped, 2);
 });
 
-test('lines wait for a slow reader, in order, and not without bound', async () => {
+test('lines wait for a slow reader in order, up to a limit', async () => {
   const sink = new Sink();
   const output = new LogOutput({ file: null, writeSync: sink.writeSync });
   sink.code = 'EAGAIN';
@@ -75,7 +75,7 @@ test('lines wait for a slow reader, in order, and not without bound', async () =
   output.write('two\n');
   assert.equal(sink.text, 'on');
   sink.room = Number.POSITIVE_INFINITY;
-  await eventually(() => sink.text === 'one\ntwo\n', 'the lines that waited');
+  await eventually(() => sink.text === 'one\ntwo\n', 'the waiting lines');
   assert.equal(output.dropped, 0);
 
   sink.room = 0;
@@ -89,7 +89,7 @@ test('lines wait for a slow reader, in order, and not without bound', async () =
   assert.equal(JSON.parse(sink.lines().at(-2) ?? '').dropped, output.dropped);
 });
 
-test('a file is appended to, and opened again under its name', async (t) => {
+test('a log file is appended to, and reopened under its name', async (t) => {
   const folder = await temporaryFolder(t);
   const file = join(folder, 'lading.log');
   const output = new LogOutput({ file });

@@ -1,4 +1,4 @@
-/** Numbers that somebody can be woken by: they are there, they move, they say what they mean, and the documented rules use them. */
+/** Metrics for alerts: they exist, change, have help texts, and are used by the documented rules. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ async function metrics({ origin, admin }: TestServer): Promise<string> {
 
 function value(text: string, name: string): number {
   const found = new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1];
-  assert.ok(found, `${name} is not there`);
+  assert.ok(found, `${name} is missing`);
   return Number(found);
 }
 
-test('stored and free bytes, failed sign-ins, the build', async (t) => {
+test('the metrics show stored and free bytes, failed sign-ins and the build', async (t) => {
   const server = await startServer(t);
   const before = await metrics(server);
   assert.equal(value(before, 'lading_stored_bytes'), 0);
@@ -37,7 +37,7 @@ test('stored and free bytes, failed sign-ins, the build', async (t) => {
   for (let i = 0; i < 3; i += 1) {
     await fetch(`${server.origin}/auth/token`, {
       method: 'POST',
-      body: new URLSearchParams({ username: server.client.id, password: 'a wrong one' }),
+      body: new URLSearchParams({ username: server.client.id, password: 'a wrong secret' }),
     });
   }
   const later = await metrics(server);
@@ -47,19 +47,19 @@ test('stored and free bytes, failed sign-ins, the build', async (t) => {
   assert.equal(value(await metrics(server), 'lading_stored_bytes'), 0);
 });
 
-test('a delivery that is given up is counted, and each of its tries', async (t) => {
+test('a failed delivery and each of its attempts are counted', async (t) => {
   const server = await startServer(t, {
     LADING_DELIVERY_ATTEMPTS: '2',
     LADING_DELIVERY_RETRY_SECONDS: '1',
     LADING_WEBHOOK_PRIVATE: 'on',
   });
-  const made = await fetch(`${server.origin}/api/deliveries/targets`, {
+  const created = await fetch(`${server.origin}/api/deliveries/targets`, {
     method: 'POST',
     headers: { ...server.admin.headers, 'content-type': 'application/json' },
-    // Nothing listens on port 9.
+    // No server listens on port 9.
     body: JSON.stringify({ kind: 'webhook', name: 'none', url: 'http://127.0.0.1:9/', events: ['file.completed'] }),
   });
-  assert.ok(made.ok, await made.text());
+  assert.ok(created.ok, await created.text());
   const put = await fetch(`${server.origin}/api/files/content/a`, {
     method: 'PUT',
     headers: server.client.headers,
@@ -68,12 +68,12 @@ test('a delivery that is given up is counted, and each of its tries', async (t) 
   assert.equal(put.status, 201);
   await eventually(
     async () => value(await metrics(server), 'lading_deliveries_failed_total') === 1,
-    'the end of tries',
+    'the failed delivery',
   );
   assert.ok(value(await metrics(server), 'lading_delivery_tries_failed_total') >= 2);
 });
 
-test('every metric has a type, a help text that says more than its name, and a name by the conventions', async (t) => {
+test('every metric has a type, a help text that says more than its name, and a conventional name', async (t) => {
   const text = await metrics(await startServer(t));
   const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => [name, type]));
   const helps = new Map([...text.matchAll(/^# HELP (\S+) (.+)$/gm)].map(([, name = '', help = '']) => [name, help]));
@@ -81,7 +81,7 @@ test('every metric has a type, a help text that says more than its name, and a n
   for (const [name, type] of types) {
     assert.match(name, /^lading_[a-z][a-z0-9_]*$/);
     assert.equal(type === 'counter', name.endsWith('_total'), name);
-    // The words of those of Node and the process are the library's.
+    // The metrics of Node and the process come from a library.
     if (/^lading_(?:nodejs|process)_/.test(name)) continue;
     assert.doesNotMatch(name, /_(?:ms|millis|minutes|kb|mb)(?:_|$)/, 'base units');
     const help = helps.get(name) ?? '';
@@ -91,7 +91,7 @@ test('every metric has a type, a help text that says more than its name, and a n
   }
 });
 
-test('the rules and the table of the documentation name metrics that there are', async (t) => {
+test('the documentation and the alert rules name only existing metrics', async (t) => {
   const text = await metrics(await startServer(t));
   const texts = ['docs/operations.md', 'deploy/alerts.yml'].map((name) => readFile(join(repoRoot(), name), 'utf8'));
   const named = new Set((await Promise.all(texts)).join('\n').match(/\blading_[a-z_]+/g));

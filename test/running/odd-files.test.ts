@@ -12,7 +12,7 @@ import { runCli, temporaryFolder } from '../support/servers/processes.ts';
 const MAIN = join(repoRoot(), 'dist/src/main.js');
 
 /** Creates one path of each kind and returns it with the expected words of the error. */
-async function oddities(t: TestContext) {
+async function oddPaths(t: TestContext) {
   const folder = await temporaryFolder(t);
   const at = (name: string) => join(folder, name);
   assert.equal(spawnSync('mkfifo', [at('pipe')]).status, 0);
@@ -49,7 +49,7 @@ function refusal({ status, stderr }: { status: number | null; stderr: string }):
 
 test('a .env that is a pipe, a device or too large stops the start with one line', async (t) => {
   const cwd = await temporaryFolder(t);
-  for (const [path, words] of await oddities(t)) {
+  for (const [path, words] of await oddPaths(t)) {
     if (/directory|ENOENT/.test(String(words))) continue;
     await rm(join(cwd, '.env'), { force: true });
     assert.equal(spawnSync('ln', ['-s', path, join(cwd, '.env')]).status, 0);
@@ -60,10 +60,10 @@ test('a .env that is a pipe, a device or too large stops the start with one line
 
 test('certificates and keys that are not regular files stop the start with one line', async (t) => {
   const cwd = await temporaryFolder(t);
-  for (const [path, words] of await oddities(t)) {
-    const said = refusal(start(cwd, { LADING_TLS_CERT: path, LADING_TLS_KEY: path }));
-    assert.match(said, words);
-    assert.match(said, /LADING_TLS_CERT names a file that/);
+  for (const [path, words] of await oddPaths(t)) {
+    const error = refusal(start(cwd, { LADING_TLS_CERT: path, LADING_TLS_KEY: path }));
+    assert.match(error, words);
+    assert.match(error, /LADING_TLS_CERT names a file that/);
   }
 });
 
@@ -75,26 +75,26 @@ test('a log file that is a directory, or a pipe without a reader, stops the star
   ] as const) {
     if (code === 'ENXIO') spawnSync('mkfifo', [path]);
     else await mkdir(path);
-    const said = refusal(start(cwd, { LADING_LOG_FILE: path }));
-    assert.match(said, new RegExp(`LADING_LOG_FILE names a file that cannot be written \\(${code}\\)`));
+    const error = refusal(start(cwd, { LADING_LOG_FILE: path }));
+    assert.match(error, new RegExp(`LADING_LOG_FILE names a file that cannot be written \\(${code}\\)`));
   }
 });
 
 test('a working directory that was deleted stops the start with one line', async (t) => {
   const folder = await temporaryFolder(t);
-  const cwd = join(folder, 'gone');
+  const cwd = join(folder, 'deleted');
   await mkdir(cwd);
   const script = `cd '${cwd}' && rmdir '${cwd}' && exec '${process.execPath}' '${MAIN}'`;
   const env = { PATH: process.env.PATH ?? '', LADING_PORT: '0', LADING_DATA_DIR: join(folder, 'data') };
-  const said = refusal(spawnSync('sh', ['-c', script], { encoding: 'utf8', timeout: 60_000, env }));
-  assert.match(said, /the working directory does not exist \(ENOENT\)/);
+  const error = refusal(spawnSync('sh', ['-c', script], { encoding: 'utf8', timeout: 60_000, env }));
+  assert.match(error, /the working directory does not exist \(ENOENT\)/);
 });
 
 test('the command line refuses paths that are not files, and reads pipes that a shell creates', async (t) => {
   const server = await startServer(t);
   const cwd = await temporaryFolder(t);
   const env = { LADING_SERVER: server.origin, LADING_CLIENT_ID: server.client.id };
-  for (const [path, words] of await oddities(t)) {
+  for (const [path, words] of await oddPaths(t)) {
     // The command line waits for a writer of a pipe until Ctrl-C.
     if (/pipe/.test(String(words))) continue;
     for (const args of [
@@ -112,6 +112,6 @@ test('the command line refuses paths that are not files, and reads pipes that a 
   const cli = join(repoRoot(), 'dist/src/cli/main.js');
   const script = `'${process.execPath}' '${cli}' --client-secret-file <(printf '%s\\n' "$SECRET") ls --json`;
   const environment = { PATH: process.env.PATH ?? '', HOME: cwd, ...env, SECRET: server.client.secret };
-  const given = await promisify(execFile)('bash', ['-c', script], { cwd, env: environment });
-  assert.match(given.stdout, /"files"/);
+  const listed = await promisify(execFile)('bash', ['-c', script], { cwd, env: environment });
+  assert.match(listed.stdout, /"files"/);
 });

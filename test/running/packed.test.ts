@@ -1,4 +1,4 @@
-/** What `npm pack` packs runs without the tools that built it, and `npm start` builds only when there is something to build. */
+/** The package of `npm pack` runs without build tools, and `npm start` builds only if the sources are newer than the build. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,34 +17,34 @@ function npm(cwd: string, ...args: string[]): Promise<Ended> {
   return runProgram('npm', args, cwd);
 }
 
-/** Runs a command that starts the server, until it has answered; what it said. */
+/** Runs a command that starts the server until it has answered a request; returns its output. */
 async function serves(t: TestContext, cwd: string, command: string, args: string[]): Promise<string> {
   const env = {
     ...{ PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? cwd },
     ...{ LADING_PORT: '0', LADING_WORKERS: '1', LADING_DATA_DIR: await temporaryFolder(t), LADING_LOG_LEVEL: 'warn' },
   };
-  // A group of its own: npm has children, and passes no signal on that it does not get itself.
+  // A process group of its own, because npm starts children and does not forward SIGKILL.
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => end(child));
-  let said = '';
-  const hear = (bytes: Buffer): void => {
-    said += bytes.toString();
+  let output = '';
+  const collect = (bytes: Buffer): void => {
+    output += bytes.toString();
   };
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
   await eventually(
     () => {
-      assert.equal(child.exitCode, null, said);
-      return /listens on/.test(said);
+      assert.equal(child.exitCode, null, output);
+      return /listens on/.test(output);
     },
     `the server of ${command} ${args.join(' ')}`,
   );
-  const port = Number(/listens on \S+:(\d+)/.exec(said)?.[1]);
+  const port = Number(/listens on \S+:(\d+)/.exec(output)?.[1]);
   const page = await fetch(`http://127.0.0.1:${port}/`);
   assert.equal(page.status, 200);
-  assert.match(await page.text(), /<script/, 'the dashboard is there');
+  assert.match(await page.text(), /<script/, 'the dashboard is served');
   await end(child);
-  return said;
+  return output;
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -54,7 +54,7 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-test('a packed build starts by npm start and by npx lading serve, without what built it', async (t) => {
+test('a packed build starts with npm start and npx lading serve without the build tools', async (t) => {
   const folder = await temporaryFolder(t);
   const packed = await npm(root, 'pack', '--silent', '--ignore-scripts', '--pack-destination', folder);
   assert.equal(packed.code, 0, packed.stderr);
@@ -63,25 +63,24 @@ test('a packed build starts by npm start and by npx lading serve, without what b
   const app = join(folder, 'package');
   for (const name of ['package-lock.json', '.npmrc']) await cp(join(root, name), join(app, name));
   const installed = await npm(app, 'ci', '--omit=dev', '--prefer-offline', '--no-audit', '--no-fund');
-  if (installed.code !== 0 && OFFLINE.test(installed.stderr))
-    return t.skip('the registry of packages cannot be reached');
+  if (installed.code !== 0 && OFFLINE.test(installed.stderr)) return t.skip('the package registry cannot be reached');
   assert.equal(installed.code, 0, installed.stderr);
   await assert.rejects(readFile(join(app, 'node_modules/typescript/package.json')), { code: 'ENOENT' });
 
-  const said = await serves(t, app, 'npm', ['start']);
-  assert.doesNotMatch(said, /building|not installed/);
-  assert.match(said, /^Dashboard: http:\/\/localhost:\d+\/$/m);
-  assert.match(said, /^Plain HTTP on all interfaces/m);
+  const output = await serves(t, app, 'npm', ['start']);
+  assert.doesNotMatch(output, /building|not installed/);
+  assert.match(output, /^Dashboard: http:\/\/localhost:\d+\/$/m);
+  assert.match(output, /^Plain HTTP on all interfaces/m);
   await serves(t, app, 'npx', ['--no-install', 'lading', 'serve']);
 });
 
-test('npm start builds when the sources are newer than the build, and only then', async (t) => {
+test('npm start builds only if the sources are newer than the build', async (t) => {
   const folder = await temporaryFolder(t);
   const script = join(root, 'scripts/build-if-needed.mjs');
   const checkout = join(folder, 'checkout');
   await mkdir(join(checkout, 'scripts'), { recursive: true });
   await cp(script, join(checkout, 'scripts/build-if-needed.mjs'));
-  // A build that only says so.
+  // A build that only prints a word.
   await writeFile(join(checkout, 'package.json'), JSON.stringify({ scripts: { build: 'echo built' } }));
   const run = (): Promise<Ended> => runProgram(process.execPath, ['scripts/build-if-needed.mjs'], checkout);
   const touch = async (name: string, seconds: number): Promise<void> => {
@@ -98,7 +97,7 @@ test('npm start builds when the sources are newer than the build, and only then'
   assert.match(bare.stderr, /npm ci/);
   await mkdir(join(checkout, 'node_modules'));
   await symlink(join(root, 'node_modules/typescript'), join(checkout, 'node_modules/typescript'));
-  assert.match((await run()).stdout, /built/, 'nothing is built yet');
+  assert.match((await run()).stdout, /built/, 'there is no build yet');
 
   await touch('dist/src/main.js', 3_000);
   await touch('dist/src/dashboard/index.html', 3_000);

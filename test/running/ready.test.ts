@@ -1,4 +1,4 @@
-/** `/ready` tells of every way in which a disk takes no more, and when it takes something again. A full disk: `test/crash`. */
+/** `/ready` reports a data directory that cannot be written, and recovers. For a full disk see `test/crash`. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { rm, statfs, writeFile } from 'node:fs/promises';
@@ -13,7 +13,7 @@ const MIB = 1024 ** 2;
 interface Watched {
   disk: string;
   small: SmallDisk;
-  /** Status and words of `/ready`, when they are so. */
+  /** Waits until `/ready` has this status; returns its body. */
   ready(status: number): Promise<string>;
 }
 
@@ -35,11 +35,11 @@ async function serveOn(t: TestContext, options = ''): Promise<Watched | null> {
   return { disk: small.folder, small, ready };
 }
 
-test('a disk that is mounted again for reading alone', async (t) => {
+test('/ready reports a disk that was remounted read-only', async (t) => {
   const watched = await serveOn(t);
   if (watched === null) return t.skip(NO_SMALL_DISK);
   const { disk, small, ready } = watched;
-  // A file that is open for writing would keep the disk from being remounted; systems force it after errors.
+  // A file that is open for writing prevents a remount. Systems force a remount after disk errors.
   const remounted = spawnSync('mount', ['-o', 'remount,ro', disk]).status === 0;
   if (!remounted) {
     execFileSync('mount', ['--bind', disk, disk]);
@@ -51,7 +51,7 @@ test('a disk that is mounted again for reading alone', async (t) => {
   await ready(200);
 });
 
-test('a folder of the data directory that is mounted for reading alone', async (t) => {
+test('/ready reports a subdirectory of the data directory that is mounted read-only', async (t) => {
   const watched = await serveOn(t);
   if (watched === null) return t.skip(NO_SMALL_DISK);
   const { disk, small, ready } = watched;
@@ -66,7 +66,7 @@ test('a folder of the data directory that is mounted for reading alone', async (
   }
 });
 
-test('a disk with room but without inodes', async (t) => {
+test('/ready reports a disk with free space but without inodes', async (t) => {
   const watched = await serveOn(t, 'nr_inodes=400');
   if (watched === null) return t.skip(NO_SMALL_DISK);
   const { disk, ready } = watched;

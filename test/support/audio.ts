@@ -1,4 +1,4 @@
-/** Audio files for tests: WAV written here, other codecs by ffmpeg where it is installed. */
+/** Audio files for tests: WAV from this module, other formats from ffmpeg if it is installed. */
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ export function wav({ seconds = 1, rate = 8000, channels = 1 } = {}): Buffer {
   return Buffer.concat([wavHeader(data.length, rate, channels), data]);
 }
 
-/** The 44 bytes before so many bytes of 16-bit samples. */
+/** The 44 bytes of a WAV header for `dataBytes` bytes of 16-bit samples. */
 export function wavHeader(dataBytes: number, rate = 8000, channels = 1): Buffer {
   const header = Buffer.alloc(44);
   header.write('RIFF', 0);
@@ -32,7 +32,7 @@ export function wavHeader(dataBytes: number, rate = 8000, channels = 1): Buffer 
 
 export const hasFfmpeg = spawnSync('ffmpeg', ['-version']).error === undefined;
 
-/** Two seconds of a tone in stereo, 48 kHz, in the format of the name's extension. */
+/** Two seconds of a stereo tone at 48 kHz, in the format of the extension of `name`. */
 export async function encoded(name: string, ...options: string[]): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-audio-'));
   try {

@@ -1,4 +1,4 @@
-/** Files that begin as sound and give their parsers as much to do as so many bytes can. */
+/** Files that begin as audio and take their parsers as long as possible for their size. */
 
 function uint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -31,7 +31,7 @@ function manyAtoms(size: number): Buffer {
   return Buffer.concat([head, moov, filled(size - 32, Buffer.from('\0\0\0\x08trak', 'latin1'))]);
 }
 
-/** An ID3v2.3 tag of such frames, and two frames of MPEG 1 layer III at 128 kbit/s. */
+/** An ID3v2.3 tag filled with `frame`, and two frames of MPEG 1 layer III at 128 kbit/s. */
 function tagged(size: number, frame: Uint8Array): Buffer {
   const sound = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0]), Buffer.alloc(413)]);
   const length = size - 10 - 2 * sound.length;
@@ -87,7 +87,7 @@ function manySyncs(size: number): Buffer {
   return filled(size, Buffer.from([0xff, 0xfb, 0x90, 0x00, 0xff, 0xe2, 0x10]));
 }
 
-/** By name, each of `size` bytes. */
+/** The crafted files by name, each of `size` bytes. */
 export function craftedSounds(size: number): Map<string, Buffer> {
   return new Map([
     ['nested.m4a', nestedAtoms(size)],

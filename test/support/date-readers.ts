@@ -1,4 +1,4 @@
-/** Finds what asks a machine for its date: in the syntax tree, where no comment, text or pattern looks like code. */
+/** Finds code that reads the date of the machine. It searches the syntax tree, so comments, strings and patterns do not match. */
 import { parseAst } from 'vite';
 
 interface Node {
@@ -16,15 +16,15 @@ interface Node {
   quasis?: { value: { cooked: string | null } }[];
 }
 
-/** Objects that hold what is global. */
+/** Names of the global object. */
 const GLOBALS: ReadonlySet<string> = new Set(['globalThis', 'global', 'window', 'self']);
-/** Members of `fs.Stats`. */
+/** The times among the members of `fs.Stats`. */
 const FILE_DATE = /^(?:[amc]|birth)time(?:Ms|Ns)?$/;
 
-/** The language of a source file; `<T>(x: T) => x` is a function in one language and an element in the other. */
+/** The language of a source file, because `<T>(x: T) => x` is a function in `ts` and an element in `tsx`. */
 export type Language = 'ts' | 'tsx';
 
-/** True for a source that asks the machine what time it is, in whatever form. */
+/** True for a source that reads the current date or time in any form. */
 export function readsDate(text: string, lang: Language): boolean {
   return some(text, lang, (node, parent, above) => {
     if (node.type === 'Identifier' && node.name === 'Date') return !isTimeless(node, parent, above);
@@ -33,19 +33,19 @@ export function readsDate(text: string, lang: Language): boolean {
       const named = textOf(node.property);
       return named === 'timeOrigin' || (named === 'Date' && isGlobal(node.object));
     }
-    // Without an argument it is the date of now that is written.
+    // Without an argument, `format` formats the current date.
     const { callee, arguments: given } = node;
     const called = node.type === 'CallExpression' && callee?.type === 'MemberExpression' ? callee.property?.name : '';
     return /^format(?:ToParts)?$/.test(called ?? '') && given?.length === 0;
   });
 }
 
-/** True for a source that asks when a file was changed. */
+/** True for a source that reads the times of a file. */
 export function readsFileDate(text: string, lang: Language): boolean {
   return some(text, lang, ({ type, name = '' }) => type === 'Identifier' && FILE_DATE.test(name));
 }
 
-/** `Date` where it converts what is given to it, or is the name of something else. A moment is a number here, so it is no type either. */
+/** True for a `Date` that converts its argument or names something else. It is not used as a type, because times are numbers here. */
 function isTimeless(node: Node, parent: Node | undefined, above: Node | undefined): boolean {
   if (parent?.type === 'MemberExpression' && !parent.computed) {
     if (parent.property === node) return !isGlobal(parent.object);
@@ -63,15 +63,15 @@ function isGlobal(node: Node | undefined): boolean {
   return node?.type === 'Identifier' && GLOBALS.has(node.name ?? '');
 }
 
-/** What a literal says. */
+/** The value of a literal. */
 function textOf({ value, quasis }: Node): unknown {
   return quasis?.length === 1 ? quasis[0]?.value.cooked : value;
 }
 
-/** True when the question has a yes for some node of the tree. */
-function some(text: string, lang: Language, asked: (node: Node, parent?: Node, above?: Node) => boolean): boolean {
+/** True if the predicate holds for some node of the tree. */
+function some(text: string, lang: Language, predicate: (node: Node, parent?: Node, above?: Node) => boolean): boolean {
   const visit = (node: Node, parent?: Node, above?: Node): boolean =>
-    asked(node, parent, above) ||
+    predicate(node, parent, above) ||
     Object.values(node)
       .flat()
       .some((child) => isNode(child) && visit(child, node, parent));

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves when the condition holds. Looks now and then, as long as a loaded machine may need; gives up loudly. */
+/** Polls until the condition holds. Fails with `what` after a time that is enough for a busy machine. */
 export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let looks = 0; !(await holds()); looks += 1) {
-    if (looks === 10_000) throw new Error(`never came: ${what}`);
+  for (let polls = 0; !(await holds()); polls += 1) {
+    if (polls === 10_000) throw new Error(`did not happen: ${what}`);
     await sleep(5);
   }
 }

@@ -1,4 +1,4 @@
-/** The documentation as tests see it: its pages, and their fenced blocks, tables, links and headings. */
+/** The pages of the documentation, and their fenced blocks, tables, links and headings. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { repoRoot } from './root.ts';
@@ -15,7 +15,7 @@ export interface Block {
 /** Paths of all pages, from the root of the repository: `README.md`, `docs/errors.md`. */
 export const PAGES: readonly string[] = ['.', 'docs', 'examples', 'clients/js'].flatMap((folder) =>
   readdirSync(join(repoRoot(), folder))
-    // A build makes NOTICES.md, with the licences of others.
+    // The build creates NOTICES.md, with the licences of dependencies.
     .filter((name) => name.endsWith('.md') && name !== 'NOTICES.md')
     .map((name) => (folder === '.' ? name : `${folder}/${name}`)),
 );
@@ -51,7 +51,7 @@ export function prose(text: string): string {
   return text.replace(/^```[\s\S]*?^```$/gm, '');
 }
 
-/** The cells of all tables whose head begins with this word, without heads and rules. Throws when there is no such table. */
+/** The rows of all tables whose header begins with this word, without header and delimiter rows. Throws if no table does. */
 export function tableRows(head: string, text: string): string[][] {
   const rows: string[][] = [];
   let tables = 0;
@@ -66,11 +66,11 @@ export function tableRows(head: string, text: string): string[][] {
       rows.push(cells.map((cell) => cell.trim()));
     }
   }
-  if (tables === 0) throw new Error(`there is no table that begins with ${head}`);
+  if (tables === 0) throw new Error(`no table has a header that begins with ${head}`);
   return rows;
 }
 
-/** The anchors that GitHub makes of the headings; a repeated heading gets a number. */
+/** The anchors of the headings as GitHub creates them; a repeated heading gets a number. */
 export function anchors(text: string): Set<string> {
   const found = new Set<string>();
   for (const heading of prose(text).match(/^#{1,6} .*$/gm) ?? []) {

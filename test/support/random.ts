@@ -1,8 +1,8 @@
-/** Random numbers that come again with the same seed: `CRASH_SEED=… npm test` repeats a run that failed. */
+/** Random numbers from a seed: `CRASH_SEED=… npm test` repeats a failed run. */
 import type { TestContext } from 'node:test';
 
 export interface Random {
-  /** From 0 up to 1. */
+  /** A number from 0 to 1, without 1. */
   unit(): number;
   /** A whole number from `low` to `high`, both included. */
   int(low: number, high: number): number;
@@ -10,7 +10,7 @@ export interface Random {
   once(times: number): boolean;
   pick<T>(items: readonly [T, ...T[]]): T;
   shuffled<T>(items: readonly T[]): T[];
-  /** Another sequence that follows from this one. */
+  /** A separate sequence that is derived from this one. */
   fork(): Random;
 }
 
@@ -45,10 +45,10 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** The run's random numbers; the seed is printed, and comes from `CRASH_SEED` when that is set. */
+/** The random numbers of a test. Prints the seed, which `CRASH_SEED` can set. */
 export function seeded(t: TestContext): Random {
-  const wanted = Number(process.env.CRASH_SEED ?? '');
-  const seed = Number.isInteger(wanted) && wanted > 0 ? wanted : Math.floor(Math.random() * 2 ** 31);
+  const given = Number(process.env.CRASH_SEED ?? '');
+  const seed = Number.isInteger(given) && given > 0 ? given : Math.floor(Math.random() * 2 ** 31);
   t.diagnostic(`CRASH_SEED=${seed}`);
   return randomFrom(seed);
 }

@@ -1,6 +1,6 @@
-/** Rooms and folders of the source tree, and which may import which. */
+/** The rooms and folders of the source tree, and their allowed imports. */
 
-/** Rooms of the server, lowest first, with those they may import. A room is a folder of `src`, or a file beside them. */
+/** The rooms, lowest first, and the rooms that each may import. A room is a folder or a file of `src`. */
 export const ROOMS: Record<string, readonly string[]> = {
   errors: [],
   version: [],
@@ -68,7 +68,7 @@ export const FOLDERS: readonly (readonly string[])[] = [
   ['cli/shared', 'cli/files', 'cli/manage', 'cli/server', 'cli'],
 ];
 
-/** Folders of one room that must not know each other. */
+/** Folders of one room that must not import each other. */
 export const STRANGERS = [
   ['storage/disk', 'storage/lowdb'],
   ['storage/disk', 'storage/memory'],

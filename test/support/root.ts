@@ -2,8 +2,8 @@ import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * The folder of the source tree, wherever the compiled tests lie and whatever the working directory is: the nearest
- * `package.json` above this file, its links followed.
+ * The root of the source tree, independent of the working directory and of where the compiled tests are: the folder of the nearest
+ * `package.json` above this file, with symbolic links resolved.
  */
 export function repoRoot(): string {
   for (let folder = import.meta.dirname; ; folder = dirname(folder)) {

@@ -1,4 +1,4 @@
-/** A reader who follows the documentation: a server of its own in a folder of its own, a shell beside it, and one command after the other. */
+/** Runs the commands of the documentation one after the other, with a server and a shell in a folder of their own. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { repoRoot } from './root.ts';
 
-/** The folder of the build that these tests belong to. */
+/** The build of these tests. */
 const BUILT = dirname(dirname(import.meta.dirname));
 const LIMIT_MS = 120_000;
 /** The address that the documentation uses. */
@@ -23,10 +23,10 @@ export class Tour {
   #shell: Piped | null = null;
   #port = '0';
   #credentials: Record<string, string> = {};
-  /** What the pages after the quickstart take for granted: `$server` and `$auth`. */
+  /** The variables that the pages after the quickstart use: `$server` and `$auth`. */
   #variables: Record<string, string> = {};
 
-  /** The server as `npm start` runs it for the first time, and a shell with what it printed. */
+  /** Starts a server as the first `npm start` does, with the credentials that it prints. */
   static async begin(t: TestContext): Promise<Tour> {
     const tour = new Tour();
     t.after(() => tour.end());
@@ -38,29 +38,29 @@ export class Tour {
       return found;
     };
     tour.#credentials = { LADING_CLIENT_ID: shown('client id'), LADING_CLIENT_SECRET: shown('client secret') };
-    tour.#variables = { server: tour.#here(ADDRESS), auth: `Authorization: Bearer ${await tour.#token()}` };
+    tour.#variables = { server: tour.#withPort(ADDRESS), auth: `Authorization: Bearer ${await tour.#token()}` };
     return tour;
   }
 
-  /** A token of the first administrator, as the quickstart gets one. */
+  /** Gets a token of the first administrator as in the quickstart. */
   async #token(): Promise<string> {
     const { LADING_CLIENT_ID: username = '', LADING_CLIENT_SECRET: password = '' } = this.#credentials;
     const body = new URLSearchParams({ username, password });
-    const reply = await fetch(`${this.#here(ADDRESS)}/auth/token`, { method: 'POST', body });
+    const reply = await fetch(`${this.#withPort(ADDRESS)}/auth/token`, { method: 'POST', body });
     const { access_token } = (await reply.json()) as { access_token: string };
     return access_token;
   }
 
-  /** What the documentation expects to find in the folder of the checkout. */
+  /** Creates the files that the documentation expects in a checkout. */
   #layOut(): void {
     symlinkSync(BUILT, join(this.folder, 'dist'));
-    // `lading` as `npm link` makes it.
+    // `lading`, as `npm link` creates it.
     mkdirSync(join(this.folder, 'bin'));
     symlinkSync(join(BUILT, 'src/cli/main.js'), join(this.folder, 'bin/lading'));
     chmodSync(join(BUILT, 'src/cli/main.js'), 0o755);
     copyFileSync(join(repoRoot(), 'package-lock.json'), join(this.folder, 'package-lock.json'));
     cpSync(join(repoRoot(), 'examples'), join(this.folder, 'examples'), { recursive: true });
-    // The packages as another project finds them; what npm packs of the client is the same code in fewer files.
+    // The packages as installed in another project. The published client is the same code in fewer files.
     const installed = (name: string): string => {
       const folder = join(this.folder, 'node_modules', name);
       mkdirSync(folder, { recursive: true });
@@ -73,9 +73,9 @@ export class Tour {
     writeFileSync(join(installed('lading-client'), 'package.json'), JSON.stringify(client));
   }
 
-  /** Starts the server on the port it had; resolves with what it printed up to the address. */
+  /** Starts the server again on its port; resolves with its output up to the address. */
   async startServer(): Promise<string> {
-    if (this.#server !== null) await gone(this.#server);
+    if (this.#server !== null) await exitOf(this.#server);
     const settings = { LADING_HOST: '127.0.0.1', LADING_PORT: this.#port, LADING_LOG_LEVEL: 'fatal' };
     const server = this.#start(process.execPath, ['dist/src/main.js'], settings);
     this.#server = server;
@@ -84,18 +84,21 @@ export class Tour {
     return printed;
   }
 
-  /** Runs commands in the shell, which keeps its variables and functions; what they wrote to standard output. */
+  /** Runs commands in the shell, which keeps its variables and functions; resolves with their standard output. */
   async run(commands: string): Promise<string> {
     this.#shell ??= this.#start('/bin/sh', ['-eu'], { ...this.#credentials, ...this.#variables });
-    const mark = `--- done ${Math.random()} ---`;
-    this.#shell.stdin.write(`${this.#here(commands)}\nprintf '%s\\n' '${mark}'\n`);
-    const printed = await until(this.#shell, (text) => text.includes(`${mark}\n`));
-    return printed.slice(0, printed.indexOf(mark));
+    const marker = `--- done ${Math.random()} ---`;
+    this.#shell.stdin.write(`${this.#withPort(commands)}\nprintf '%s\\n' '${marker}'\n`);
+    const printed = await until(this.#shell, (text) =>
+      text.includes(`${marker}
+`),
+    );
+    return printed.slice(0, printed.indexOf(marker));
   }
 
-  /** Runs a module that uses the package. */
+  /** Runs a module that imports the package; resolves with its standard output. */
   async runModule(source: string): Promise<string> {
-    writeFileSync(join(this.folder, 'tour.mjs'), this.#here(source));
+    writeFileSync(join(this.folder, 'tour.mjs'), this.#withPort(source));
     const child = this.#start(process.execPath, ['tour.mjs'], this.#credentials);
     const printed = until(child, () => false, true);
     const [code] = await once(child, 'close');
@@ -108,7 +111,7 @@ export class Tour {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  #here(text: string): string {
+  #withPort(text: string): string {
     return text.replaceAll(ADDRESS, `http://127.0.0.1:${this.#port}`);
   }
 
@@ -119,7 +122,7 @@ export class Tour {
       env: {
         ...settings,
         PATH: `${join(this.folder, 'bin')}:${settings.PATH}`,
-        LADING_SERVER: this.#here(ADDRESS),
+        LADING_SERVER: this.#withPort(ADDRESS),
         LADING_CONFIG: join(this.folder, 'none'),
         ...env,
       },
@@ -131,41 +134,42 @@ export class Tour {
   }
 }
 
-function gone(child: Piped): Promise<unknown> {
+function exitOf(child: Piped): Promise<unknown> {
   return child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve();
 }
 
-/** Collects standard output until it is enough; with `toTheEnd` until it is closed. Throws with standard error when it ends before. */
+/** Collects standard output until `enough` accepts it, or with `toTheEnd` until it closes. Rejects with standard error if the process ends before. */
 function until(child: Piped, enough: (text: string) => boolean, toTheEnd = false): Promise<string> {
   return new Promise((resolve, reject) => {
     let printed = '';
-    let complaints = '';
+    let errors = '';
     const finish = (settle: () => void): void => {
       clearTimeout(limit);
       child.stdout.off('data', onText);
-      child.stderr.off('data', onComplaint);
+      child.stderr.off('data', onError);
       child.off('close', onClose);
-      // Nobody listens any more, but the pipes must not fill.
+      // Keep reading, so that the pipes do not fill.
       child.stdout.resume();
       child.stderr.resume();
       settle();
     };
     const failed = (why: string): Error =>
-      new Error(`${why}\n--- standard output\n${printed}\n--- standard error\n${complaints}`);
+      new Error(`${why}\n--- standard output\n${printed}\n--- standard error
+${errors}`);
     const onText = (bytes: Buffer): void => {
       printed += bytes.toString();
       if (enough(printed)) finish(() => resolve(printed));
     };
-    const onComplaint = (bytes: Buffer): void => {
-      complaints += bytes.toString();
+    const onError = (bytes: Buffer): void => {
+      errors += bytes.toString();
     };
     const onClose = (code: number | null): void => {
-      const well = toTheEnd && code === 0;
-      finish(() => (well ? resolve(printed) : reject(failed(`ended with ${code}`))));
+      const succeeded = toTheEnd && code === 0;
+      finish(() => (succeeded ? resolve(printed) : reject(failed(`ended with ${code}`))));
     };
     const limit = setTimeout(() => finish(() => reject(failed('took too long'))), LIMIT_MS);
     child.stdout.on('data', onText);
-    child.stderr.on('data', onComplaint);
+    child.stderr.on('data', onError);
     child.on('close', onClose);
   });
 }

@@ -1,4 +1,4 @@
-/** The command line of an administrator, run against a server of the test. */
+/** The command line of an administrator with a server of the test. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
@@ -7,9 +7,9 @@ import { startServer, type TestServer } from './server.ts';
 export interface CommandLine {
   server: TestServer;
   folder: string;
-  /** Runs `lading ARGS…`, as the administrator unless said otherwise. */
+  /** Runs `lading ARGS…`, by default as the administrator. */
   lading: (args: readonly string[], token?: string, input?: string) => ReturnType<typeof runCli>;
-  /** The same for a command that succeeds: its one JSON object. */
+  /** Runs a command with `--json`; returns its one JSON object. Fails if the command does. */
   json: (args: readonly string[], token?: string, input?: string) => Promise<Record<string, unknown>>;
 }
 

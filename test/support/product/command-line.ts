@@ -1,4 +1,4 @@
-/** The command line, run against a server of the test. */
+/** The command line with a server of the test. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
@@ -7,9 +7,9 @@ import { type Account, startServer, type TestServer } from './server.ts';
 export interface CommandLine {
   server: TestServer;
   folder: string;
-  /** Runs `lading ARGS…` in the folder, as the ordinary client unless said otherwise. */
+  /** Runs `lading ARGS…` in the folder, by default as the ordinary client. */
   lading: (args: readonly string[], env?: Record<string, string>, input?: string) => ReturnType<typeof runCli>;
-  /** The same for a command whose result is one JSON object. */
+  /** Runs a command with `--json`; returns its one JSON object. Fails if the command does. */
   json: (args: readonly string[], env?: Record<string, string>) => Promise<Record<string, unknown>>;
 }
 

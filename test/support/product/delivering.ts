@@ -1,4 +1,4 @@
-/** Targets and deliveries as an administrator makes and sees them. */
+/** Requests of an administrator about targets and deliveries. */
 import assert from 'node:assert/strict';
 import type {
   Delivery,
@@ -33,7 +33,7 @@ export function post({ origin, admin }: TestServer, path: string, body: object):
   return fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
-/** As an administrator sees it. */
+/** The status of a file of the ordinary client, as an administrator sees it. */
 export async function statusOf({ origin, admin, client }: TestServer, name: string): Promise<FileStatus> {
   const reply = await fetch(`${origin}/api/files/status/${name}?owner=${client.id}`, { headers: admin.headers });
   return (await reply.json()) as FileStatus;
@@ -54,7 +54,7 @@ export async function store(server: TestServer, name: string, bytes: Buffer, que
   }
 }
 
-/** What became of the deliveries of a file, once all are over. */
+/** Waits until all deliveries of a file have ended; returns them. */
 export async function settled(server: TestServer, name: string): Promise<NonNullable<FileStatus['deliveries']>> {
   let found: FileStatus['deliveries'];
   await eventually(async () => {

@@ -1,4 +1,4 @@
-/** A device as the engine sees it: chunks in one go, or piece by piece in the test's own time. */
+/** Requests of a device to an engine: whole chunks, or chunks that a test sends step by step. */
 import assert from 'node:assert/strict';
 import { PassThrough, Readable } from 'node:stream';
 import type { Engine } from '../../../src/engine/engine.ts';
@@ -9,10 +9,10 @@ import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
 
 export const OWNER = 'device';
 
-/** What a request says besides its bytes; nothing where absent. */
+/** The fields of a chunk request besides its bytes. */
 export type ChunkFields = Partial<Omit<ChunkIntent, 'name'>>;
 
-export function intent(name: string, said: ChunkFields = {}): ChunkIntent {
+export function intent(name: string, fields: ChunkFields = {}): ChunkIntent {
   return {
     owner: OWNER,
     name,
@@ -24,11 +24,11 @@ export function intent(name: string, said: ChunkFields = {}): ChunkIntent {
     overwrite: false,
     contentType: null,
     contentLength: null,
-    ...said,
+    ...fields,
   };
 }
 
-/** `length` bytes of a file's true content from offset `start`: every file (seed) has other ones. */
+/** `length` bytes of the content of a file from offset `start`. The seed determines the content. */
 export function content(start: number, length: number, seed = 0): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i += 1) {
@@ -42,50 +42,50 @@ export function text(value: string): Uint8Array {
   return Buffer.from(value, 'utf8');
 }
 
-/** One whole chunk. */
+/** Sends a whole chunk. */
 export function send(
   engine: Engine,
   name: string,
   start: number,
   bytes: Uint8Array,
-  said: ChunkFields = {},
+  fields: ChunkFields = {},
 ): Promise<FileStatus> {
-  return engine.receiveChunk(Readable.from([Buffer.from(encodeChunk(start, bytes))]), intent(name, said));
+  return engine.receiveChunk(Readable.from([Buffer.from(encodeChunk(start, bytes))]), intent(name, fields));
 }
 
-/** A request with any body at all. */
-export function sendRaw(engine: Engine, name: string, body: Uint8Array, said: ChunkFields = {}): Promise<FileStatus> {
+/** Sends a chunk request with any body. */
+export function sendRaw(engine: Engine, name: string, body: Uint8Array, fields: ChunkFields = {}): Promise<FileStatus> {
   const source = new PassThrough();
   source.end(body);
-  return engine.receiveChunk(source, intent(name, said));
+  return engine.receiveChunk(source, intent(name, fields));
 }
 
 export interface SlowSend {
   source: PassThrough;
-  /** Settles as the request does; a refusal that nobody awaits yet is no unhandled rejection. */
+  /** Settles with the request. A rejection before a test awaits it is not reported as unhandled. */
   reply: Promise<FileStatus>;
-  /** Sends the next `count` bytes of the data (all that is left by default). */
+  /** Sends the next `count` bytes of the data, or all remaining bytes. */
   push(count?: number): void;
   /** Ends the body. */
   end(): void;
-  /** The connection breaks. */
+  /** Breaks the connection. */
   sever(): void;
-  /** Resolves when the engine took every byte sent so far off the wire. */
+  /** Resolves when the engine has read every byte sent so far. */
   taken(): Promise<void>;
 }
 
-/** A chunk whose header is on its way and whose data comes as the test says. */
+/** Sends the header of a chunk; the test sends the data. */
 export function sendSlowly(
   engine: Engine,
   name: string,
   start: number,
   bytes: Uint8Array,
-  said: ChunkFields = {},
+  fields: ChunkFields = {},
 ): SlowSend {
   const source = new PassThrough();
   const end = start + bytes.length - 1;
   source.write(encodeChunkHeader({ start, end, checksum: sum256(bytes) }));
-  const reply = engine.receiveChunk(source, intent(name, said));
+  const reply = engine.receiveChunk(source, intent(name, fields));
   reply.catch(() => {});
   let sent = 0;
   return {
@@ -101,17 +101,17 @@ export function sendSlowly(
   };
 }
 
-/** Lets the event loop turn until `done`; gives up loudly after half a minute. For states that no event announces. */
+/** Turns the event loop until `done`; fails after half a minute. For states that no event announces. */
 export async function turnsUntil(done: () => boolean, what = 'the awaited state'): Promise<void> {
-  // Not the clock that tests put others in place of.
+  // This clock is not replaced by tests.
   const since = process.hrtime.bigint();
   while (!done()) {
-    if (process.hrtime.bigint() - since > 30_000_000_000n) throw new Error(`${what} never came`);
+    if (process.hrtime.bigint() - since > 30_000_000_000n) throw new Error(`${what} did not happen`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
-/** What a promise comes to, or a loud failure when it does not within half a minute. */
+/** The result of a promise; fails if it does not settle within half a minute. */
 export async function outcome<T>(promise: Promise<T>): Promise<PromiseSettledResult<T>> {
   let settled: PromiseSettledResult<T> | undefined;
   void Promise.allSettled([promise]).then(([result]) => {
@@ -122,12 +122,12 @@ export async function outcome<T>(promise: Promise<T>): Promise<PromiseSettledRes
   return settled;
 }
 
-/** Lets everything that is ready to run do so, several times over. */
+/** Turns the event loop several times, so that everything that is ready runs. */
 export async function settle(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The refusal that a request ends with; fails when it has another code or when the request succeeds. */
+/** The error of a refused request; fails if the request succeeds or the code differs. */
 export async function refused(request: Promise<unknown>, code: ErrorCode): Promise<LadingError> {
   const result = await outcome(request);
   if (result.status === 'fulfilled') assert.fail(`expected ${code}, but it succeeded: ${JSON.stringify(result.value)}`);
@@ -137,7 +137,7 @@ export async function refused(request: Promise<unknown>, code: ErrorCode): Promi
   return error;
 }
 
-/** What a whole download gives. Fails when the file is not readable as a whole. */
+/** Downloads a whole file. Fails if the file is not readable as a whole. */
 export async function download(engine: Engine, name: string): Promise<Buffer> {
   const file = await engine.open(OWNER, name);
   try {
@@ -150,7 +150,7 @@ export async function download(engine: Engine, name: string): Promise<Buffer> {
   }
 }
 
-/** Bytes `start` to `end` of a file that may be incomplete; null when they are not all there. */
+/** Bytes `start` to `end` of a file that may be incomplete; null if some are missing. */
 export async function readRange(engine: Engine, name: string, start: number, end: number): Promise<Buffer | null> {
   const file = await engine.open(OWNER, name);
   try {
@@ -163,7 +163,7 @@ export async function readRange(engine: Engine, name: string, start: number, end
   }
 }
 
-/** The six keys that say how far a file is. */
+/** The keys of a status that describe the progress of a file. */
 export function progress(
   status: FileStatus,
 ): Pick<FileStatus, 'status' | 'bytes_received' | 'total_bytes' | 'next_expected_byte' | 'missing' | 'readable'> {
@@ -171,21 +171,21 @@ export function progress(
   return { status: status.status, bytes_received, total_bytes, next_expected_byte, missing, readable };
 }
 
-/** A chunk that tells when all its bytes are verified and it is about to be committed. */
+/** Sends a chunk; `verified` resolves when all its bytes are verified and it is about to be committed. */
 export function sendAndNotify(
   engine: Engine,
   name: string,
   start: number,
   bytes: Uint8Array,
-  said: ChunkFields = {},
+  fields: ChunkFields = {},
 ): { reply: Promise<FileStatus>; verified: Promise<void> } {
-  let tell = (): void => {};
+  let notify = (): void => {};
   const verified = new Promise<void>((resolve) => {
-    tell = resolve;
+    notify = resolve;
   });
   const source = Readable.from([Buffer.from(encodeChunk(start, bytes))]);
-  const reply = engine.receiveChunk(source, intent(name, said), () => {
-    tell();
+  const reply = engine.receiveChunk(source, intent(name, fields), () => {
+    notify();
     return Promise.resolve();
   });
   reply.catch(() => {});

@@ -1,4 +1,4 @@
-/** A real FTP server (proftpd) on loopback with a folder and an account of its own, which can be stopped and started in between. */
+/** A real FTP server (proftpd) on loopback, with a directory and an account of its own. A test can stop and start it. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { eventually } from '../eventually.ts';
 import { atEnd } from '../product/server.ts';
 import { tlsSettings } from '../wire/tls.ts';
 
-/** Says why the tests that need it are skipped; false: they are not. */
+/** The reason to skip the tests that need proftpd; false if it is installed. */
 export const noFtpServer: string | false =
   spawnSync('proftpd', ['-v']).error || spawnSync('ftpasswd', ['--version']).error ? 'proftpd is not installed' : false;
 
@@ -19,9 +19,9 @@ export const FTP_PASSWORD = 'correct horse battery staple';
 
 export interface FtpServer {
   port: number;
-  /** What its account sees as /. */
+  /** The root directory of the account. */
   home: string;
-  /** PEM of its certificate, of one with TLS. */
+  /** The certificate as PEM; null without TLS. */
   ca: string | null;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -33,14 +33,14 @@ export interface FtpOptions {
   tls?: boolean;
   /** TLS from the first byte. */
   implicit?: boolean;
-  /** Data connections must go on with the TLS session of the control connection. */
+  /** Data connections must reuse the TLS session of the control connection. */
   reuse?: boolean;
-  /** A name in use may be replaced. */
+  /** Allows a file to be overwritten. */
   overwrite?: boolean;
   kilobytesPerSecond?: number;
-  /** More lines for its configuration. */
+  /** More lines of the configuration. */
   lines?: readonly string[];
-  /** Folder of its account, to be used instead of one of its own. */
+  /** An existing directory for the account. */
   home?: string;
 }
 

@@ -1,35 +1,35 @@
-/** Who may do what: a line for each operation of the OpenAPI document. */
+/** The access rules of all operations of the OpenAPI document. */
 import type { Role } from '../../../src/protocol/schemas/role.ts';
 
 export interface Caller {
   name: string;
-  /** Absent: no credentials. */
+  /** Absent for a caller without credentials. */
   role?: Role;
   person?: boolean;
   account?: 'ops' | 'client';
   /** Scopes of an API token whose owner is root, or all rights of root. */
   scope?: ScopeName;
-  /** Signed in for less than the role may. */
+  /** Signed in with reduced scopes. */
   narrowed?: boolean;
-  /** New ones for every request: some of these end what they were sent with. */
+  /** Creates new credentials for every request, because some requests end them. */
   headers(): Record<string, string>;
 }
 
 /**
- * open        everybody, without credentials too
- * secret      who shows an id and a secret or a token of another sort; an access token or an API token opens nothing
- * signed-in   everybody who is known
- * person      people who signed in as such
+ * open        everyone, even without credentials
+ * secret      callers with an id and secret or a special token; access tokens and API tokens are refused
+ * signed-in   every authenticated caller
+ * person      signed-in people
  * session     clients and people, not API tokens
- * whole       the same, with all that their role may or users:admin
+ * whole       the same, with all scopes of their role or users:admin
  * ops-account, client-account
- *             people with an account of this kind; API tokens of theirs
+ *             people with an account of this kind, and their API tokens
  * tokens      clients and people for themselves; API tokens with tokens:admin
- * new-token   the same; who signed in for less with tokens:admin only
+ * new-token   the same; callers with reduced scopes need tokens:admin
  * ops, admin, root
- *             who has that role or more; never an API token
- * calls       the same, or who has both scopes for files
- * a scope     who has it by role or, for API tokens, by the token
+ *             callers with that role or a higher one; never API tokens
+ * calls       callers with that scope, or with files:read and files:write
+ * a scope     callers that have it by role or, for API tokens, by the token
  */
 export type Rule =
   | 'open'
@@ -67,16 +67,16 @@ export type ScopeName = (typeof SCOPES)[number];
 export interface AccessRule {
   operation: string;
   rule: Rule;
-  /** What is sent; without it nothing is, which a route that was let through refuses in another way. */
+  /** The JSON body. Without one the request has no body, and an admitted caller gets a different error than 403. */
   body?: (who: Caller) => object;
   form?: string;
-  /** Besides what the path needs. */
+  /** Query parameters. */
   query?: string;
-  /** It is refused to clients that do not speak tus. */
+  /** The request needs the header fields of tus. */
   tus?: boolean;
 }
 
-/** Parameters of paths name nothing that exists: a principal that is admitted gets a 404. */
+/** Path parameters name nothing that exists, so an admitted caller gets 404. */
 export const ACCESS_RULES: AccessRule[] = [
   { operation: 'GET /health', rule: 'open' },
   { operation: 'GET /ready', rule: 'open' },
@@ -207,7 +207,7 @@ export const ACCESS_RULES: AccessRule[] = [
   { operation: 'POST /api/tenants', rule: 'root' },
   { operation: 'DELETE /api/tenants/{tenant_id}', rule: 'root' },
 
-  // Last, for they make the file that the others do not find.
+  // Last, because they create the file that the others must not find.
   { operation: 'PUT /api/files/content/{filename}', rule: 'files:write' },
   { operation: 'POST /api/files/content/{filename}', rule: 'files:write' },
 ];

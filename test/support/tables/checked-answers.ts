@@ -1,26 +1,26 @@
-/** Watches a server in a test: whatever it answers has to be as the OpenAPI document says. */
+/** Checks every reply of a server in a test against the OpenAPI document. */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { documentedPath, OpenApiChecker } from './openapi-checker.ts';
 
-/** Longer JSON is not kept to be looked at. */
+/** Longer bodies are not checked. */
 const KEPT_BYTES = 2 * 1024 ** 2;
 
-interface Kept {
-  /** Fields that were written with the head, past the response's own list. */
+interface RecordedReply {
+  /** Header fields that were passed to `writeHead`. */
   head: Record<string, unknown>;
   pieces: Buffer[];
   bytes: number;
 }
 
 /**
- * Call it before the server listens.
- * @returns to be called at the end of the test: throws when an answer was not as documented
+ * Must be called before the server listens.
+ * @returns a function that throws if any reply differed from the document; called at the end of the test
  */
 export function checkAnswers(server: FastifyInstance): () => void {
   const faults = new Set<string>();
-  const bodies = new WeakMap<object, Kept>();
+  const bodies = new WeakMap<object, RecordedReply>();
   let truth: OpenApiChecker | null = null;
   server.addHook('onRequest', (_request, reply, next) => {
     bodies.set(reply.raw, keep(reply.raw));
@@ -29,7 +29,7 @@ export function checkAnswers(server: FastifyInstance): () => void {
   server.addHook('onResponse', (request, reply, done) => {
     const { url } = request.routeOptions;
     const kept = bodies.get(reply.raw);
-    // What broke off says nothing.
+    // Replies that broke off are not checked.
     if (url !== undefined && reply.raw.writableFinished && reply.raw.headersSent) {
       truth ??= new OpenApiChecker(server.swagger());
       const whole = kept && kept.bytes <= KEPT_BYTES ? Buffer.concat(kept.pieces).toString('utf8') : null;
@@ -49,21 +49,21 @@ export function checkAnswers(server: FastifyInstance): () => void {
     }
     done();
   });
-  return () => assert.deepEqual([...faults], [], 'answers that are not as the OpenAPI document says');
+  return () => assert.deepEqual([...faults], [], 'replies differ from the OpenAPI document');
 }
 
-/** The log names the error of every refusal, and the same as the answer does. */
+/** Checks that the log has the error code of every refusal, and that the reply has the same. */
 function unnamedRefusal({ method, routeOptions, refusalCode }: FastifyRequest, status: number, body: string | null) {
   if (status < 400) return null;
   const what = `${method} ${routeOptions.url}: ${status}`;
-  if (refusalCode === null) return `${what}, and the log has no code for it`;
+  if (refusalCode === null) return `${what}: the log has no error code`;
   const { code }: { code?: unknown } = body?.startsWith('{') ? JSON.parse(body) : {};
-  return code === undefined || code === refusalCode ? null : `${what} ${code}, and the log says ${refusalCode}`;
+  return code === undefined || code === refusalCode ? null : `${what} ${code}: the log has ${refusalCode}`;
 }
 
-/** Keeps what is written besides sending it. */
-function keep(response: ServerResponse): Kept {
-  const kept: Kept = { head: {}, pieces: [], bytes: 0 };
+/** Records the header fields and the body of a response while it is sent. */
+function keep(response: ServerResponse): RecordedReply {
+  const kept: RecordedReply = { head: {}, pieces: [], bytes: 0 };
   const take = (piece: unknown): void => {
     if (typeof piece !== 'string' && !(piece instanceof Uint8Array)) return;
     const bytes = Buffer.from(piece as string);

@@ -1,4 +1,4 @@
-/** Every way in which a request writes or removes a file: a row for each, for tests that try the same things at all of them. */
+/** The requests that write or delete a file, one row each, for tests that cover all of them. */
 import assert from 'node:assert/strict';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -8,7 +8,7 @@ import { PASSWORD } from '../product/people.ts';
 import type { TestServer } from '../product/server.ts';
 import { ask, type Fields, PARTIAL, type ResumableReply, type ResumableRequest } from '../wire/resumable.ts';
 
-/** A request that is ready to be sent. */
+/** A request that is ready to send. */
 export interface PreparedRequest {
   method: string;
   path: string;
@@ -17,23 +17,23 @@ export interface PreparedRequest {
 }
 
 export interface FileWrite {
-  /** As the OpenAPI document has it. Doors of one operation differ in `how`. */
+  /** The operation of the OpenAPI document. Rows of one operation differ in `how`. */
   operation: string;
   how?: string;
   /**
-   * `replaces`: what is there, as it was asked to; `creates`: never what is there; `removes`: the file; `continues`: with an upload that is to
-   * replace the file; `seals`: an upload of undeclared size.
+   * `replaces`: an existing file, as requested; `creates`: refuses or renames if the file exists; `removes`: the file; `continues`: an upload
+   * that replaces the file; `seals`: an upload of undeclared size.
    */
   kind: 'replaces' | 'creates' | 'removes' | 'continues' | 'seals';
-  /** Statuses of a success. */
+  /** The statuses of a success. */
   successStatuses: number[];
-  /** What a name in use is answered with; by default 409. */
+  /** The status for a name in use; 409 by default. */
   takenStatus?: number;
-  /** Fields of a principal that may use it, if that is not the ordinary client. */
+  /** The credentials of a principal that may send it, if the ordinary client may not. */
   as?(server: TestServer): Promise<Fields>;
-  /** `Content-Range` is its own business. */
+  /** The operation defines `Content-Range` itself. */
   ranged?: boolean;
-  /** The request that does it to the file of this name. Makes first what it needs besides the file. */
+  /** Prepares the request for the file of this name, and creates what else it needs. */
   prepare(server: TestServer, name: string): Promise<PreparedRequest>;
 }
 
@@ -60,7 +60,7 @@ function tusCreation(name: string, more: Fields = {}): Fields {
 
 const accounts = new WeakMap<TestServer, Promise<Fields>>();
 
-/** An ops account, made once a server, which must have `LADING_REGISTRATION=open`. */
+/** The credentials of an ops account, created once per server. Needs `LADING_REGISTRATION=open`. */
 function opsAccount(server: TestServer): Promise<Fields> {
   const known = accounts.get(server) ?? signUp(server);
   accounts.set(server, known);
@@ -68,20 +68,20 @@ function opsAccount(server: TestServer): Promise<Fields> {
 }
 
 async function signUp(server: TestServer): Promise<Fields> {
-  const body = JSON.stringify({ username: 'doorkeeper', password: PASSWORD });
-  const asked = { headers: { 'content-type': 'application/json' }, body };
-  const made = await ask(server, 'POST', '/ops/signup', asked);
-  assert.equal(made.status, 201, made.body);
-  const reply = await ask(server, 'POST', '/ops/login', asked);
+  const body = JSON.stringify({ username: 'night-watch', password: PASSWORD });
+  const request = { headers: { 'content-type': 'application/json' }, body };
+  const created = await ask(server, 'POST', '/ops/signup', request);
+  assert.equal(created.status, 201, created.body);
+  const reply = await ask(server, 'POST', '/ops/login', request);
   assert.equal(reply.status, 200);
   return { authorization: `Bearer ${reply.body}` };
 }
 
-/** The path of an upload that was begun and has got no byte. */
+/** Creates an upload without bytes; returns its path. */
 async function begun(server: TestServer, method: string, to: string, headers: Fields): Promise<string> {
-  const heard = await ask(server, method, to, { headers });
-  assert.equal(heard.status, 201, heard.body);
-  return new URL(heard.headers.location ?? '', server.origin).pathname;
+  const reply = await ask(server, method, to, { headers });
+  assert.equal(reply.status, 201, reply.body);
+  return new URL(reply.headers.location ?? '', server.origin).pathname;
 }
 
 export const FILE_WRITES: FileWrite[] = [
@@ -316,20 +316,20 @@ export const FILE_WRITES: FileWrite[] = [
   ]),
 ];
 
-/** Sends what was prepared, with more header fields. */
+/** Sends a prepared request with more header fields. */
 export async function sendPrepared(
   server: TestServer,
   write: FileWrite,
   { method, path: to, headers, body }: PreparedRequest,
   more: Fields = {},
 ): Promise<ResumableReply> {
-  const asked: ResumableRequest = { headers: { ...(await write.as?.(server)), ...headers, ...more } };
-  if (body !== undefined) asked.body = body;
-  if (more['transfer-encoding'] !== undefined) asked.chunked = true;
-  return await ask(server, method, to, asked);
+  const request: ResumableRequest = { headers: { ...(await write.as?.(server)), ...headers, ...more } };
+  if (body !== undefined) request.body = body;
+  if (more['transfer-encoding'] !== undefined) request.chunked = true;
+  return await ask(server, method, to, request);
 }
 
-/** Puts the old file there, sealed; for `seals` of undeclared size and open. */
+/** Stores the old file: complete, or for `seals` open and of undeclared size. */
 export async function putOldFile(server: TestServer, write: FileWrite, name: string): Promise<FileStatus> {
   const whole = { method: 'PUT', path: `/api/files/content/${path(name)}`, headers: {}, body: OLD };
   const chunk = {
@@ -338,12 +338,12 @@ export async function putOldFile(server: TestServer, write: FileWrite, name: str
     headers: { 'content-type': 'application/octet-stream' },
     body: encodeChunk(0, OLD),
   };
-  const heard = await sendPrepared(server, write, write.kind === 'seals' ? chunk : whole);
-  assert.ok(heard.status < 300, heard.body);
-  return JSON.parse(heard.body) as FileStatus;
+  const reply = await sendPrepared(server, write, write.kind === 'seals' ? chunk : whole);
+  assert.ok(reply.status < 300, reply.body);
+  return JSON.parse(reply.body) as FileStatus;
 }
 
-/** What another request sees of the file of this name, and of an upload of its name. */
+/** The status and entity tag of a file as text, to detect changes. */
 export async function visibleState(server: TestServer, write: FileWrite, name: string): Promise<string> {
   const headers = {};
   const status = await sendPrepared(server, write, { method: 'GET', path: `/api/files/status/${path(name)}`, headers });
@@ -358,6 +358,6 @@ export async function visibleState(server: TestServer, write: FileWrite, name: s
 
 /** The entity tag of the file; empty without one. */
 export async function etagOf(server: TestServer, write: FileWrite, name: string): Promise<string> {
-  const asked = { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers: {} };
-  return (await sendPrepared(server, write, asked)).headers.etag ?? '';
+  const request = { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers: {} };
+  return (await sendPrepared(server, write, request)).headers.etag ?? '';
 }

@@ -1,4 +1,4 @@
-/** Holds answers against the OpenAPI document: the status is documented, the media type too, and JSON fits its schema. */
+/** Checks replies against the OpenAPI document: status and media type are documented, and JSON fits its schema. */
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
@@ -9,7 +9,7 @@ export interface Answer {
   status: number;
   /** Media type with parameters; empty without one. */
   type: string;
-  /** Null when it was not kept. */
+  /** Null if it was not recorded. */
   body: string | null;
 }
 
@@ -18,7 +18,7 @@ interface Validator {
   Errors(value: unknown): { instancePath: string; message: string }[];
 }
 
-/** Answers that speak of the message and not of the route, for which the document has a word of its own. */
+/** Statuses that depend on the request and not on the operation; the document describes them once for all. */
 const EVERYWHERE = new Set([405]);
 
 export class OpenApiChecker {
@@ -33,14 +33,14 @@ export class OpenApiChecker {
     this.#patterns = Object.keys(this.#paths).map((path) => ({ path, pattern: patternOf(path), fixed: fixedOf(path) }));
   }
 
-  /** The documented path that a request target is of; null when it is of none. */
+  /** The documented path of a request target; null if there is none. */
   pathOf(target: string): string | null {
     const path = target.split('?', 1)[0] ?? '';
     const fitting = this.#patterns.filter(({ pattern }) => pattern.test(path)).sort((a, b) => b.fixed - a.fixed);
     return fitting[0]?.path ?? null;
   }
 
-  /** What is not as documented, in words; null when all is, and for what the document does not speak of. */
+  /** Describes how a reply differs from the document; null if it does not, or if the document does not cover it. */
   fault(path: string, answer: Answer): string | null {
     const { method, status, type, body } = answer;
     const methods = this.#paths[path];
@@ -89,7 +89,7 @@ export class OpenApiChecker {
     return this.#resolved(found);
   }
 
-  /** The schema with every reference replaced by what it names. */
+  /** The schema with all references resolved. */
   #inlined(node: unknown): unknown {
     if (Array.isArray(node)) return node.map((item) => this.#inlined(item));
     if (typeof node !== 'object' || node === null) return node;

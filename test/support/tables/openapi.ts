@@ -1,4 +1,4 @@
-/** The OpenAPI document of a running server, as tests that go over every route read it. */
+/** Reads the operations of the OpenAPI document of a running server. */
 
 type Json = Record<string, unknown>;
 
@@ -7,9 +7,9 @@ export interface Operation {
   name: string;
   method: string;
   path: string;
-  /** Scopes or the role that a token needs; empty: any principal. Null: no token. */
+  /** The scopes or role that a token needs; empty for any principal, null if no token is needed. */
   needs: string[] | null;
-  /** Names of header fields that have a meaning. */
+  /** Names of the header parameters. */
   fields: string[];
   /** Parameters of the query. */
   parameters: { name: string; required: boolean; schema: Json }[];
@@ -20,7 +20,7 @@ export interface Operation {
   required: boolean;
 }
 
-/** A number of a request. */
+/** A numeric input of an operation. */
 export interface NumberInput {
   place: 'query' | 'body';
   name: string;
@@ -63,7 +63,7 @@ function operationOf(document: Json, method: string, path: string, operation: Js
   };
 }
 
-/** The schema itself, where a reference to it stands. */
+/** Resolves a schema that is a reference. */
 export function resolved(document: Json, schema: Json): Json {
   const reference = schema.$ref;
   if (typeof reference !== 'string') return schema;
@@ -72,7 +72,7 @@ export function resolved(document: Json, schema: Json): Json {
   return resolved(document, found as Json);
 }
 
-/** The numbers that a request of this operation may hold. */
+/** The numeric parameters and body members of an operation. */
 export function numbersOf({ parameters, body }: Operation): NumberInput[] {
   const query = parameters.map(({ name, schema }): NumberInput => ({ place: 'query', name, schema }));
   const properties = Object.entries((body?.properties ?? {}) as Record<string, Json>);
@@ -82,7 +82,7 @@ export function numbersOf({ parameters, body }: Operation): NumberInput[] {
   });
 }
 
-/** What can be asked for without knowing any id: lists and reports. */
+/** Lists and reports, which need no id and no parameter. */
 export function listsOf(operations: readonly Operation[]): Operation[] {
   const open = ['/v1/auth/', '/api/events', '/ready'];
   return operations.filter(({ method, path, parameters }) => {
