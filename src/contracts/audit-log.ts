@@ -1,10 +1,11 @@
 /** The interface of the audit log. Implementation: `storage/disk`. */
 import type { AuditEntry } from '../records/audit.ts';
 
+/** Selects one page of the log. */
 export interface AuditQuery {
-  /** Only entries of this tenant; null: entries of all tenants and of none. */
+  /** Only entries of this tenant; null: all entries, including those without a tenant. */
   tenant: string | null;
-  /** With a tenant: also entries that belong to no tenant. */
+  /** With a tenant: also entries without a tenant. */
   includeTenantless: boolean;
   /** `nextCursor` of the previous page; null for the newest entries. */
   before: string | null;
@@ -15,14 +16,14 @@ export interface AuditQuery {
 }
 
 export interface AuditPage {
-  /** Newest first. A page may hold fewer entries than asked for, or none, although older ones exist. */
+  /** Newest first. A page may have fewer entries than `limit`, or none, although older ones exist. */
   entries: AuditEntry[];
   nextCursor: string | null;
 }
 
-/** A log of what happened, in order. Entries never change. */
+/** An append-only log of actions. */
 export interface AuditLog {
-  /** Durable when it resolves. Throws `insufficient_storage`, and `overloaded` when too many entries wait to be written. */
+  /** Durable when it resolves. Throws `insufficient_storage`, and `overloaded` if too many entries wait to be written. */
   append(entry: AuditEntry): Promise<void>;
   /** Throws `invalid_request` for an invalid cursor. */
   page(query: AuditQuery): Promise<AuditPage>;

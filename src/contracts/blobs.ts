@@ -40,9 +40,9 @@ export interface SegmentResult {
   kept?: (Uint8Array | null)[];
 }
 
-/** The growing bytes of one open upload. Several may hold it at once; the handle lives until the last `release`. */
+/** The growing bytes of one open upload. Several users may share it; it is closed by the last `release`. */
 export interface Part {
-  /** Checksums, compares and writes one segment off the main thread. ENOSPC/EDQUOT become `insufficient_storage`. */
+  /** Checksums, compares and writes one segment off the main thread. Throws `insufficient_storage` for ENOSPC and EDQUOT. */
   write(job: SegmentJob): Promise<SegmentResult>;
   /** Makes everything written so far durable. Kept bytes become durable with their record. */
   sync(): Promise<void>;
@@ -59,9 +59,9 @@ export interface Reader {
   release(): void;
 }
 
-/** The bytes of files, by file id. */
+/** Stores the bytes of files by file id. */
 export interface BlobStore {
-  /** Creates an empty part. It need not be durable: without a catalog document it is a leftover. */
+  /** Creates an empty part. It need not be durable, because a part without a catalog document is removed at the next start. */
   create(id: string): Promise<void>;
   /**
    * Opens the part of an upload. Also opens sealed files, to compare. A write re-opens a file whose seal was interrupted before its
@@ -69,23 +69,23 @@ export interface BlobStore {
    */
   openPart(id: string): Promise<Part>;
   /**
-   * The commit point of the bytes: cut to `size`, sync, rename part → blob, sync directory. Idempotent: a blob already sealed
-   * is left alone. After a sync that failed before, everything the manifest lists is written again, for the system may have
-   * dropped it while a second sync reports success.
+   * The commit point of the bytes: cut to `size`, sync, rename part → blob, sync directory. Idempotent: a sealed blob does not change.
+   * If an earlier sync failed, everything that the manifest lists is written again, because the system may have dropped it although
+   * a second sync succeeds.
    */
   seal(id: string, size: number): Promise<void>;
-  /** Opens the part or the sealed blob; throws `not_found` if neither exists. The reader works on after `remove`. */
+  /** Opens the part or the sealed blob; throws `not_found` if neither exists. The reader keeps working after `remove`. */
   openReader(id: string): Promise<Reader>;
   /** Size of the part or the sealed blob in bytes; null if neither exists. */
   size(id: string): Promise<number | null>;
   /**
-   * Makes the bytes of a part available as a sealed blob under a second id, without copying them. No request may write to the part any
-   * more. Durable when it resolves. False, and nothing is done, if the disk cannot do that.
+   * Makes the bytes of a part available as a sealed blob under a second id, without copying them. The caller ensures that no request
+   * writes to the part any more. Durable when it resolves. Returns false and does nothing if the disk does not support it.
    */
   link(from: string, to: string): Promise<boolean>;
-  /** Removes everything stored under the id, the manifest included. No error when nothing is stored. */
+  /** Removes everything stored under the id, including the manifest. Succeeds if nothing is stored. */
   remove(id: string): Promise<void>;
-  /** The ids of everything stored. */
+  /** Lists the ids under which anything is stored. */
   list(): Promise<string[]>;
 }
 

@@ -7,6 +7,7 @@ export interface Slot {
   open: FileDocument | null;
 }
 
+/** Selects one page of an owner's names. */
 export interface ListQuery {
   owner: string;
   prefix: string;
@@ -21,24 +22,24 @@ export interface CatalogListener {
   removed(file: FileDocument): void;
 }
 
-/** Implementations: `storage/lowdb`. Names sort by their UTF-16 code units. */
+/** The documents of files and uploads. Names sort by their UTF-16 code units. */
 export interface Catalog {
   find(owner: string, name: string): Promise<Slot>;
   list(query: ListQuery): Promise<{ name: string; slot: Slot }[]>;
-  /** Every open document (recovery and sweep). */
+  /** All open documents, for recovery and the sweep. */
   listOpen(): Promise<FileDocument[]>;
-  /** True when a document has this id, or a blob of this id. */
+  /** True if a document has this id or lists a blob of this id. */
   has(id: string): Promise<boolean>;
-  /** The document of this id. */
+  /** The document of this id; null if it does not exist. */
   get(id: string): Promise<FileDocument | null>;
   /**
-   * Durable when it resolves, atomic always. Putting a sealed document removes the sealed document that it replaces and the open
-   * documents that it ends in the same step. The caller then removes their bytes.
+   * Stores a document, atomically; durable when it resolves. A sealed document also removes, in the same step, the sealed document that
+   * it replaces and the open documents that it ends. The caller then removes their bytes.
    */
   put(document: FileDocument): Promise<void>;
   /**
-   * Replaces a document by a changed one, which must keep its state and its name. Does nothing when the document does not exist, or is
-   * replaced or removed meanwhile: an amended document never reappears.
+   * Changes a document, which must keep its state and its name. Does nothing if the document does not exist, or was replaced or removed
+   * in the meantime, so that a removed document never reappears.
    */
   amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void>;
   remove(id: string): Promise<void>;

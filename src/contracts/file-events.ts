@@ -25,16 +25,16 @@ export type FileEvent =
       total: number | null;
     };
 
-/** An announced change of files. Receivers hear of it even if the server is killed during the change. */
+/** An announced change of files. Receivers are notified even if the server is killed during the change. */
 export interface Announcement {
   /** Resolves when the announcement is on stable storage. */
   ready: Promise<void>;
-  /** To be called after the change. An announced event that was not emitted by then is dropped. */
+  /** Must be called after the change. Drops the announced event if it was not emitted. */
   end(): void;
 }
 
 /** The announcement of a change that the audit log records. */
 export interface AnnouncedChange extends Announcement {
-  /** To be passed with the entry. */
+  /** Must be passed with the audit entry. */
   key: string;
 }

@@ -1,4 +1,4 @@
-/** The interface by which the engine asks how much an owner may store. Implementation: `identity`. */
+/** The interface through which the engine enforces quotas. Implementation: `identity`. */
 
 /** What an owner or a group uses. */
 export interface UsageTotals {
@@ -9,18 +9,18 @@ export interface UsageTotals {
   dayBytes: number;
 }
 
-/** Limits by owner. Nothing here may wait: it is called for every chunk. */
+/** Limits by owner. The methods are synchronous, because they are called for every chunk. */
 export interface Quota {
-  /** The group whose use counts together: the owner's tenant. */
+  /** The group whose usage is added up: the owner's tenant. */
   groupOf(owner: string): string;
   /**
    * Checks whether an owner may use `more`.
-   * @param now what the owner and its group use now, without `more`
-   * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (the use it would reach)
+   * @param current the usage of the owner and of its group, without `more`
+   * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (the resulting usage)
    */
   admit(
     owner: string,
-    now: { own: Readonly<UsageTotals>; group: Readonly<UsageTotals> },
+    current: { own: Readonly<UsageTotals>; group: Readonly<UsageTotals> },
     more: Partial<UsageTotals>,
   ): void;
 }

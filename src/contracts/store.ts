@@ -24,16 +24,16 @@ export const COLLECTIONS = [
 ] as const;
 export type CollectionName = (typeof COLLECTIONS)[number];
 
-/** Throws when `value` is not a valid document of that key. */
+/** Validates a stored document. Throws if `value` is not a valid document of that key. */
 export type Check<T> = (value: unknown, key: string, onCorrected: OnCorrected) => T;
 
-/** Called at the start for a stored document that cannot be understood. It is left alone and counts as existing. */
+/** Called at the start for a stored document that is invalid. The document is not changed, and its id stays in use. */
 export type OnDamaged = (key: string, error: Error) => void;
 
-/** Called at the start for a document in which a value was corrected. It stays as it is in the storage until it is written next. */
+/** Called at the start for a document in which a value was corrected. The stored document changes when it is written next. */
 export type OnCorrectedDocument = (key: string, words: string) => void;
 
-/** What is called for documents that are damaged, and for those whose numbers were corrected. */
+/** Callbacks for documents that are damaged or were corrected. */
 export interface DocumentReports {
   onDamaged: OnDamaged;
   onCorrected?: OnCorrectedDocument;
@@ -46,7 +46,7 @@ export interface DocumentKind<T> {
   idOf(document: T): string;
 }
 
-/** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
+/** `full`: too little free space for an upload. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
 export type StorageHealth = 'ok' | 'full' | 'unwritable' | 'lost';
 
 /** An open back end. One server owns it until `close`. */
@@ -57,19 +57,19 @@ export interface Store {
   auditLog: AuditLog;
   /** The time of the last run of the server. */
   dateBox: DateBox;
-  /** Opens the documents of files; to be called once. */
+  /** Opens the documents of files. Must be called once. */
   openCatalog(reports: DocumentReports): Promise<Catalog>;
-  /** Opens a collection of small documents; to be called once for each name. */
+  /** Opens a collection of small documents. Must be called once for each name. */
   openCollection<T extends object>(kind: DocumentKind<T>, reports: DocumentReports): Promise<Collection<T>>;
-  /** The secret of this name (1 to 32 lowercase letters). If it does not exist, `make` creates it and it is stored. */
+  /** Returns the secret of this name (1 to 32 lowercase letters). If it does not exist, creates it with `make` and stores it. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
-  /** Stores a secret that changes. The name: 1 to 32 lowercase letters. */
+  /** Returns the storage of a secret that changes. The name has 1 to 32 lowercase letters. */
   secretBox(name: string): SecretBox;
   /** False: the last process did not stop cleanly. True also for a new, empty storage. */
   wasClean: boolean;
-  /** Numbers for the metrics page. */
+  /** Values for the metrics page. */
   gauges(): Record<'journal_records_repaired_total' | 'journal_records_lost_total' | 'disk_free_bytes', number>;
-  /** Calls the listener when a journal with damaged records is read. */
+  /** Sets the listener that is called when a journal with damaged records is read. */
   onJournalDamage(listener: (id: string, found: JournalDamage) => void): void;
   /** The condition of the storage; `lost` is final. */
   health(): StorageHealth;
