@@ -1,21 +1,21 @@
 /** Entries of the audit log, as they are stored. */
 import type { PrincipalKind } from './principal.ts';
 
-/** One thing that somebody did or was refused. Nothing in it is secret. */
+/** One action, performed or refused. It contains no secrets. */
 export interface AuditEntry {
   time: number;
-  /** What was done: `sign_in`, `client_created`, …; `refusal` for what was not. */
+  /** `sign_in`, `client_created`, …; `refusal` for a refused request. */
   action: string;
   outcome: 'ok' | 'refused';
-  /** Who; null: nobody knows. */
+  /** Id of the principal; null: unknown. */
   principal: string | null;
   kind: PrincipalKind | null;
   tenant: string | null;
   address: string | null;
-  /** What it was done to. */
+  /** The object of the action. */
   target: string | null;
   detail: string | null;
   requestId: string | null;
-  /** How often, since `time`: what repeats itself is one entry. */
+  /** Number of occurrences since `time`: actions that repeat within seconds share one entry. */
   count: number;
 }

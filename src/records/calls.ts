@@ -9,23 +9,23 @@ export interface Proof {
   until: number;
 }
 
-/** A code that is spoken into a telephone. Its times are moments of the time line of the server: see `Clock.steady`. */
+/** A code that a call speaks. All times are moments of the time line of the server: see `Clock.steady`. */
 export interface CallDocument {
   id: string;
-  /** Key of the client or person that asked for it. */
+  /** Key of the client or person that requested it. */
   caller: string;
   /** E.164. */
   phone: string;
-  /** The code, sealed; null once it is worth nothing. */
+  /** The code, sealed; null once it is no longer valid. */
   sealed: string | null;
   message: string | null;
   state: 'pending' | 'verified' | 'failed' | 'replaced' | 'expired';
   tries: number;
-  /** When it was asked to be spoken, each time. */
+  /** When each of its calls was requested. */
   spokenAt: number[];
   speech: 'queued' | 'calling' | 'spoken' | 'failed';
   createdAt: number;
   expiresAt: number;
-  /** What its verification proves, if anything. */
+  /** The proof that its verification creates; null: none. */
   proof: Proof | null;
 }

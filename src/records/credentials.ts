@@ -26,6 +26,7 @@ export interface SessionDocument {
   previous?: { hash: string; next: string; at: number };
 }
 
+/** An API token. */
 export interface ApiTokenDocument {
   id: string;
   tenant: string;
@@ -33,7 +34,7 @@ export interface ApiTokenDocument {
   owner: string;
   ownerKind: Subject['kind'];
   name: string | null;
-  /** The creator's name for the holder, if that is not the id of a principal. It grants nothing. */
+  /** The creator's name for the holder, if that is not the id of a principal. It gives no permissions. */
   label?: string;
   scopes: Scope[];
   /** The scopes in the words of the creator. */
@@ -47,7 +48,7 @@ export interface ApiTokenDocument {
   revokedAt?: number;
   lastUsed: number | null;
   uses: number;
-  /** Absent: never used since uses are counted by day. */
+  /** Absent: not used since the server began to count uses by day. */
   days?: TokenDays;
 }
 

@@ -1,29 +1,30 @@
 /** Documents of delivery targets and deliveries, as they are stored. */
 
-/** Selects the files or events for a target. Empty and null select all. */
+/** Selects the files or events for a target. An empty or null field selects all. */
 export interface DeliveryRule {
   /** Id of the client or person in the target's tenant. */
   owner: string | null;
   prefix: string;
-  /** Media type, or the first half of one and a slash: `audio/`. */
+  /** Media type, or a top-level type with a slash: `audio/`. */
   type: string | null;
 }
 
+/** The fields that all targets have. */
 export interface TargetBase {
   id: string;
   tenant: string;
   name: string;
   rule: DeliveryRule;
   createdAt: number;
-  /** The same on the time line (`Clock.steady`); absent in documents of earlier versions. */
+  /** `createdAt` on the time line (`Clock.steady`); absent in documents of earlier versions. */
   madeAt?: number;
   /** Password or signing key, sealed. */
   secret: string;
-  /** The target is disabled: since when, and why. */
+  /** Present if the target is disabled. */
   disabled?: {
     at: number;
     reason: string;
-    /** The server disabled the target by itself, and the audit log has no entry yet: the id of the event that adds it. */
+    /** Present if the server disabled the target by itself and the audit log has no entry yet: id of the event that will add it. */
     unrecorded?: string;
   };
   /** When the target was last enabled, on the time line. Files completed before are not sent. */
@@ -72,23 +73,24 @@ export interface DeliveryDocument {
   version?: string;
   /** The intended name on an FTP server. */
   remoteName?: string;
-  /** Temporary names that attempts may have left on an FTP server; folders end with a slash. */
+  /** Temporary names that attempts may have left on an FTP server. Directories end with a slash. */
   litter?: readonly string[];
-  /** The delivery ended, and its temporary names are to be removed: not before this time, on the time line; and the attempts so far. */
+  /** The delivery has ended, and its temporary names are removed at this moment of the time line or later. */
   cleanAt?: number;
+  /** Failed attempts to remove them. */
   cleanTries?: number;
-  /** The event has not happened yet; see `delivery/outbox`. */
+  /** The event is announced and has not happened yet: see `delivery/outbox`. */
   announced?: true;
   /** JSON of the event, for webhooks. */
   payload: string | null;
-  /** `cancelled`: the file or the target was deleted before. */
+  /** `cancelled`: the file or the target was deleted before the delivery. */
   state: 'queued' | 'delivered' | 'failed' | 'cancelled';
   attempts: number;
   /** How often an administrator restarted it. */
   retries?: number;
   lastError: string | null;
   createdAt: number;
-  /** Earliest time of the next attempt, on the time line (`Clock.steady`); null once the delivery ended. */
+  /** Earliest time of the next attempt, on the time line (`Clock.steady`); null once the delivery has ended. */
   nextAt: number | null;
   endedAt: number | null;
 }

@@ -12,7 +12,7 @@ export interface FileDocument {
   /** Declared by the client; fixed once known. Null: undeclared. When sealed: the size. */
   size: number | null;
   contentType: string | null;
-  /** The declared digest of the whole file, checked before the file becomes complete. */
+  /** The declared digest of the whole file, which is verified before the file becomes complete. */
   reprDigest: { algorithm: DigestAlgorithm; value: string } | null;
   /** CRC-32 of the whole file, known when sealed. */
   crc32: number | null;
@@ -26,7 +26,7 @@ export interface FileDocument {
   modifiedAt?: number;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;
-  /** Open: the upload is parked since this date, because it received nothing for a long time. */
+  /** Open: the date since which the upload is parked, because it received nothing for a long time. */
   staleAt?: number;
   /** Sealed: its size was never declared, and it was sealed after a silence. A chunk past its end continues it. */
   undeclared?: true;
@@ -34,16 +34,16 @@ export interface FileDocument {
   continues?: { size: number; crc32: number; completedAt: number };
   /** The upload began with overwrite=true, whether or not the name had a file. */
   overwrites?: true;
-  /** Open: another upload has the name. This one waits, and takes the name once it is complete. */
+  /** Open: another upload has the name. This one waits, and gets the name when it is complete. */
   aside?: true;
   /**
    * Ids of unfinished uploads of the same name. Open: uploads to be discarded with the seal, unless a request sends to them then. Sealed:
    * uploads that were discarded with the seal. This document records them, so that a crash leaves either them or the file.
    */
   ends?: string[];
-  /** The sealed blobs that hold the bytes, in order, if not the file's own blob. Each has an id of its own. */
+  /** The sealed blobs that contain the bytes, in order, if the file has no blob of its own. Each has its own id. */
   pieces?: { id: string; size: number }[];
-  /** The upload has an address of its own, to which requests append (tus, resumable uploads). */
+  /** Present if the upload has its own address, to which requests append (tus, resumable uploads). */
   resource?: ResourceDocument;
 }
 
@@ -65,6 +65,7 @@ export interface ResourceDocument {
   final?: ConcatenationDocument;
 }
 
+/** The parts of a concatenated file. */
 export interface ConcatenationDocument {
   /** Ids of partial uploads, in the order of their bytes. */
   parts: string[];

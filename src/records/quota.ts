@@ -1,6 +1,6 @@
-/** Limits of what an owner may store, as they are stored. */
+/** Quotas, as they are stored. */
 
-/** Null: the server's own limit; 0: none. */
+/** The limits of an owner or a tenant. Null: the server's own limit; 0: unlimited. */
 export interface QuotaLimits {
   bytes: number | null;
   openUploads: number | null;

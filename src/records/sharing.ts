@@ -1,7 +1,7 @@
 /** Documents of share links and grants, as they are stored. */
 import type { Creator, Subject } from './principal.ts';
 
-/** A link that opens one file without an account. Times in milliseconds since the epoch, the rest in bytes of the file. */
+/** A link that opens one file without an account. */
 export interface ShareDocument {
   id: string;
   /** Tenant of the owner. */
@@ -23,25 +23,25 @@ export interface ShareDocument {
   lastUsed: number | null;
   /** Null: any number. */
   maxDownloads: number | null;
-  /** How often the whole file was sent, in one reply or in several. */
+  /** How many times the whole file was sent, in one reply or in several. */
   downloads: number;
   /** Downloads in progress. */
   held: number;
-  /** Bytes of partial and aborted replies that do not count. */
+  /** Bytes of partial and aborted replies that do not add up to a download. */
   lost: number;
   /** Bytes of partial replies in progress. */
   promised: number;
-  /** By network, what was sent of the file and is not all of it: first and last bytes. The one that came last is the last. */
+  /** By network (`by`): the ranges sent so far of an incomplete download, both ends inclusive. The most recent network is last. */
   takers: { by: string; runs: [number, number][] }[];
 }
 
-/** One file of an owner, or all files with a prefix. */
+/** What a grant covers: one file of an owner, or all files whose names start with a prefix. */
 export type GrantTarget =
   | { kind: 'prefix'; name: string }
-  /** `fileId`: the file that has the name now. */
+  /** `fileId`: the file that currently has the name. */
   | { kind: 'file'; name: string; fileId: string };
 
-/** Permission for another principal of the same tenant to read. Times in milliseconds since the epoch. */
+/** Permission for another principal of the same tenant to read files. */
 export interface GrantDocument {
   id: string;
   tenant: string;

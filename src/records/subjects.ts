@@ -1,4 +1,4 @@
-/** Documents of those who can sign in, and of tenants, as they are stored. */
+/** Documents of devices, people and tenants, as they are stored. */
 import type { Role } from '../protocol/schemas/role.ts';
 import type { QuotaLimits } from './quota.ts';
 
@@ -14,9 +14,9 @@ export interface DeviceDocument {
   lastUsed: number | null;
   /** In documents without a generation: access tokens issued before this time are refused, because the secret changed. */
   notBefore: number | null;
-  /** Changes with the secret and with everything else that ends sessions. Access tokens of another generation are refused. */
+  /** Changes with the secret and whenever sessions are ended. Access tokens of another generation are refused. */
   generation?: string;
-  /** The device may do nothing until it is enabled again. Its data is kept. */
+  /** The device has no access until it is enabled again. Its data is kept. */
   disabled?: true;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
@@ -24,7 +24,7 @@ export interface DeviceDocument {
   phone?: string;
 }
 
-/** An account at an outside provider that signs a person in. */
+/** A person's account at an external sign-in provider. */
 export interface FederatedAccount {
   /** Issuer of an OpenID provider, or the provider's name. */
   issuer: string;
@@ -39,7 +39,7 @@ export interface NamedAccount {
   kind: AccountKind;
   /** As chosen; unique within its kind and tenant, case-insensitive. */
   username: string;
-  /** Contact address. It is not verified, so nobody signs in with it. */
+  /** Contact address. It is not verified, so it cannot be used to sign in. */
   contact: string | null;
 }
 
@@ -48,16 +48,16 @@ export interface PersonDocument {
   id: string;
   tenant: string;
   role: Role;
-  /** To sign in with. In lower case; unique in a tenant. Null: signs in by `account`. */
+  /** The address for signing in, in lower case and unique in a tenant. Null: signs in by `account`. */
   email: string | null;
   name: string;
   surname: string;
-  /** Null: signs in through an outside provider only. */
+  /** Null: signs in through an external provider only. */
   passwordHash: string | null;
   outside: FederatedAccount[];
   /** Absent: signs in by `email`. */
   account?: NamedAccount;
-  /** The person may do nothing until enabled again. Their data is kept. */
+  /** The person has no access until enabled again. Their data is kept. */
   disabled?: true;
   createdAt: number;
   lastUsed: number | null;

@@ -1,10 +1,10 @@
 /** Validates stored documents of audio files, field by field. */
 import type { AudioDocument, Sound } from '../audio.ts';
-import { Fields } from './fields.ts';
+import { documentFields, type Fields } from './fields.ts';
 
+/** Validates the document of an audio file. Throws an Error that names a missing or invalid field. */
 export function checkAudio(value: unknown, id: string): AudioDocument {
-  const fields = new Fields(value);
-  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  const fields = documentFields(value, 'id', id);
   return Object.freeze({
     id,
     description: fields.textOrNull('description'),

@@ -1,10 +1,10 @@
 /** Validates stored documents of calls, field by field. */
 import type { CallDocument } from '../calls.ts';
-import { Fields } from './fields.ts';
+import { documentFields, type Fields } from './fields.ts';
 
+/** Validates the document of a call. Throws an Error that names a missing or invalid field. */
 export function checkCall(value: unknown, id: string): CallDocument {
-  const fields = new Fields(value);
-  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  const fields = documentFields(value, 'id', id);
   return Object.freeze({
     id,
     caller: fields.text('caller'),

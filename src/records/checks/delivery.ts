@@ -1,13 +1,13 @@
 /** Validates stored documents of delivery targets and deliveries, field by field. */
 import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
 import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../delivery.ts';
-import { Fields } from './fields.ts';
+import { documentFields, type Fields } from './fields.ts';
 
 const LAST_PORT = 65_535;
 
+/** Validates the document of a target. Throws an Error that names a missing or invalid field. */
 export function checkTarget(value: unknown, id: string): TargetDocument {
-  const fields = new Fields(value);
-  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  const fields = documentFields(value, 'id', id);
   const base = {
     id,
     tenant: fields.text('tenant'),
@@ -43,12 +43,12 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
 }
 
 function urlOf(text: string): string {
-  if (!/^https?:/i.test(text) || !URL.canParse(text)) throw new Error('"url" is not the address of a webhook');
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) throw new Error('"url" is not an http or https URL');
   return text;
 }
 
 function portOf(port: number): number {
-  if (port < 1 || port > LAST_PORT) throw new Error('"port" is not a port');
+  if (port < 1 || port > LAST_PORT) throw new Error('"port" is not from 1 to 65535');
   return port;
 }
 
@@ -64,9 +64,9 @@ function ruleOf(fields: Fields): DeliveryRule {
   return { owner: fields.textOrNull('owner'), prefix: fields.text('prefix'), type: fields.textOrNull('type') };
 }
 
+/** Validates the document of a delivery. Throws an Error that names a missing or invalid field. */
 export function checkDelivery(value: unknown, id: string): DeliveryDocument {
-  const fields = new Fields(value);
-  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  const fields = documentFields(value, 'id', id);
   return Object.freeze({
     id,
     targetId: fields.text('targetId'),

@@ -1,7 +1,7 @@
-/** Typed access to the fields of a stored JSON document. */
+/** Typed access to the fields of stored JSON documents. */
 import { MAX_COUNT, writableTime } from '../../protocol/bounds.ts';
 
-/** Called with a sentence about a value that was corrected while its document was read. */
+/** Called with a description of a value that was corrected while its document was read. */
 export type OnCorrected = (words: string) => void;
 
 /** Reads fields of a parsed JSON document. Every method throws an Error that names the field if it is missing or invalid. */
@@ -9,7 +9,7 @@ export class Fields {
   readonly #value: object;
   readonly #onCorrected: OnCorrected | null;
 
-  /** @param onCorrected called for numbers out of range, which become the nearest valid one; without it they are errors */
+  /** @param onCorrected called for numbers out of range, which are replaced with the nearest valid ones; without it they are errors */
   constructor(value: unknown, onCorrected: OnCorrected | null = null) {
     this.#onCorrected = onCorrected;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
@@ -140,6 +140,17 @@ export class Fields {
     if (!Object.hasOwn(this.#value, name)) throw new Error(`"${name}" is missing`);
     return Reflect.get(this.#value, name);
   }
+}
+
+/**
+ * Opens a document that is stored under a key.
+ * @param keyField the field that must equal the key
+ * @throws Error if `value` is not an object, or its key field differs from `key`
+ */
+export function documentFields(value: unknown, keyField: string, key: string, onCorrected?: OnCorrected): Fields {
+  const fields = new Fields(value, onCorrected);
+  if (fields.text(keyField) !== key) throw new Error(`"${keyField}" belongs to another document`);
+  return fields;
 }
 
 function isCount(value: unknown): value is number {

@@ -1,11 +1,10 @@
 /** Validates stored documents of files and uploads, field by field. */
 import type { ConcatenationDocument, FileDocument, ResourceDocument } from '../file.ts';
-import { Fields } from './fields.ts';
+import { documentFields, type Fields } from './fields.ts';
 
-/** The document of the file `id`. @throws Error that names the field that is missing or invalid */
+/** Validates the document of a file. Throws an Error that names a missing or invalid field. */
 export function checkFile(value: unknown, id: string): FileDocument {
-  const fields = new Fields(value);
-  if (fields.text('id') !== id) throw new Error('"id" is another file\'s');
+  const fields = documentFields(value, 'id', id);
   const reprDigest = fields.isNull('reprDigest') ? null : fields.fields('reprDigest');
   return Object.freeze({
     id,

@@ -6,17 +6,11 @@ import type { Creator } from '../principal.ts';
 import type { QuotaLimits } from '../quota.ts';
 import type { GrantDocument, GrantTarget, ShareDocument } from '../sharing.ts';
 import type { DeviceDocument, NamedAccount, PersonDocument, TenantDocument } from '../subjects.ts';
-import { Fields, type OnCorrected } from './fields.ts';
+import { documentFields, type Fields, type OnCorrected } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';
 const ACCOUNT_KINDS = ['ops', 'client'] as const;
 const SUBJECTS = ['device', 'person'] as const;
-
-function fieldsOf(value: unknown, name: string, id: string, onCorrected?: OnCorrected): Fields {
-  const fields = new Fields(value, onCorrected);
-  if (fields.text(name) !== id) throw new Error(`"${name}" is another document's`);
-  return fields;
-}
 
 function quotaOf(fields: Fields): { quota?: QuotaLimits } {
   if (!fields.has('quota')) return {};
@@ -37,7 +31,7 @@ function accountOf(fields: Fields): { account?: NamedAccount } {
 }
 
 export function checkDevice(value: unknown, clientId: string, onCorrected?: OnCorrected): DeviceDocument {
-  const fields = fieldsOf(value, 'clientId', clientId, onCorrected);
+  const fields = documentFields(value, 'clientId', clientId, onCorrected);
   return Object.freeze({
     clientId,
     tenant: fields.has('tenant') ? fields.text('tenant') : DEFAULT_TENANT,
@@ -55,7 +49,7 @@ export function checkDevice(value: unknown, clientId: string, onCorrected?: OnCo
 }
 
 export function checkPerson(value: unknown, id: string, onCorrected?: OnCorrected): PersonDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   const outside = fields.list('outside').map((account) => {
     return { issuer: account.text('issuer'), subject: account.text('subject') };
   });
@@ -78,7 +72,7 @@ export function checkPerson(value: unknown, id: string, onCorrected?: OnCorrecte
 }
 
 export function checkSession(value: unknown, id: string, onCorrected?: OnCorrected): SessionDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     subject: fields.text('subject'),
@@ -100,7 +94,7 @@ function previousOf(fields: Fields): NonNullable<SessionDocument['previous']> {
 }
 
 export function checkApiToken(value: unknown, id: string, onCorrected?: OnCorrected): ApiTokenDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -128,7 +122,7 @@ function makerOf(fields: Fields): Creator {
 }
 
 export function checkShare(value: unknown, id: string, onCorrected?: OnCorrected): ShareDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -147,7 +141,7 @@ export function checkShare(value: unknown, id: string, onCorrected?: OnCorrected
   });
 }
 
-/** Rejects 0: the server never creates a link without downloads. */
+/** Rejects 0, because the server never creates a link without downloads. */
 function downloadLimitOf(downloads: number | null): number | null {
   if (downloads === 0) throw new Error('"maxDownloads" is 0');
   return downloads;
@@ -175,7 +169,7 @@ function targetOf(fields: Fields): GrantTarget {
 }
 
 export function checkGrant(value: unknown, id: string, onCorrected?: OnCorrected): GrantDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   const grantee = fields.fields('grantee');
   return Object.freeze({
     id,
@@ -190,11 +184,11 @@ export function checkGrant(value: unknown, id: string, onCorrected?: OnCorrected
 }
 
 export function checkRevocation(value: unknown, id: string, onCorrected?: OnCorrected): RevocationDocument {
-  return Object.freeze({ id, until: fieldsOf(value, 'id', id, onCorrected).count('until') });
+  return Object.freeze({ id, until: documentFields(value, 'id', id, onCorrected).count('until') });
 }
 
 export function checkTenant(value: unknown, id: string, onCorrected?: OnCorrected): TenantDocument {
-  const fields = fieldsOf(value, 'id', id, onCorrected);
+  const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
 }
 
