@@ -134,10 +134,10 @@ export const TargetChange = Type.Object(
 );
 export type TargetChange = Static<typeof TargetChange>;
 
-/** A target as others than administrators see it: its name only. */
+/** A target as clients and people see it. Only administrators see more than its name. */
 export const NamedTarget = Type.Object(
   { ...Type.Partial(Target).properties, name: Text('Unique in its tenant.') },
-  { title: 'NamedTarget', description: 'Below the role admin it has only the name.' },
+  { title: 'NamedTarget', description: 'Roles below admin see only the name.' },
 );
 export type NamedTarget = Static<typeof NamedTarget>;
 

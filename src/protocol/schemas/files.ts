@@ -1,13 +1,13 @@
 /**
  * Files and uploads on the wire. A schema is the only definition of a document, form or query: the TypeScript type, the validation of
- * requests, the serialization of replies and the OpenAPI document all come from it. The order of keys is the order on the wire
+ * requests, the serialization of replies and the OpenAPI document are derived from it. The order of keys is the order on the wire
  * (PROTOCOL.md §3, §5, §7).
  */
 import Type, { type Static } from 'typebox';
 import { FileDelivery } from './delivery.ts';
 import { Bytes, Extents, Hex32, Nullable, Text, Time, Words } from './parts.ts';
 
-/** Most gaps that a status object or an error lists. */
+/** Maximum number of gaps in a status object or an error. */
 export const MAX_MISSING = 1000;
 
 export const UploadStatus = Words(['pending', 'partial', 'complete'], {
@@ -48,7 +48,7 @@ export const FileStatus = Type.Object(
     committed_chunks: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'Only in the reply to a train: how many chunks it had. All of them count.',
+        description: 'Only in the reply to a train: how many chunks it had. All of them are stored.',
       }),
     ),
     crc32: Nullable(Hex32('CRC-32 of the whole file once complete, eight hexadecimal digits.')),

@@ -15,13 +15,13 @@ export const PlainTime = (description: string) =>
   });
 export const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
 
-/** A string enumeration; `type` is for readers of the OpenAPI document. */
+/** A string enumeration. The `type` makes the OpenAPI document easier to read. */
 export const Words = <const Values extends readonly [string, ...string[]]>(
   values: Values,
   options: TSchemaOptions = {},
 ) => Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 
-/** The query of routes that ignore all parameters, because callers may add their own. */
+/** The query of routes that ignore all parameters, because clients may add their own. */
 export const ForeignQuery = Type.Object({}, { additionalProperties: true });
 
 /** A simple type or null, as a list of types: unlike `anyOf`, it needs no trial validation when a reply is serialized. */
@@ -33,7 +33,7 @@ export function Nullable<Schema extends TSchema & { type: string }>(schema: Sche
 export const Bytes = (description: string) => Type.Integer({ minimum: 0, maximum: MAX_OFFSET, description });
 export const Hex32 = (description: string) => Type.String({ pattern: '^[0-9a-f]{8}$', description });
 
-/** Inclusive pairs. Neither `prefixItems` nor a list of `items`: every draft of JSON Schema reads this form. */
+/** Inclusive pairs. Unlike `prefixItems` and a list of `items`, this form has the same meaning in every draft of JSON Schema. */
 export const Extents = (options: TSchemaOptions) =>
   Type.Unsafe<[number, number][]>({
     type: 'array',
@@ -41,6 +41,6 @@ export const Extents = (options: TSchemaOptions) =>
     ...options,
   });
 
-/** The reply of a change that has nothing else to say. */
+/** The reply to a change without other results. */
 export const Message = Type.Object({ message: Text('What was done.') }, { title: 'Message' });
 export type Message = Static<typeof Message>;

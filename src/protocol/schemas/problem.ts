@@ -25,9 +25,9 @@ export const Problem = Type.Object(
       Type.Array(Type.String(), { description: 'The rate limits that were exceeded, as RateLimit-Policy names them.' }),
     ),
     scope: Type.Optional(Text('The scope that is missing.')),
-    error: Type.Optional(Text('The same in the fixed words of /api/tokens and /calls.')),
+    error: Type.Optional(Text('The error in the fixed wording of /api/tokens and /calls.')),
     committed_chunks: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'Of a train: how many chunks count. They are its first ones.' }),
+      Type.Integer({ minimum: 0, description: 'In a train: how many chunks were stored. They are the first ones.' }),
     ),
     failed_chunk: Type.Optional(
       Type.Object(

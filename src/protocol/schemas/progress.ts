@@ -1,7 +1,7 @@
-/** Progress of an upload, for people. */
+/** The progress of an upload. */
 import type { FileStatus } from './files.ts';
 
-/** Percentage that has arrived, rounded down; null while the size is not declared, and for an empty file. */
+/** Returns the percentage of bytes received, rounded down; null while the size is undeclared, and for an empty file. */
 export function percentOf({
   bytes_received: received,
   total_bytes: total,

@@ -1,4 +1,7 @@
-/** Ops and client accounts on the wire: people who sign in with a user name. Client accounts download the files of ops accounts. Sessions too. */
+/**
+ * Ops and client accounts, and sessions, on the wire. The people of these accounts sign in with a user name. Client accounts download the
+ * files of ops accounts.
+ */
 import Type, { type Static } from 'typebox';
 import { Nullable, Text, Time, Words } from '../parts.ts';
 
@@ -61,7 +64,7 @@ export type Account = Static<typeof Account>;
 
 export const OpsUploadQuery = Type.Object({
   overwrite: Type.Optional(
-    Type.Boolean({ description: 'Replace the file of the same name; otherwise the answer is 409.' }),
+    Type.Boolean({ description: 'Replace the file of the same name; otherwise the reply is 409.' }),
   ),
 });
 export type OpsUploadQuery = Static<typeof OpsUploadQuery>;

@@ -11,13 +11,18 @@ const Phone = Type.Optional(
   }),
 );
 
-/** Fields have two names each, for programs that use either. */
+/** Each field has two names, because older programs use different ones. */
 export const NewCall = Type.Object(
   {
     phone: Phone,
     phone_number: Phone,
     message: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 160, description: 'Said before the code.', examples: ['Your code is'] }),
+      Type.String({
+        minLength: 1,
+        maxLength: 160,
+        description: 'Text spoken before the code.',
+        examples: ['Your code is'],
+      }),
     ),
   },
   { title: 'NewCall' },

@@ -72,7 +72,7 @@ export const GrantReply = Type.Object(
 );
 export type GrantReply = Static<typeof GrantReply>;
 
-/** A request for revocation or introspection. The hint is ignored, because a token shows its type. */
+/** A request for revocation or introspection. The hint is ignored, because the form of a token shows its type. */
 export const TokenQuestion = Type.Object(
   {
     token: Type.Optional(Text('An access token, a refresh token or an API token. Required.')),
@@ -88,7 +88,7 @@ export const TokenQuestion = Type.Object(
 );
 export type TokenQuestion = Static<typeof TokenQuestion>;
 
-/** The reply to a revocation. RFC 7009 §2.2 gives it no content; older programs read the words. */
+/** The reply to a revocation. RFC 7009 §2.2 defines no content; older programs read the message. */
 export const Revoked = Type.Object({ message: Text('Message for people.') }, { title: 'Revoked' });
 export type Revoked = Static<typeof Revoked>;
 

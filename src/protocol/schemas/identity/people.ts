@@ -13,7 +13,7 @@ const Password = Type.String({
   maxLength: 1024,
   description: 'The password: 8 to 128 characters, not common, not easy to guess.',
 });
-const RepeatedPassword = Type.String({ maxLength: 1024, description: 'The same password once more.' });
+const RepeatedPassword = Type.String({ maxLength: 1024, description: 'The password, repeated.' });
 const Tenant = Type.Optional(
   Type.String({
     maxLength: 63,
@@ -129,7 +129,10 @@ export const WhichPerson = Type.Object(
     name: Criterion(400, 'The given name.'),
     surname: Criterion(400, 'The family name.'),
   },
-  { title: 'WhichPerson', description: 'All given keys must match; of several people, the oldest account is used.' },
+  {
+    title: 'WhichPerson',
+    description: 'All given keys must match. If several people match, the oldest account is used.',
+  },
 );
 export type WhichPerson = Static<typeof WhichPerson>;
 
