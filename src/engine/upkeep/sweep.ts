@@ -48,6 +48,8 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
       else if (!(await (due === 'park' ? park : removeStale)(upload, deps))) continue;
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
+      // A client or another file ended it meanwhile, so nothing is left to park.
+      if (due === 'park' && upload.endReason) continue;
       deps.warn('the sweep could not finish an upload; the next sweep tries again', { id: upload.id, error });
     }
   }

@@ -51,6 +51,20 @@ test('a silent upload is parked with its bytes, and removed a long time after', 
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 });
 });
 
+test('an upload that is deleted while it is being parked is no failure of the sweep', async (t) => {
+  const tap = new Tap();
+  const { run, pass } = await timed(t, tap);
+  await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
+  pass(25 * HOUR);
+  const opening = tap.hold('blobs.openPart');
+  const swept = run.engine.sweep();
+  await opening.reached;
+  await run.engine.remove(OWNER, 'f');
+  opening.open();
+  assert.deepEqual(await swept, { removed: 0, sealed: 0 });
+  assert.deepEqual(run.warnings, []);
+});
+
 test('a parked upload resumes with the next chunk, even after restarts and crashes', async (t) => {
   const { run, pass } = await timed(t);
   await send(run.engine, 'f', 0, text('abc'), { declaredSize: 10 });
