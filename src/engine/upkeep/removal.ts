@@ -55,6 +55,7 @@ export class Removal {
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
     const removed = new Set<Removed>();
+    if (await this.#deps.uploads.failedRemovals.retry(owner, name)) removed.add('upload');
     // Repeat if a chunk continued the file meanwhile, which made it an upload.
     while (!(await this.#removeFound(owner, name, removed, precondition)));
     if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');

@@ -40,6 +40,11 @@ const DONE = { seal: 'sealed', park: 'parked', remove: 'removed' } as const sati
 
 export async function sweep(deps: SweepDeps): Promise<Swept> {
   const swept: Swept = { removed: 0, sealed: 0 };
+  for (const { id, owner, name } of deps.uploads.failedRemovals.all()) {
+    await deps.uploads.failedRemovals.retry(owner, name).catch((error: unknown) => {
+      deps.warn('the sweep could not remove a deleted upload; the next sweep tries again', { id, error });
+    });
+  }
   for (const upload of [...deps.uploads.all()]) {
     const due = dueOf(upload, deps);
     if (due === null) continue;

@@ -122,6 +122,7 @@ export class Sealer {
     const { replaces } = upload.document;
     const ends = ended.map(({ id }) => id);
     const replacesFile = replaces !== null && !ends.includes(replaces);
+    await this.#deps.uploads.failedRemovals.retry(upload.document.owner, upload.document.name);
     const replaced = replacesFile ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
     await this.#storeSealed(upload, afterSilence, ends);
     this.#deps.uploads.drop(upload);

@@ -4,6 +4,7 @@
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { FailedRemovals } from '../files/failed-removals.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import { NameLocks } from '../files/name-locks.ts';
 import { slotKey } from '../files/watchers.ts';
@@ -19,6 +20,7 @@ export class UploadTable {
   readonly #deps: UploadFilesDeps;
   readonly #index = new UploadIndex();
   readonly #files: UploadFiles;
+  readonly failedRemovals: FailedRemovals;
   /** Names for which an upload is being created, or that another file is about to take. */
   readonly #locks = new NameLocks();
   #onNameFree: (owner: string, name: string) => void = () => {};
@@ -26,6 +28,7 @@ export class UploadTable {
   constructor(deps: UploadFilesDeps) {
     this.#deps = deps;
     this.#files = new UploadFiles(deps);
+    this.failedRemovals = new FailedRemovals(deps);
   }
 
   /** Numbers for the metrics page. */
@@ -118,6 +121,7 @@ export class UploadTable {
   }
 
   async #create(owner: string, name: string, replaces: string | null, origin: Origin): Promise<OpenUpload> {
+    await this.failedRemovals.retry(owner, name);
     const upload = await this.#files.create(owner, name, replaces, origin);
     this.#index.add(upload);
     return upload;
@@ -250,7 +254,7 @@ export class UploadTable {
     this.drop(upload);
     await idle();
     // The document is removed first: without it the next start removes the bytes.
-    if (upload.phase.mayHaveDocument) await this.#deps.catalog.remove(upload.id);
+    if (upload.phase.mayHaveDocument) await this.failedRemovals.remove(upload.document);
     this.nameFreed(upload);
     await removeBytes(this.#deps.blobs, upload.document);
   }
