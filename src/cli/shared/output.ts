@@ -81,8 +81,11 @@ export class Output {
       );
       return;
     }
-    const where = file === undefined ? '' : `${printable(file)}: `;
-    process.stderr.write(`lading: ${where}${printable(String(described.detail))}\n`);
+    const where = file === undefined ? '' : `${file}: `;
+    // The error of a local file also ends with its path.
+    const detail = String(described.detail);
+    const text = file !== undefined && detail.endsWith(`: ${file}`) ? detail.slice(0, -file.length - 2) : detail;
+    process.stderr.write(`lading: ${printable(`${where}${text}`)}\n`);
   }
 
   /** Redraws the progress line, truncated to the width of the terminal. */

@@ -30,6 +30,12 @@ test('a failed file does not stop the others of the same command', async (t) => 
   assert.deepEqual(await json(['rm', '1', '2', '3']), { removed: ['1', '2', '3'] });
 });
 
+test('the error of a missing file names the file once', async (t) => {
+  const { lading } = await startCommandLine(t);
+  const { stderr } = await lading(['upload', 'absent']);
+  assert.equal(stderr, 'lading: absent: No such file or directory\n');
+});
+
 test('progress is plain lines without a terminal, JSON lines with --json, and hidden with --quiet', async (t) => {
   const { folder, lading } = await startCommandLine(t);
   await writeFile(join(folder, 'f'), bytesOf(200_000));
