@@ -159,7 +159,7 @@ export class AudioLibrary {
     try {
       const stored = { size: size ?? 0, read: reader.read.bind(reader) };
       const sound = await this.soundOf(owner, stored).catch((error: unknown) => {
-        // Stored as no audio: another attempt would exceed the limits too.
+        // Recorded as a file without audio, because another attempt would exceed the limits too.
         if (error instanceof LadingError && error.code === 'unsupported_media_type') return null;
         throw error;
       });

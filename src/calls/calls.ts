@@ -32,7 +32,7 @@ export interface CallsDeps {
   documents: Collection<CallDocument>;
   vault: SealedBox;
   clock: Clock;
-  /** Null: the server places no calls. */
+  /** Null: calls are disabled. */
   voice: Voice | null;
   warn(message: string, details: object): void;
 }
@@ -62,7 +62,7 @@ export class Calls {
   /** Reads the stored calls. Calls that the last stop interrupted become `failed`. */
   static async open(deps: CallsDeps, limits: CallLimits): Promise<Calls> {
     const calls = new Calls(deps, limits, await DocumentCache.open(deps.documents, ({ id }) => id));
-    // The server no longer places calls that it was placing when it stopped. As failed ones they can be requested again.
+    // Calls that were being placed when the server stopped are not placed again. Once they are `failed`, the caller can repeat them.
     const now = deps.clock.steady();
     for (const call of [...calls.#cache.values()]) {
       const interrupted = call.speech === 'queued' || call.speech === 'calling';
@@ -85,7 +85,7 @@ export class Calls {
   /**
    * Creates a code and queues its call. The previous code for this number becomes invalid. Durable when it resolves.
    * @param caller owner key of the principal
-   * @throws LadingError `forbidden` when the server places no calls, `rate_limited`
+   * @throws LadingError `forbidden` when calls are disabled, `rate_limited`
    */
   async request(caller: string, phone: string, message: string | null): Promise<CallDocument> {
     this.#requireVoice();
@@ -195,8 +195,6 @@ export class Calls {
     await this.#cache.close();
   }
 
-  // ---------------------------------------------------------------- limits
-
   /** @throws LadingError `rate_limited` */
   #admit(caller: string, phone: string): void {
     checkCallLimits(this.#cache.values(), { caller, phone }, this.#limits, this.#deps.clock);
@@ -205,11 +203,9 @@ export class Calls {
 
   #requireVoice(): void {
     if (this.#deps.voice === null) {
-      throw new LadingError('forbidden', 'This server places no calls. The setting LADING_VOICE turns them on.');
+      throw new LadingError('forbidden', 'Calls are disabled on this server. The setting LADING_VOICE enables them.');
     }
   }
-
-  // ---------------------------------------------------------------- documents
 
   #pending(caller: string, phone: string): CallDocument | null {
     const call = this.#cache.get(this.#newest.get(keyOf({ caller, phone })) ?? '');

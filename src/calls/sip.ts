@@ -1,5 +1,5 @@
 /**
- * Calls by SIP, placed by baresip. Each call runs one process in a private folder, driven over its control port on loopback. The SIP
+ * Calls by SIP, placed by baresip. Each call runs a process in a private directory, controlled over a port on loopback. The SIP
  * server comes from the settings, so the operator may name a host of their own network. The user supplies only the number, which
  * `numbers.ts` has reduced to digits.
  */
@@ -36,12 +36,12 @@ export interface SipSettings {
 export function sipVoice({ address, password }: SipSettings): Voice {
   return {
     async speak(call, signal) {
-      const folder = await mkdtemp(join(tmpdir(), 'lading-call-'));
+      const directory = await mkdtemp(join(tmpdir(), 'lading-call-'));
       try {
         const samples = await spoken(wordsOf(call), signal);
-        await placeCall({ folder, address, password, call, samples }, signal);
+        await placeCall({ directory, address, password, call, samples }, signal);
       } finally {
-        await rm(folder, { recursive: true, force: true });
+        await rm(directory, { recursive: true, force: true });
       }
     },
     close: async () => {},
@@ -49,34 +49,34 @@ export function sipVoice({ address, password }: SipSettings): Voice {
 }
 
 interface Placed extends SipSettings {
-  folder: string;
+  directory: string;
   call: SpokenCall;
   samples: Int16Array;
 }
 
-async function placeCall({ folder, address, password, call, samples }: Placed, signal: AbortSignal): Promise<void> {
+async function placeCall({ directory, address, password, call, samples }: Placed, signal: AbortSignal): Promise<void> {
   const port = await freePort();
   const modules = MODULE_FOLDERS.find((path) => existsSync(path));
   if (modules === undefined) throw new Error('baresip, which places calls, is not installed');
-  await writeFile(join(folder, 'code.wav'), wavOf(samples), { mode: 0o600 });
+  await writeFile(join(directory, 'code.wav'), wavOf(samples), { mode: 0o600 });
   const [scheme = 'sip', rest = ''] = address.split(/:(.*)/s);
   const host = rest.slice(rest.indexOf('@') + 1);
   // Without a password baresip does not register, and calls go straight to the host.
   const login = password === null ? ';regint=0' : `;auth_pass="${password.replaceAll(/["\\]/g, '\\$&')}"`;
-  await writeFile(join(folder, 'accounts'), `<${address}>${login};audio_source=aufile,${folder}/code.wav\n`, {
+  await writeFile(join(directory, 'accounts'), `<${address}>${login};audio_source=aufile,${directory}/code.wav\n`, {
     mode: 0o600,
   });
-  await writeFile(join(folder, 'config'), configOf(folder, modules, port), { mode: 0o600 });
+  await writeFile(join(directory, 'config'), configOf(directory, modules, port), { mode: 0o600 });
   signal.throwIfAborted();
-  const child = spawn('baresip', ['-f', folder, '-4'], {
+  const child = spawn('baresip', ['-f', directory, '-4'], {
     stdio: 'ignore',
-    env: { PATH: process.env.PATH ?? '', HOME: folder },
+    env: { PATH: process.env.PATH ?? '', HOME: directory },
   });
   let aborted = (): void => {};
   const ended = new Promise<never>((_, reject) => {
     aborted = () => reject(new Error('the server is stopping'));
     child.on('error', (error) => reject(new Error('baresip, which places calls, cannot be started', { cause: error })));
-    child.on('exit', () => reject(new Error('baresip ended before the call was over')));
+    child.on('exit', () => reject(new Error('baresip exited before the call ended')));
     signal.addEventListener('abort', aborted, { once: true });
   });
   ended.catch(() => {});
@@ -104,13 +104,13 @@ async function speakOver(control: Control, to: string, seconds: number): Promise
   await Promise.race([closed, sleep(1000)]);
 }
 
-function configOf(folder: string, modules: string, port: number): string {
+function configOf(directory: string, modules: string, port: number): string {
   const lines = [
     'poll_method epoll',
     `module_path ${modules}`,
     'sip_listen 0.0.0.0:0',
-    `audio_source aufile,${folder}/code.wav`,
-    `audio_player aufile,${folder}/heard.wav`,
+    `audio_source aufile,${directory}/code.wav`,
+    `audio_player aufile,${directory}/heard.wav`,
     'audio_alert aufile,/dev/null',
     'ausrc_srate 8000',
     'auplay_srate 8000',

@@ -7,7 +7,7 @@ const MAX_SPEAKING = 4;
 const MAX_WAITING = 100;
 
 export interface SpeakerDeps {
-  /** Null: the server places no calls. */
+  /** Null: calls are disabled. */
   voice: Voice | null;
   find(id: string): CallDocument | null;
   /** The code of a call; null once it is worthless or cannot be decrypted. */

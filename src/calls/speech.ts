@@ -26,7 +26,7 @@ export async function spoken(words: string, signal: AbortSignal): Promise<Int16A
     child.on('error', (error) =>
       reject(new Error('espeak-ng, which speaks the code, cannot be started', { cause: error })),
     );
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`espeak-ng ended with ${code}`))));
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`espeak-ng exited with code ${code}`))));
   });
   return resampled(Buffer.concat(output));
 }

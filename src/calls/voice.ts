@@ -20,7 +20,7 @@ export interface Voice {
   close(): Promise<void>;
 }
 
-/** The spoken text. The digits come one by one, and twice, because lines may be bad. */
+/** The spoken text. It has the digits one by one, and twice, because lines may be bad. */
 export function wordsOf({ message, code }: Pick<SpokenCall, 'message' | 'code'>): string {
   const digits = [...code].join(', ');
   return `${message ?? 'Your code is'}: ${digits}. Once more: ${digits}.`;

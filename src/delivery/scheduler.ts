@@ -143,14 +143,14 @@ export class DeliveryScheduler {
 
   /**
    * Pauses a target that failed. The pause grows with each consecutive failure.
-   * @param leastMs shortest pause, if the target asked for one
+   * @param minMs shortest pause, if the target asked for one
    */
-  pause(targetId: string, leastMs = 0): void {
+  pause(targetId: string, minMs = 0): void {
     const queue = this.#queueOf(targetId);
     const now = this.#deps.clock.monotonic();
     // Sends that fail at the same time count as one failure of the target.
     if (queue.pausedUntil <= now) queue.failures += 1;
-    queue.pausedUntil = Math.max(queue.pausedUntil, now + Math.max(this.backoffMs(queue.failures), leastMs));
+    queue.pausedUntil = Math.max(queue.pausedUntil, now + Math.max(this.backoffMs(queue.failures), minMs));
   }
 
   /** Wait before the next attempt, in milliseconds. Doubles with each attempt, with a jitter of 25 % against simultaneous retries. */

@@ -14,7 +14,11 @@ const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '[::]', '[::ffff:0.0
 
 /** Lines that show the first administrator when it is created. */
 export function firstAdminLines({ id, secret }: FirstAdmin): string[] {
-  return ['First administrator (shown this once, keep it):', `  client id      ${id}`, `  client secret  ${secret}`];
+  return [
+    'First administrator (shown only once, so save it now):',
+    `  client id      ${id}`,
+    `  client secret  ${secret}`,
+  ];
 }
 
 /** Lines that show the addresses of the server after its start. */

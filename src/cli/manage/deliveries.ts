@@ -27,7 +27,7 @@ interface ListOptions {
 export function addDeliveries(root: Command): void {
   const deliveries = root
     .command('deliveries')
-    .description('deliver files and events to FTP servers and webhooks (administrators only)')
+    .description('manage deliveries of files and events to FTP servers and webhooks (administrators only)')
     .addHelpText('after', HELP);
   addList(deliveries);
   deliveries

@@ -13,7 +13,7 @@ interface Options {
 }
 
 /**
- * Opens the data directory, runs `body` and closes it. Imports the server's rooms here, because few commands need them.
+ * Opens the data directory, runs `body` and closes it. Imports the modules of the server here, because few commands need them.
  * @param body receives null when the directory holds no data and `make` is false
  * @throws UsageError for invalid settings; Error while a server uses the directory
  */

@@ -34,7 +34,7 @@ export function addSettings(root: Command): void {
     );
 }
 
-/** Reads the settings. Imports the server's rooms here, because few commands need them. */
+/** Reads the settings. Imports the modules of the server here, because few commands need them. */
 async function collectSettings(all: boolean): Promise<Report> {
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');

@@ -34,7 +34,7 @@ export function Storage(props: PageProps) {
           size(used.bytes)
         ) : (
           <span>
-            <meter min={0} max={limits.bytes} value={used.bytes} aria-label={`storage of ${name}`} />
+            <meter min={0} max={limits.bytes} value={used.bytes} aria-label={`Storage of ${name}`} />
             {` ${size(used.bytes)} of ${size(limits.bytes)}`}
           </span>
         ),

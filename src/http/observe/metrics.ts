@@ -42,7 +42,7 @@ export class Metrics {
   #refusedConnections = 0;
   #unread = 0;
 
-  /** @param gauges measurements of other rooms; those whose names end in `_total` only grow */
+  /** @param gauges measurements of other parts of the server; those whose names end in `_total` only grow */
   constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
     // These are gauges with names of counters.
