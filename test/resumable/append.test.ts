@@ -12,9 +12,9 @@ test('I15 I16 I17 I33 bytes of a broken request count, and HEAD and GET report t
   const bytes = randomBytes(500_000);
   const fields = { ...DRAFT, ...disposition('b'), 'upload-complete': '?1' };
   const first = await hanging(server, 'POST', '/api/uploads', fields, bytes.subarray(0, 200_000), bytes.length);
-  await eventually(() => first.heard().includes('location: '), 'its address is told');
+  await eventually(() => first.reply().includes('location: '), 'the address of the upload');
   await receiving(server);
-  const [, url = ''] = /location: (\S+)/.exec(first.heard()) ?? [];
+  const [, url = ''] = /location: (\S+)/.exec(first.reply()) ?? [];
   first.socket.destroySoon();
   await eventually(async () => (await offsetOf(server, url)) === 200_000, 'all that was sent is kept');
   const part = { 'content-type': PARTIAL, 'upload-offset': '200000', 'upload-complete': '?1' };
@@ -38,10 +38,10 @@ test('I15 I16 I17 I33 bytes of a broken request count, and HEAD and GET report t
 test('I18 I21 I23 I24 appends advance the offset, a wrong one is 409 with the right one, and the end must be declared', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, '', { ...disposition('c'), 'upload-length': '5' });
-  const heard = await append(server, url, 0, 'abc', '?0');
-  assert.equal(heard.status, 204);
-  assert.equal(heard.headers['upload-complete'], '?0');
-  assert.equal(heard.headers['upload-offset'], '3');
+  const reply = await append(server, url, 0, 'abc', '?0');
+  assert.equal(reply.status, 204);
+  assert.equal(reply.headers['upload-complete'], '?0');
+  assert.equal(reply.headers['upload-offset'], '3');
   for (const offset of [0, 4]) {
     const wrong = await append(server, url, offset, 'd', '?0');
     assert.equal(wrong.status, 409);
@@ -127,9 +127,9 @@ test('I25 the last append may be repeated, and other bytes after the end are ref
 test('I26 another media type is 415 with Accept-Patch, which OPTIONS also has', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab');
-  const heard = await append(server, url, 2, 'c', '?0', { 'content-type': 'text/plain' });
-  assert.equal(heard.status, 415);
-  assert.equal(heard.headers['accept-patch'], PARTIAL);
+  const reply = await append(server, url, 2, 'c', '?0', { 'content-type': 'text/plain' });
+  assert.equal(reply.status, 415);
+  assert.equal(reply.headers['accept-patch'], PARTIAL);
   assert.equal((await ask(server, 'OPTIONS', url)).headers['accept-patch'], PARTIAL);
   assert.equal((await append(server, url, 2, 'c', '?0', { 'content-type': `${PARTIAL}; a=b` })).status, 204);
 });

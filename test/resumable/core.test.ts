@@ -33,7 +33,7 @@ test('I1 a request without Upload-Complete stores the whole file, or nothing if 
 
 test('I2 I4 I10 a client that names a version gets a 104 with the address, and later ones with progress', async (t) => {
   const server = await startServer(t);
-  const { socket, heard } = await hanging(
+  const { socket, reply } = await hanging(
     server,
     'POST',
     '/api/uploads',
@@ -41,17 +41,17 @@ test('I2 I4 I10 a client that names a version gets a 104 with the address, and l
     Buffer.from('abc'),
     1_000_000,
   );
-  await eventually(() => heard().includes('\r\n\r\n'), 'the interim response is there');
-  assert.match(heard(), /^HTTP\/1\.1 104 Upload Resumption Supported\r\n/);
-  assert.match(heard(), /\r\nupload-draft-interop-version: 8\r\n/);
-  assert.match(heard(), /\r\nlocation: \/api\/uploads\/[0-9a-f]{32}\.[\w-]{32}\r\n/);
-  assert.match(heard(), /\r\nupload-limit: max-size=\d+, min-size=0, max-age=2678400\r\n/);
-  const [creation = ''] = heard().split('\r\n\r\n');
+  await eventually(() => reply().includes('\r\n\r\n'), 'the interim response');
+  assert.match(reply(), /^HTTP\/1\.1 104 Upload Resumption Supported\r\n/);
+  assert.match(reply(), /\r\nupload-draft-interop-version: 8\r\n/);
+  assert.match(reply(), /\r\nlocation: \/api\/uploads\/[0-9a-f]{32}\.[\w-]{32}\r\n/);
+  assert.match(reply(), /\r\nupload-limit: max-size=\d+, min-size=0, max-age=2678400\r\n/);
+  const [creation = ''] = reply().split('\r\n\r\n');
   // Bytes are committed at least every two seconds, even if few arrived.
   const drip = setInterval(() => socket.write('x'), 200);
-  await eventually(() => heard().split('HTTP/1.1 104').length > 2, 'progress is told');
+  await eventually(() => reply().split('HTTP/1.1 104').length > 2, 'a report of the progress');
   clearInterval(drip);
-  const second = heard().slice(creation.length + 4);
+  const second = reply().slice(creation.length + 4);
   assert.match(second, /^HTTP\/1\.1 104 /);
   assert.match(second, /\r\nupload-offset: \d+\r\n/);
   assert.match(second, /\r\nupload-draft-interop-version: 8\r\n/);
@@ -62,36 +62,36 @@ test('I2 I4 I10 a client that names a version gets a 104 with the address, and l
 test('I3 no 104 is sent without a version or with an unsupported one', async (t) => {
   const server = await startServer(t);
   for (const version of [{}, { 'upload-draft-interop-version': '99' }, { 'upload-draft-interop-version': '8.5' }]) {
-    const heard = await ask(server, 'POST', '/api/uploads', {
+    const reply = await ask(server, 'POST', '/api/uploads', {
       headers: { ...version, 'upload-complete': '?0' } as Fields,
     });
-    assert.equal(heard.status, 201);
-    assert.deepEqual(heard.interim, []);
+    assert.equal(reply.status, 201);
+    assert.deepEqual(reply.interim, []);
   }
 });
 
 test('I5 100 Continue is sent, also after a 104', async (t) => {
   const server = await startServer(t);
   const headers = { ...DRAFT, ...disposition('e'), 'upload-complete': '?1', expect: '100-continue' };
-  const heard = await ask(server, 'POST', '/api/uploads', { headers, body: 'hello' });
+  const reply = await ask(server, 'POST', '/api/uploads', { headers, body: 'hello' });
   assert.deepEqual(
-    heard.interim.map(({ status }) => status),
+    reply.interim.map(({ status }) => status),
     [104, 100],
   );
-  assert.equal(heard.status, 201);
+  assert.equal(reply.status, 201);
   assert.equal((await content(server, 'e')).toString(), 'hello');
 });
 
 test('I6 I7 I9 ?0 creates an upload, with or without bytes, and all messages agree on its state', async (t) => {
   const server = await startServer(t);
   for (const body of ['', 'abc']) {
-    const heard = await ask(server, 'POST', '/api/uploads', { headers: { ...DRAFT, 'upload-complete': '?0' }, body });
-    assert.equal(heard.status, 201);
-    assert.equal(heard.headers['upload-complete'], '?0');
-    assert.match(String(heard.headers['upload-limit']), /max-size=\d+/);
-    assert.equal(heard.interim[0]?.status, 104);
-    assert.equal(heard.headers.location, heard.interim[0]?.headers.location);
-    assert.equal(await offsetOf(server, heard.headers.location ?? ''), body.length);
+    const reply = await ask(server, 'POST', '/api/uploads', { headers: { ...DRAFT, 'upload-complete': '?0' }, body });
+    assert.equal(reply.status, 201);
+    assert.equal(reply.headers['upload-complete'], '?0');
+    assert.match(String(reply.headers['upload-limit']), /max-size=\d+/);
+    assert.equal(reply.interim[0]?.status, 104);
+    assert.equal(reply.headers.location, reply.interim[0]?.headers.location);
+    assert.equal(await offsetOf(server, reply.headers.location ?? ''), body.length);
   }
 });
 
@@ -102,10 +102,10 @@ test('I8 I9 I19 I20 ?1 completes the file, and the answer is its status, also fo
     ['none', ''],
   ] as const) {
     const headers = { ...DRAFT, ...disposition(name), 'upload-complete': '?1' };
-    const heard = await ask(server, 'POST', '/api/uploads', { headers, body });
-    assert.equal(heard.status, 201);
-    assert.equal(heard.headers['upload-complete'], '?1');
-    assert.equal((JSON.parse(heard.body) as { filename: string }).filename, name);
+    const reply = await ask(server, 'POST', '/api/uploads', { headers, body });
+    assert.equal(reply.status, 201);
+    assert.equal(reply.headers['upload-complete'], '?1');
+    assert.equal((JSON.parse(reply.body) as { filename: string }).filename, name);
     assert.equal((await content(server, name)).toString(), body);
   }
   const url = await begin(server, 'abc', disposition('two'));
@@ -127,7 +127,7 @@ test('I11 I12 Upload-Length or the last content declares the length, and a confl
   assert.equal(await lengthOf(await begin(server, 'ab')), undefined);
   const said = await begin(server, 'ab', { 'upload-length': '5' });
   assert.equal(await lengthOf(said), '5');
-  const { socket, heard } = await hanging(
+  const { socket, reply } = await hanging(
     server,
     'POST',
     '/api/uploads',
@@ -135,8 +135,8 @@ test('I11 I12 Upload-Length or the last content declares the length, and a confl
     Buffer.from('abc'),
     10,
   );
-  await eventually(() => heard().includes('location: '), 'its address is told');
-  const [, path = ''] = /location: (\S+)/.exec(heard()) ?? [];
+  await eventually(() => reply().includes('location: '), 'its address is told');
+  const [, path = ''] = /location: (\S+)/.exec(reply()) ?? [];
   await receiving(server);
   socket.destroySoon();
   await eventually(() => server.app.engine.gauges().receiving === 0, 'the request is over');
@@ -169,11 +169,11 @@ test('I11 I12 Upload-Length or the last content declares the length, and a confl
 test('I13 a file that is too large is 413 with Upload-Limit and creates no upload', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   const headers = { ...DRAFT, 'upload-complete': '?0', 'upload-length': '1048577' };
-  const heard = await ask(server, 'POST', '/api/uploads', { headers });
-  assert.equal(heard.status, 413);
-  assert.equal(heard.headers['upload-limit'], 'max-size=1048576, min-size=0');
-  assert.equal(heard.headers.location, undefined);
-  assert.deepEqual(heard.interim, []);
+  const reply = await ask(server, 'POST', '/api/uploads', { headers });
+  assert.equal(reply.status, 413);
+  assert.equal(reply.headers['upload-limit'], 'max-size=1048576, min-size=0');
+  assert.equal(reply.headers.location, undefined);
+  assert.deepEqual(reply.interim, []);
   assert.equal(server.app.engine.gauges().open_uploads, 0);
 });
 
@@ -186,14 +186,14 @@ test('I14 the upload keeps the media type and the name of its creation, without 
     [`attachment; filename="d.flac"; filename*=UTF-8''%C3%A4%0D%0A.flac`, 'ä.flac'],
   ] as const) {
     const headers = { 'content-disposition': field, 'content-type': 'audio/flac', 'upload-complete': '?1' };
-    const heard = await ask(server, 'POST', '/api/uploads', { headers, body: 'x' });
-    const { filename, content_type: type } = JSON.parse(heard.body) as { filename: string; content_type: string };
+    const reply = await ask(server, 'POST', '/api/uploads', { headers, body: 'x' });
+    const { filename, content_type: type } = JSON.parse(reply.body) as { filename: string; content_type: string };
     assert.deepEqual([filename, type], [name, 'audio/flac'], field);
   }
   for (const field of ['attachment', 'attachment; filename=".."', '%%%']) {
     const headers = { 'content-disposition': field, 'upload-complete': '?1' };
-    const heard = await ask(server, 'POST', '/api/uploads', { headers, body: 'x' });
-    assert.match((JSON.parse(heard.body) as { filename: string }).filename, /^upload-[\w-]+/);
+    const reply = await ask(server, 'POST', '/api/uploads', { headers, body: 'x' });
+    assert.match((JSON.parse(reply.body) as { filename: string }).filename, /^upload-[\w-]+/);
   }
   const coded = { 'content-encoding': 'gzip', 'upload-complete': '?1' };
   assert.equal((await ask(server, 'POST', '/api/uploads', { headers: coded, body: 'x' })).status, 415);

@@ -36,9 +36,9 @@ test('I28 I29 I30 I31 OPTIONS returns the limits without a sign-in, and they sta
 test('I32 content above the limit is 413 with Upload-Limit', async (t) => {
   const server = await startServer(t, { LADING_MAX_FILE_BYTES: '1MiB' });
   const url = await begin(server);
-  const heard = await append(server, url, 0, randomBytes(1_048_577), '?0');
-  assert.equal(heard.status, 413);
-  assert.match(String(heard.headers['upload-limit']), /^max-size=1048576/);
+  const reply = await append(server, url, 0, randomBytes(1_048_577), '?0');
+  assert.equal(reply.status, 413);
+  assert.match(String(reply.headers['upload-limit']), /^max-size=1048576/);
   assert.equal(await offsetOf(server, url), 0);
 });
 
@@ -105,8 +105,8 @@ test('I36 Repr-Digest is checked at the end, and the digest of the stored bytes 
 test('I37 the transfer coding does not affect the offset', async (t) => {
   const server = await startServer(t);
   const headers = { 'upload-complete': '?0' };
-  const heard = await ask(server, 'POST', '/api/uploads', { headers, body: randomBytes(300_000), chunked: true });
-  assert.equal(heard.headers['upload-offset'], '300000');
+  const reply = await ask(server, 'POST', '/api/uploads', { headers, body: randomBytes(300_000), chunked: true });
+  assert.equal(reply.headers['upload-offset'], '300000');
 });
 
 test('I38 the authorization is checked again at the end, and the address cannot be guessed', async (t) => {
@@ -116,7 +116,7 @@ test('I38 the authorization is checked again at the end, and the address cannot 
   assert.equal((await ask(stranger, 'HEAD', url)).status, 404);
   assert.equal((await ask(server, 'HEAD', `${url.slice(0, -32)}${'A'.repeat(32)}`)).status, 404);
   const part = { 'content-type': PARTIAL, 'upload-offset': '2', 'upload-complete': '?1' };
-  const { socket, heard } = await hanging(server, 'PATCH', url, part, Buffer.from('c'), 2);
+  const { socket, reply } = await hanging(server, 'PATCH', url, part, Buffer.from('c'), 2);
   await receiving(server);
   const removed = await fetch(`${server.origin}/api/clients/${server.client.id}`, {
     method: 'DELETE',
@@ -124,8 +124,8 @@ test('I38 the authorization is checked again at the end, and the address cannot 
   });
   assert.ok(removed.ok);
   socket.write('d');
-  await eventually(() => heard().includes('\r\n\r\n'), 'it is answered');
-  assert.match(heard(), /^HTTP\/1\.1 401 /);
+  await eventually(() => reply().includes('\r\n\r\n'), 'it is answered');
+  assert.match(reply(), /^HTTP\/1\.1 401 /);
   socket.destroy();
 });
 
@@ -161,15 +161,15 @@ test('I39 a stopping server answers 503, also to HEAD', async (t) => {
   );
   await receiving(server);
   const late = connect(server.port, '127.0.0.1');
-  let heard = '';
+  let reply = '';
   late.on('data', (data) => {
-    heard += data.toString();
+    reply += data.toString();
   });
   await new Promise((resolve) => late.on('connect', resolve));
   const closing = server.close();
   const { authorization } = server.client.headers;
   late.write(`HEAD ${new URL(url).pathname} HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n\r\n`);
-  await eventually(() => heard.includes(' 503 '), 'told to come again');
+  await eventually(() => reply.includes(' 503 '), 'told to come again');
   socket.destroy();
   late.destroy();
   await closing;

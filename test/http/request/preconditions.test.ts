@@ -23,9 +23,9 @@ async function chunk(server: TestServer, body: string, query: string, headers: F
   });
 }
 
-async function answered(heard: () => string): Promise<number> {
-  await eventually(() => heard().includes('\r\n\r\n'), 'the answer');
-  return Number(heard().split(' ')[1]);
+async function answered(reply: () => string): Promise<number> {
+  await eventually(() => reply().includes('\r\n\r\n'), 'the answer');
+  return Number(reply().split(' ')[1]);
 }
 
 test('a file that changes while the body arrives is not replaced', async (t) => {
@@ -33,12 +33,12 @@ test('a file that changes while the body arrives is not replaced', async (t) => 
   for (const second of ['deleted', 'replaced'] as const) {
     await put(server, 'one');
     const etag = await etagOf(server);
-    const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-match': etag }, Buffer.from('two'), 6);
+    const { socket, reply } = await hanging(server, 'PUT', FILE, { 'if-match': etag }, Buffer.from('two'), 6);
     await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
     assert.equal((await ask(server, 'DELETE', '/api/files/f')).status, 200);
     if (second === 'replaced') assert.equal((await put(server, 'three')).status, 201);
     socket.write('two');
-    assert.equal(await answered(heard), 412, heard());
+    assert.equal(await answered(reply), 412, reply());
     socket.destroy();
     const after = await ask(server, 'GET', '/api/files/download/f');
     assert.deepEqual([after.status, after.body], second === 'replaced' ? [200, 'three'] : [404, after.body]);
@@ -47,12 +47,12 @@ test('a file that changes while the body arrives is not replaced', async (t) => 
 
 test('a file that is created while the body arrives is not replaced', async (t) => {
   const server = await startServer(t);
-  const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-none-match': '*' }, Buffer.from('two'), 6);
+  const { socket, reply } = await hanging(server, 'PUT', FILE, { 'if-none-match': '*' }, Buffer.from('two'), 6);
   await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
   // The first request has claimed the name.
   assert.equal((await put(server, 'other')).status, 409);
   socket.write('two');
-  assert.equal(await answered(heard), 201, heard());
+  assert.equal(await answered(reply), 201, reply());
   socket.destroy();
   assert.equal((await put(server, 'other', { 'if-none-match': '*' })).status, 412);
   assert.equal((await content(server, 'f')).toString(), 'twotwo');
@@ -66,11 +66,11 @@ test('a failed precondition is answered before the body arrives', async (t) => {
     ['/api/files/upload?filename=f&overwrite=true&total_size=9', { 'content-type': 'application/octet-stream' }],
   ] as [string, Fields][]) {
     const method = path === FILE ? 'PUT' : 'POST';
-    const heard = await ask(server, method, path, {
+    const reply = await ask(server, method, path, {
       headers: { ...headers, 'if-match': '"stale"', expect: '100-continue' },
       body: 'x'.repeat(26),
     });
-    assert.deepEqual([heard.status, heard.interim], [412, []]);
+    assert.deepEqual([reply.status, reply.interim], [412, []]);
   }
 });
 

@@ -1,6 +1,6 @@
 /**
- * A disk and threads that can be cut off from a process that is to look dead: from then on nothing it asks for happens, while what
- * is on the disk stays for its successor. Only the lock can still be let go, for the process that holds it is this one.
+ * A disk and worker threads that can be cut off, to simulate the crash of a process: later operations have no effect, while the files
+ * stay for the next start. Only the lock can still be released, because this process holds it.
  */
 import { sep } from 'node:path';
 import type { Disk } from '../../../src/storage/disk/io/disk.ts';
@@ -12,7 +12,7 @@ const LOCK = `${sep}lock`;
 export interface CutDisk {
   disk: Disk;
   threads: Threads;
-  /** Refuses everything from now on; resolves when what ran already has ended. */
+  /** Refuses all later operations; resolves when running ones have ended. */
   cut(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** A real collection of documents whose writes and removals fail while they are told to. */
+/** A collection of documents on disk whose writes and deletions can be made to fail. */
 import type { TestContext } from 'node:test';
 import type { Collection } from '../../../src/contracts/collection.ts';
 import type { Check, CollectionName } from '../../../src/contracts/store.ts';
@@ -8,7 +8,7 @@ import { openTestStore } from './storage.ts';
 
 export interface FailingStore<T> {
   store: Collection<T>;
-  /** From now on, or no more, everything that would change the disk fails as on a full one. */
+  /** Makes all later changes fail as on a full disk, or work again. */
   fail(failing: boolean): void;
 }
 

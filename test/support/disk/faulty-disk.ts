@@ -1,37 +1,37 @@
 /**
- * A disk that fails where a test wants it to. Every operation gets a number, so that a test can interrupt something at each of
- * its commit points in turn.
+ * A disk that fails at chosen operations. Every operation has a number, so that a test can interrupt a change at each of
+ * its commit points.
  *
  *     const disk = new FaultyDisk(realDisk);
- *     disk.arm((step) => (step.n === 3 ? { code: 'EIO' } : null));   // the fourth operation from now on
- *     disk.arm(deadFrom(3));                                         // it and everything after it: the machine is gone
+ *     disk.arm((step) => (step.n === 3 ? { code: 'EIO' } : null));   // fails the fourth operation
+ *     disk.arm(deadFrom(3));                                         // fails this and all later ones, as a crash
  *     disk.disarm();
  */
 import type { Disk, OpenMode } from '../../../src/storage/disk/io/disk.ts';
 import type { Threads } from '../../../src/storage/disk/pool.ts';
 
 export interface Step {
-  /** Counted from 0 since the disk was armed. */
+  /** The number of the operation since `arm`, from 0. */
   n: number;
   op: keyof Disk | 'segment' | 'inspect';
   path: string;
 }
 
 export interface Fault {
-  /** As in errno. */
+  /** The errno name. */
   code: string;
-  /** `before` (default): nothing happens. `half`: half of a write does. `after`: all of it does, and the error comes all the same. */
+  /** `before` (default): the operation has no effect. `half`: half of a write is done. `after`: the operation is done, but fails. */
   when?: 'before' | 'half' | 'after';
 }
 
 export type Plan = (step: Step) => Fault | null;
 
-/** The n-th operation fails, once. */
+/** Fails the n-th operation only. */
 export function failAt(n: number, fault: Fault): Plan {
   return (step) => (step.n === n ? fault : null);
 }
 
-/** From the n-th operation on nothing works any more; closing does, for the test's own sake. */
+/** Fails the n-th and all later operations, except closing descriptors. */
 export function deadFrom(n: number): Plan {
   return (step) => (step.n >= n && step.op !== 'close' ? { code: 'EIO' } : null);
 }
@@ -47,20 +47,20 @@ export class FaultyDisk implements Disk {
     this.#disk = disk;
   }
 
-  /** Counting starts again from 0. */
+  /** Sets a plan and counts operations from 0. */
   arm(plan: Plan): void {
     this.#plan = plan;
     this.#count = 0;
     this.#fired = 0;
   }
 
-  /** No more faults; how many there were. */
+  /** Ends all faults; returns their number. */
   disarm(): number {
     this.#plan = null;
     return this.#fired;
   }
 
-  /** Worker threads that fail by the same plan and the same count. */
+  /** Wraps worker threads with the same plan and count. */
   threads(threads: Threads): Threads {
     return {
       segment: async (task) => {
@@ -80,7 +80,7 @@ export class FaultyDisk implements Disk {
   }
 
   async open(path: string, mode: OpenMode, permissions?: number): Promise<number> {
-    // Opened after all means a descriptor that nobody would close.
+    // A file that was opened in spite of the fault must be closed again.
     const fd = await this.#step('open', path, () => this.#disk.open(path, mode, permissions), { never: 'after' });
     this.#paths.set(fd, path);
     return fd;

@@ -1,4 +1,4 @@
-/** A process of its own that takes the lock of a data directory: prints `locked` or the reason, then stays until its input ends. */
+/** A process that takes the lock of a data directory, prints `locked` or the error, and exits when its standard input ends. */
 
 import { acquireLock } from '../../../src/storage/disk/directory/lock.ts';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';

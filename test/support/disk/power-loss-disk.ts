@@ -5,9 +5,9 @@
  *     file content      as it was at its last datasync
  *     folder entries    as they were at the folder's last syncDir
  *
- * `crash(into)` makes a folder with exactly that: a file that was written and never synced is empty, a rename whose folder was
+ * `crash(into)` creates a folder with exactly that state: a file that was never synced is empty, and a rename whose folder was
  * not synced did not happen. A real disk may have kept more; `crash(into, random)` chooses, for every folder, one of the states
- * it had since its last sync, and for every file and each of its 512-byte sectors, the synced or the present content.
+ * it had since its last sync, and for each 512-byte sector of every file the synced or the current content.
  *
  *     const disk = await PowerLossDisk.over(dataDir);
  *     … openDiskStore({ dataDir, disk }) …
@@ -30,11 +30,11 @@ type Entries = Map<string, Entry>;
 
 export class PowerLossDisk implements Disk {
   readonly #root: string;
-  /** Removed and replaced files go here instead: an inode number that is used again would bring back foreign content. */
+  /** Keeps deleted and replaced files, because a reused inode number would restore the content of a different file. */
   readonly #graveyard: string;
   #buried = 0;
   readonly #contents = new Map<bigint, Uint8Array>();
-  /** The first is what was synced last, the others what changes made of it since. */
+  /** The last synced state, followed by the states after each later change. */
   readonly #folders = new Map<bigint, Entries[]>();
 
   private constructor(root: string, graveyard: string) {
@@ -42,7 +42,7 @@ export class PowerLossDisk implements Disk {
     this.#graveyard = graveyard;
   }
 
-  /** What is in `root` now counts as synced. */
+  /** Creates a disk on `root`, whose current content counts as synced. */
   static async over(root: string): Promise<PowerLossDisk> {
     const graveyard = await fs.mkdtemp(`${root}-graveyard-`);
     const disk = new PowerLossDisk(root, graveyard);
@@ -50,14 +50,14 @@ export class PowerLossDisk implements Disk {
     return disk;
   }
 
-  /** Makes the folder `into` with what a loss of power now would leave; `random` gives numbers from 0 to 1. */
+  /** Creates the folder `into` with the state after a loss of power now; `random` returns numbers from 0 to 1. */
   async crash(into: string, random: (() => number) | null = null): Promise<void> {
     await this.#materialise(await inodeOf(this.#root), into, random);
-    // With the power its holder went; but in a test that is this process, and it looks alive.
+    // A loss of power ends the holder of the lock; in a test that is this process, which is alive.
     for (const format of ['v1', 'v2'] as const) await fs.rm(new Layout(into, format).lock, { force: true });
   }
 
-  /** Removes what the disk kept for itself. */
+  /** Deletes the copies that the disk keeps. */
   async dispose(): Promise<void> {
     await fs.rm(this.#graveyard, { recursive: true, force: true });
   }
@@ -146,7 +146,7 @@ export class PowerLossDisk implements Disk {
     return path.join(this.#graveyard, String(this.#buried));
   }
 
-  /** Entries were made, changed or removed; those in one folder all at once. */
+  /** Records created, changed or deleted entries; all of one folder as a single change. */
   async #changed(...entries: string[]): Promise<void> {
     const folders = new Set(entries.map((entry) => path.dirname(entry)));
     for (const folder of folders) {
@@ -196,7 +196,7 @@ export class PowerLossDisk implements Disk {
     return mixed;
   }
 
-  /** What the file of that number holds now, wherever it is. */
+  /** The current content of the file with this inode number. */
   async #present(inode: bigint): Promise<Uint8Array | null> {
     for (const folder of [this.#root, this.#graveyard]) {
       for (const entry of await fs.readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -216,7 +216,7 @@ async function entriesOf(folder: string): Promise<Entries> {
   const entries: Entries = new Map();
   for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
     const inode = await inodeOf(path.join(folder, entry.name)).catch(() => null);
-    // Gone in between: another operation is at work in the folder.
+    // A concurrent operation has deleted the file.
     if (inode !== null) entries.set(entry.name, { inode, folder: entry.isDirectory() });
   }
   return entries;

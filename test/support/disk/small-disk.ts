@@ -1,22 +1,22 @@
-/** A small file system in memory, to be filled. */
+/** A small file system in memory that tests can fill. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** For `skip`. */
+/** The reason to skip a test that needs a small disk. */
 export const NO_SMALL_DISK = 'needs root, to mount a small file system';
 
 export interface SmallDisk {
   folder: string;
-  /** Ends what uses it before it goes. */
+  /** Registers a function that runs before the disk is unmounted. */
   beforeUnmount(end: () => Promise<void>): void;
 }
 
 /**
- * A file system of so many bytes, unmounted after the test; null where that is not allowed.
- * @param options further options of tmpfs, as `nr_inodes=100`
+ * Mounts a file system of this size and unmounts it after the test; null if mounting is not allowed.
+ * @param options more options of tmpfs, such as `nr_inodes=100`
  */
 export async function smallDisk(t: TestContext, bytes: number, options = ''): Promise<SmallDisk | null> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return null;
@@ -37,7 +37,7 @@ export async function smallDisk(t: TestContext, bytes: number, options = ''): Pr
   return { folder, beforeUnmount: (end) => void endings.push(end) };
 }
 
-/** What somebody else has on the disk: leaves `bytes` of room. */
+/** Writes a file that leaves `bytes` of free space. */
 export async function fill(disk: string, bytes: number): Promise<{ path: string; size: number }> {
   const { bavail, bsize } = await statfs(disk);
   const path = join(disk, 'ballast');
@@ -46,7 +46,7 @@ export async function fill(disk: string, bytes: number): Promise<{ path: string;
   return { path, size };
 }
 
-/** Takes the last room there is. */
+/** Writes a file that uses all free space. */
 export async function fillUp(disk: string, name = 'last'): Promise<void> {
   const { bavail, bsize } = await statfs(disk);
   await writeFile(join(disk, name), new Uint8Array(bavail * bsize + bsize)).catch((error: NodeJS.ErrnoException) => {

@@ -1,4 +1,4 @@
-/** A storage in a folder of its own, and small helpers to fill it. */
+/** A disk store in a folder of its own, and helpers that fill it. */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { type DiskStore, type DiskStoreOptions, openDiskStore } from '../../../s
 
 let shared: Threads | null = null;
 
-/** One set of threads for all tests of a file: starting them takes longer than most tests. */
+/** One set of worker threads for all tests of a file, because starting them takes longer than most tests. */
 export function sharedThreads(): Threads {
   shared ??= startThreads({ workers: 1 });
   return shared;
@@ -24,14 +24,14 @@ after(async () => {
   await shared?.close();
 });
 
-/** An empty folder, removed after the test; `under` another parent than the system's folder for temporary files. */
+/** An empty folder, deleted after the test. @param under the parent, by default the temporary folder of the system */
 export async function temporaryFolder(t: TestContext, under: string = tmpdir()): Promise<string> {
   const folder = await mkdtemp(join(under, 'lading-storage-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A store that is closed after the test; in a folder of its own unless one is given. */
+/** Opens a store, by default in a new folder, and closes it after the test. */
 export async function openTestStore(t: TestContext, options: Partial<DiskStoreOptions> = {}): Promise<DiskStore> {
   const dataDir = options.dataDir ?? (await temporaryFolder(t));
   const store = await openDiskStore({ threads: sharedThreads(), ...options, dataDir });
@@ -45,7 +45,7 @@ export function newId(): string {
   return randomBytes(16).toString('hex');
 }
 
-/** Writes `bytes` at `start` in one segment, or in the given pieces. */
+/** Writes `bytes` at `start` as one segment or as these pieces. */
 export async function writeAt(
   part: Part,
   start: number,
@@ -87,7 +87,7 @@ export function documentOf(members: Partial<FileDocument> = {}): FileDocument {
   };
 }
 
-/** For `assert.rejects`. */
+/** A validator for `assert.rejects`: a `LadingError` with this code. */
 export function withCode(code: LadingError['code']): (error: unknown) => boolean {
   return (error) => error instanceof LadingError && error.code === code;
 }

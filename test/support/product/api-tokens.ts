@@ -1,4 +1,4 @@
-/** API tokens made, listed and used over the wire. */
+/** Creates, lists and uses API tokens over HTTP. */
 import assert from 'node:assert/strict';
 import type { ApiToken, ApiTokenCreated, ApiTokenList } from '../../../src/protocol/schemas/identity/token.ts';
 import type { TestServer } from './server.ts';
@@ -38,7 +38,7 @@ export async function list({ origin }: TestServer, by: { headers: Headers }, que
   return tokens;
 }
 
-/** Status of a listing of files, which needs files:read. */
+/** The status of a request for the list of files, which needs files:read. */
 export async function reads({ origin }: TestServer, token: string): Promise<number> {
   const reply = await ask(origin, 'GET', '/api/files', bearer(token));
   await reply.arrayBuffer();

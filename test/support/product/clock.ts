@@ -2,16 +2,16 @@
 import { SteadyClock, type TimeSource } from '../../../src/clock/clock.ts';
 import type { Clock, StoredTime } from '../../../src/contracts/clock.ts';
 
-/** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
+/** A clock whose date and monotonic time both come from `time`, as on a machine whose date is not set. */
 export function clockOf(time: () => number): Clock {
   const since = (date: number): number => Math.max(0, time() - date);
   return { now: time, monotonic: time, since, steady: time, passed: since, dateOf: (moment) => moment, latest: 0 };
 }
 
-/** A clock that moves only when the test says so. */
+/** A clock that a test moves. */
 export interface HandClock extends Clock {
   time: number;
-  /** Time passes. */
+  /** Lets time pass. */
   pass(ms: number): void;
 }
 
@@ -26,24 +26,24 @@ export function handClock(start = 1_700_000_000_000): HandClock {
   return clock;
 }
 
-/** What people and programs do to dates, in milliseconds. */
+/** Typical changes of a date, in milliseconds. */
 export const STEPS = [600_000, -600_000, 2 * 86_400_000, -2 * 86_400_000, 365 * 86_400_000, -365 * 86_400_000] as const;
 
 /** A machine whose date a test sets, and the clock of a server on it. */
 export interface Machine {
-  /** Clock of the server that runs now. */
+  /** The clock of the running server. */
   clock: SteadyClock;
-  /** What the server logged of the date. */
+  /** The messages that the server logged about the date. */
   warnings: string[];
-  /** Time passes. */
+  /** Lets time pass. */
   pass(ms: number): void;
-  /** Somebody sets the date. */
+  /** Sets the date. */
   step(ms: number): void;
-  /** The machine sleeps. */
+  /** Suspends the machine. */
   sleep(ms: number): void;
-  /** It is off for so long, and starts again. */
+  /** Switches the machine off for this time. */
   reboot(offMs: number): void;
-  /** Another run of the server. @param kept what is known of the run before: of an earlier version its date alone */
+  /** Restarts the server. @param kept the stored state of the previous run; an earlier version stored only the date */
   restart(kept?: StoredTime | number | null): SteadyClock;
 }
 

@@ -1,4 +1,4 @@
-/** The dashboard in a browser: signing in, and what must hold on every page. */
+/** The dashboard in a browser: signing in, and checks of every page. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ export async function signInTo(page: Page, { id, secret }: { id: string; secret:
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 }
 
-/** By the menu, as somebody would. */
+/** Opens a page through the menu. */
 export async function goTo(page: Page, menu: string, ...links: string[]): Promise<void> {
   for (const [index, name] of [menu, ...links].entries()) {
     const nav = page.getByRole('navigation', { name: index === 0 ? 'Pages' : menu });
@@ -28,7 +28,7 @@ interface Violation {
   nodes: { html: string }[];
 }
 
-/** What axe-core finds serious or critical. It is put in by the browser's debugger, past the policy of the page. */
+/** The serious and critical findings of axe-core, which the debugger of the browser injects despite the policy of the page. */
 export async function seriousFaults(page: Page): Promise<string[]> {
   await page.evaluate(await readFile(AXE, 'utf8'));
   const { violations } = (await page.evaluate('axe.run()')) as { violations: Violation[] };
@@ -37,12 +37,12 @@ export async function seriousFaults(page: Page): Promise<string[]> {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** Resolves when an expression is true in the page. Asked from outside, for the page's policy lets no text run as a script in it. */
+/** Waits until an expression is true in the page. It polls from outside, because the policy of the page forbids `eval`. */
 export async function holds(page: Page, expression: string): Promise<void> {
   await eventually(async () => (await page.evaluate(expression)) === true, expression);
 }
 
-/** Good as it is, in the light and in the dark, and nothing wider than a telephone. */
+/** Checks accessibility in light and dark mode, and that nothing is wider than a phone. */
 export async function assertFine(page: Page): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });

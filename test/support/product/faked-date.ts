@@ -1,9 +1,9 @@
-/** A server process whose date a test sets while it runs (libfaketime). Its monotonic clock stays what it is. */
+/** A server process whose date a test sets while it runs (libfaketime). Its monotonic clock does not change. */
 import { existsSync, readdirSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where Debian and its like put it; null: not on this machine. */
+/** The path of libfaketime on Debian and similar systems; null if it is not installed. */
 function library(): string | null {
   const folders = ['/usr/lib', '/usr/local/lib', '/usr/lib64'];
   const candidates = folders.flatMap((folder) => [
@@ -13,17 +13,17 @@ function library(): string | null {
   return candidates.find((path) => existsSync(path)) ?? null;
 }
 
-/** For `skip`. */
-export const withoutFaketime: string | false = library() === null && 'no libfaketime on this machine';
+/** The reason to skip the tests that need libfaketime; false if it is installed. */
+export const withoutFaketime: string | false = library() === null && 'libfaketime is not installed';
 
 export interface FakedDate {
-  /** For the environment of the process. */
+  /** Variables for the environment of the process. */
   env: Record<string, string>;
-  /** Sets the date of the process so many milliseconds off the true one. */
+  /** Sets the date of the process to the real date plus this number of milliseconds. */
   set(offMs: number): Promise<void>;
 }
 
-/** @param folder of the test, for the file that the process looks at */
+/** @param folder a folder for the file with the date, which the process reads */
 export async function fakedDate(folder: string): Promise<FakedDate> {
   const file = join(folder, 'date');
   const set = async (offMs: number): Promise<void> => {

@@ -1,4 +1,4 @@
-/** A client at the OAuth routes, over real sockets. */
+/** Requests of a client to the OAuth routes. */
 import assert from 'node:assert/strict';
 import type { GrantReply, OAuthErrorCode } from '../../../src/protocol/schemas/identity/oauth.ts';
 
@@ -9,7 +9,7 @@ export interface Credentials {
   secret: string;
 }
 
-/** HTTP Basic as RFC 6749 §2.3.1 has it. */
+/** HTTP Basic credentials (RFC 6749 §2.3.1). */
 export function basic({ id, secret }: Credentials): { authorization: string } {
   const pair = `${encodeURIComponent(id)}:${encodeURIComponent(secret)}`;
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
@@ -19,7 +19,7 @@ export function form(origin: string, path: string, fields: Fields, headers: Fiel
   return fetch(`${origin}${path}`, { method: 'POST', headers, body: new URLSearchParams(fields) });
 }
 
-/** Asks for tokens by HTTP Basic. */
+/** Requests tokens with HTTP Basic credentials. */
 export function grant(origin: string, client: Credentials, fields: Fields): Promise<Response> {
   return form(origin, '/api/oauth/token', fields, basic(client));
 }
@@ -30,7 +30,7 @@ export async function granted(reply: Response): Promise<GrantReply> {
   return JSON.parse(body) as GrantReply;
 }
 
-/** Whether an access token opens anything. */
+/** Whether an access token is valid. */
 export async function works(origin: string, token: string): Promise<boolean> {
   const reply = await fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
   await reply.arrayBuffer();
@@ -38,7 +38,7 @@ export async function works(origin: string, token: string): Promise<boolean> {
   return reply.status === 200;
 }
 
-/** Checks that this is a refusal as RFC 6749 §5.2 has it, with `message` besides, and nothing else; its description. */
+/** Checks that a reply is an error of RFC 6749 §5.2 with a `message`; returns the description. */
 export async function refused(reply: Response, status: number, error: OAuthErrorCode): Promise<string> {
   const text = await reply.text();
   assert.equal(reply.status, status, text);
@@ -50,7 +50,7 @@ export async function refused(reply: Response, status: number, error: OAuthError
   assert.deepEqual(rest, { error });
   assert.ok(typeof description === 'string' && description.length > 5, text);
   assert.ok(typeof message === 'string' && message.length === description.length, text);
-  // The characters that the RFC allows.
+  // The RFC allows only these characters.
   assert.match(description, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
   assert.doesNotMatch(description, /FST_|Error:|body\//);
   return description;

@@ -1,4 +1,4 @@
-/** People as they meet the server: requests as a program or as a page of some origin in a browser, and the cookies that it keeps. */
+/** Requests of people, as sent by a program or by a page in a browser, and their cookies. */
 import assert from 'node:assert/strict';
 import type { Person, SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
 
@@ -20,7 +20,7 @@ export interface Ask {
   headers?: Record<string, string>;
 }
 
-/** Sends a request, POST by default when there is a body. */
+/** Sends a request; the default method is POST with a body, otherwise GET. */
 export function ask(origin: string, path: string, { method, body, headers = {} }: Ask = {}): Promise<Response> {
   const json = body === undefined ? {} : { 'content-type': 'application/json' };
   return fetch(`${origin}${path}`, {
@@ -31,7 +31,7 @@ export function ask(origin: string, path: string, { method, body, headers = {} }
   });
 }
 
-/** What a browser would send along: the pairs that were set and have not run out. */
+/** The value of `Cookie` that a browser would send: the cookies of this reply that have not expired. */
 export function cookiesOf(reply: Response): string {
   return reply.headers
     .getSetCookie()
@@ -41,7 +41,7 @@ export function cookiesOf(reply: Response): string {
 }
 
 export interface Member {
-  /** What the reply to the sign-in said. */
+  /** The body of the reply to the sign-in. */
   signedIn: SignedIn;
   person: Person;
   /** `{ authorization: 'Bearer …' }` */

@@ -1,4 +1,4 @@
-/** A whole server on a folder of its own and a free port, with an administrator and a client signed in; closed after the test. */
+/** A server with a data directory of its own and a free port, with a signed-in administrator and client; closed after the test. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -30,16 +30,16 @@ export interface TestServer {
   client: Account;
   /** Enrols one more client. */
   enrol(role?: Role): Promise<Account>;
-  /** Stops it before the test ends, keeping the folder. */
+  /** Stops the server before the end of the test, and keeps the data directory. */
   close(): Promise<void>;
 }
 
-/** Settings by their variable's name; of all others the default, whatever the environment says. */
+/** Settings by the name of their variable. All others have their defaults; the environment is ignored. */
 export type TestSettings = Record<string, string>;
 
 const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
 
-/** Runs after the test in reverse order, as `t.after` does not: what was started last ends first. */
+/** Runs `end` after the test, in reverse order of registration, unlike `t.after`. */
 export function atEnd(t: TestContext, end: () => Promise<void>): void {
   const known = endings.get(t);
   if (known) {
@@ -53,10 +53,10 @@ export function atEnd(t: TestContext, end: () => Promise<void>): void {
   });
 }
 
-/** Whom every server of a test has. */
+/** The administrator of every test server. */
 export const ADMIN = { id: 'test-admin', secret: 'the-secret-of-the-test-administrator' };
 
-/** @param dataDir an existing folder to start on, which is then left alone; by default a new one that is removed */
+/** @param dataDir an existing data directory, which is kept; by default a new one, which is deleted */
 export async function startServer(
   t: TestContext,
   settings: TestSettings = {},
@@ -105,13 +105,13 @@ export async function startServer(
   return { app, origin, port, dataDir: folder, admin, client: await enrol(), enrol, close };
 }
 
-/** A token as `/auth/token` gives it, without the wait for a password hash. */
+/** Signs an access token like that of `/auth/token`, without hashing a password. */
 export function sign(
   app: App,
   id: string,
   role: Role,
   kind: Subject['kind'] = 'device',
-  /** What it is limited to, separated by spaces. */
+  /** The scopes of the token, separated by spaces. */
   scope?: string,
 ): Pick<Account, 'token' | 'headers'> {
   const iat = Math.floor(Date.now() / 1000);
@@ -130,7 +130,7 @@ export function sign(
   return { token, headers: { authorization: `Bearer ${token}` } };
 }
 
-/** Signs in over the wire. */
+/** Signs in over HTTP. */
 export async function signIn(origin: string, username: string, password: string): Promise<TokenReply> {
   const reply = await fetch(`${origin}/auth/token`, {
     method: 'POST',
@@ -140,7 +140,7 @@ export async function signIn(origin: string, username: string, password: string)
   return (await reply.json()) as TokenReply;
 }
 
-/** As the server checks it. */
+/** The issuer that the server accepts in tokens. */
 function issuerOf(app: App): string {
   const { allowedIss } = app.server.jwt.options.verify ?? {};
   if (typeof allowedIss !== 'string') throw new Error('the server pins no issuer');

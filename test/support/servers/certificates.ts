@@ -1,11 +1,11 @@
-/** Certificates made by openssl for one test: of an authority, and signed by it. */
+/** A certificate authority of a test, and certificates that it signs, created with openssl. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** Says why the tests that need it are skipped; false: they are not. */
+/** The reason to skip the tests that need openssl; false if it is installed. */
 export const noOpenssl: string | false = spawnSync('openssl', ['version']).error ? 'openssl is not installed' : false;
 
 export interface Certificate {
@@ -15,7 +15,7 @@ export interface Certificate {
   key: string;
 }
 
-/** An authority, and what it signs. */
+/** Creates a certificate authority. */
 export function authority(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'lading-ca-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -29,7 +29,7 @@ export function authority(t: TestContext) {
   return {
     caPath: join(folder, 'ca.pem'),
     ca: readFileSync(join(folder, 'ca.pem'), 'utf8'),
-    /** @param names as `DNS:localhost,IP:127.0.0.1` @param days negative: it has expired */
+    /** @param names as `DNS:localhost,IP:127.0.0.1` @param days lifetime; negative for an expired certificate */
     sign(names = 'DNS:localhost,IP:127.0.0.1', days = 30): Certificate {
       made += 1;
       const [key, request, cert] = [`${made}.key`, `${made}.csr`, `${made}.pem`];

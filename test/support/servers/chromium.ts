@@ -1,4 +1,4 @@
-/** A real browser, where the machine has one: Debian's `chromium` or whatever is installed under a usual name. */
+/** A real browser, if the machine has one: `chromium` of Debian, or one installed under another usual name. */
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -6,7 +6,7 @@ import { type BrowserContext, chromium, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
-/** Path of the browser, or null. */
+/** The path of the browser; null if it does not exist. */
 export function findChromium(): string | null {
   const folders = (process.env.PATH ?? '').split(delimiter);
   const paths = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
@@ -19,26 +19,26 @@ export const WITHOUT_BROWSER =
 export interface Visit {
   context: BrowserContext;
   page: Page;
-  /** Errors of scripts, violations of the content security policy and requests to other hosts; there must be none. */
+  /** Script errors, violations of the content security policy and requests to other hosts. Must be empty. */
   complaints: string[];
 }
 
-/** A name that leads to this machine and that browsers do not take for it: over plain HTTP its pages are no secure context. */
+/** A host name of this machine that browsers do not treat as local, so its pages over plain HTTP are not a secure context. */
 export const ELSEWHERE = 'files.test';
 
-/** Opens a page in a browser of its own, closed after the test. */
+/** Opens a page in a new browser, which is closed after the test. */
 export async function visit(t: TestContext, url: string): Promise<Visit> {
   const args = ['--no-sandbox', `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`];
   const browser = await chromium.launch({ executablePath: findChromium() ?? '', args });
   t.after(() => browser.close());
   const context = await browser.newContext({ acceptDownloads: true });
-  // On a busy machine everything takes long, and that is no fault.
+  // A busy machine may be slow.
   context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {
-    // What the server refuses the browser notes as an error of its own.
+    // The browser also logs replies with an error status; these are expected.
     const refused = message.text().startsWith('Failed to load resource');
     if ((message.type() === 'error' && !refused) || /content security policy/i.test(message.text()))
       complaints.push(message.text());

@@ -1,4 +1,4 @@
-/** An HTTP proxy on loopback: it opens tunnels (CONNECT) and, unless it is told not to, forwards plain requests. */
+/** An HTTP proxy on loopback that opens tunnels (CONNECT) and, unless disabled, forwards plain requests. */
 import { once } from 'node:events';
 import { request as ask, createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
@@ -7,11 +7,11 @@ import type { TestContext } from 'node:test';
 export interface ConnectProxy {
   /** `http://127.0.0.1:PORT` */
   url: string;
-  /** `CONNECT host:port`, or `POST http://…`, as they came. */
+  /** The request lines in order: `CONNECT host:port` or `POST http://…`. */
   seen: string[];
-  /** Status for every CONNECT instead of a tunnel. */
+  /** A status that refuses every CONNECT. */
   refuse: number | null;
-  /** Needed as `Proxy-Authorization`. */
+  /** The required value of `Proxy-Authorization`. */
   authorization: string | null;
 }
 

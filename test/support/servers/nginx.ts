@@ -1,4 +1,4 @@
-/** nginx with the files of deploy/, word for word but for names, ports and the certificate. */
+/** nginx with the configuration of deploy/; only names, ports and the certificate differ. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -14,7 +14,7 @@ import { findProgram } from './programs.ts';
 export interface NginxServer {
   /** `https://localhost:PORT` */
   origin: string;
-  /** Path of the certificate, which nobody trusts by itself. */
+  /** The path of the self-signed certificate. */
   certificate: string;
 }
 
@@ -26,7 +26,7 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** In front of a server on this port, at `/` and below `/drive/`. */
+/** Starts nginx in front of a server on this port, at `/` and below `/drive/`. */
 export async function startNginx(t: TestContext, port: number): Promise<NginxServer> {
   const folder = await temporaryFolder(t);
   const { LADING_TLS_CERT: certificate, LADING_TLS_KEY: key } = await tlsSettings(folder);
@@ -76,7 +76,7 @@ ${site}
   return { origin: `https://localhost:${own}`, certificate };
 }
 
-/** The server of deploy/nginx.conf, with the location of deploy/nginx-below-a-path.conf in it. */
+/** The configuration of deploy/nginx.conf with the location of deploy/nginx-below-a-path.conf. */
 async function deployedSite(): Promise<string> {
   const read = (name: string) => readFile(join(repoRoot(), 'deploy', name), 'utf8');
   return (await read('nginx.conf')).replace(/\}\s*$/, `${await read('nginx-below-a-path.conf')}}\n`);

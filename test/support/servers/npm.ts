@@ -1,4 +1,4 @@
-/** Packages of npm that tests run but the product does not need: installed outside the tree, where they stay for the next run. */
+/** Packages of npm that only tests need. They are installed outside the tree and kept for the next run. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** Two tests may want the same packages at once, so they are installed under a lock; what was begun and not ended is begun anew. */
+/** Installs under a lock, because two tests may need the same packages at once. An interrupted installation is repeated. */
 const INSTALL = `set -e
 folder=$1; shift
 [ ! -e "$folder/complete" ] || exit 0
@@ -21,7 +21,7 @@ touch complete
 `;
 
 /**
- * Installs packages unless they are there.
+ * Installs packages unless they are installed.
  * @param packages with exact versions, `name@1.2.3`
  * @returns the folder that has them in `node_modules`, or the reason why it is missing
  */

@@ -1,4 +1,4 @@
-/** An nginx of a test's own, where there is one on this machine. */
+/** An nginx for one test, if nginx is installed. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -10,9 +10,9 @@ import type { TestContext } from 'node:test';
 export const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
 
 /**
- * Starts it with one server; stopped after the test.
- * @param body of the `server` block, without `listen`
- * @returns its port on 127.0.0.1
+ * Starts nginx with one server, and stops it after the test.
+ * @param body the content of the `server` block, without `listen`
+ * @returns the port on 127.0.0.1
  */
 export async function startNginx(t: TestContext, body: string): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-nginx-'));

@@ -1,13 +1,13 @@
-/** A proxy that has the server below a path and takes that path away, as `location /drive/ { proxy_pass http://lading/; }` does. */
+/** A proxy that serves below a path and removes that path, as `location /drive/ { proxy_pass http://lading/; }` does. */
 import { once } from 'node:events';
 import { createServer, request as requestTo } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 
 /**
- * Resolves with the address of the server behind it, with a slash at its end.
- * @param prefix with a slash at its beginning and none at its end
- * @param tells whether the server hears of it by X-Forwarded-Prefix
+ * Resolves with the public URL of the server, which ends with a slash.
+ * @param prefix begins with a slash and does not end with one
+ * @param tells whether the proxy sends X-Forwarded-Prefix
  */
 export async function startPrefixProxy(
   t: TestContext,

@@ -1,4 +1,4 @@
-/** The command line and the server as processes of their own, so that they can be killed. */
+/** The command line and the server as separate processes, which tests can kill. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 const CLI = join(import.meta.dirname, '../../../src/cli/main.js');
 
 export interface Finished {
-  /** Exit code, null when a signal ended it. */
+  /** The exit code; null if a signal ended the process. */
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -17,7 +17,7 @@ export interface Finished {
 
 export interface Running {
   process: ChildProcess;
-  /** What it said so far. */
+  /** The output so far. */
   stdout: () => string;
   stderr: () => string;
   finished: Promise<Finished>;
@@ -26,13 +26,13 @@ export interface Running {
 export interface CliOptions {
   env?: Record<string, string>;
   cwd?: string;
-  /** Bytes for its standard input, which is otherwise empty. */
+  /** The bytes of standard input; empty by default. */
   input?: string;
-  /** Its standard input stays open, for the test to write to. */
+  /** Keeps standard input open, so that the test can write to it. */
   inputStays?: boolean;
 }
 
-/** Starts `lading ARGS…` in an environment of its own: nothing of the person who runs the tests gets in. */
+/** Starts `lading ARGS…` with a clean environment. */
 export function startCli(t: TestContext, args: readonly string[], options: CliOptions = {}): Running {
   const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: '/nonexistent/of-nobody', ...options.env };
   const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] });
@@ -51,12 +51,12 @@ export function startCli(t: TestContext, args: readonly string[], options: CliOp
   return { process: child, stdout: () => said(stdout), stderr: () => said(stderr), finished };
 }
 
-/** Runs `lading ARGS…` to its end. */
+/** Runs `lading ARGS…` until it exits. */
 export function runCli(t: TestContext, args: readonly string[], options: CliOptions = {}): Promise<Finished> {
   return startCli(t, args, options).finished;
 }
 
-/** The JSON objects of an output with one a line. */
+/** Parses an output with one JSON object per line. */
 export function jsonLines(text: string): Record<string, unknown>[] {
   return text
     .split('\n')
@@ -67,13 +67,13 @@ export function jsonLines(text: string): Record<string, unknown>[] {
 export interface ServerProcess {
   process: ChildProcess;
   port: number;
-  /** For `startCli`: where it is and who may. */
+  /** The environment of `startCli`: address and credentials of the server. */
   env: Record<string, string>;
-  /** SIGKILL, and the wait until it is gone. */
+  /** Sends SIGKILL and waits for the exit. */
   kill(): Promise<void>;
 }
 
-/** Starts `lading serve` on a data folder. The port is free on the first start (0) and given on later ones. */
+/** Starts `lading serve` on a data directory. Port 0 chooses a free port. */
 export async function startServerProcess(
   t: TestContext,
   dataDir: string,
@@ -107,7 +107,7 @@ export async function startServerProcess(
   };
 }
 
-/** Waits until a process says something; fails when it ends without. */
+/** Waits until the output of a process matches; fails if the process exits before. */
 export function until(running: Running, pattern: RegExp): Promise<RegExpExecArray> {
   return new Promise((resolve, reject) => {
     const look = () => {
@@ -121,7 +121,7 @@ export function until(running: Running, pattern: RegExp): Promise<RegExpExecArra
   });
 }
 
-/** A folder that goes away after the test. */
+/** A temporary folder, deleted after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'lading-test-'));
   t.after(() => rm(path, { recursive: true, force: true }));

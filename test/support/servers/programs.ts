@@ -1,4 +1,4 @@
-/** Programs of the machine that tests use as their users do. */
+/** Programs that are installed on the machine. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -8,7 +8,7 @@ export function findProgram(name: string): string | null {
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null;
 }
 
-/** For `skip`: false when the program is there, else why the test cannot run. */
+/** The reason to skip a test that needs the program; false if it is installed. */
 export function without(name: string): string | false {
   return findProgram(name) === null && `no ${name} on this machine`;
 }
@@ -19,7 +19,7 @@ export interface Ended {
   stderr: string;
 }
 
-/** Runs a program to its end, whatever its exit code is. */
+/** Runs a program until it exits, with any exit code. */
 export function runProgram(name: string, args: readonly string[], cwd?: string): Promise<Ended> {
   return new Promise((resolve, reject) => {
     execFile(name, args, { cwd, maxBuffer: 64 * 1024 * 1024, timeout: 120_000 }, (error, stdout, stderr) => {

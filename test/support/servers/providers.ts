@@ -1,4 +1,4 @@
-/** Real providers on loopback: an OpenID provider, and a server that speaks as Yandex does. */
+/** Identity providers on loopback: a real OpenID provider, and a server with the interface of Yandex. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
@@ -9,7 +9,7 @@ import { Provider } from 'oidc-provider';
 
 export const CLIENT = { id: 'lading-test', secret: 'the-secret-of-this-server-at-the-provider' };
 
-/** Claims of the accounts; the login name is the `sub`. */
+/** The claims of accounts by login name, which is the `sub`. */
 export type Accounts = Record<string, Record<string, string | boolean>>;
 
 async function listen(t: TestContext, server: Server): Promise<string> {
@@ -23,9 +23,9 @@ async function listen(t: TestContext, server: Server): Promise<string> {
 }
 
 /**
- * Any password will do; PKCE is demanded of everybody. Resolves with the issuer.
- * @param says instead of what is true in its metadata (OpenID Connect Discovery 1.0 §3)
- * @param idTokenSeconds how long after they are made its ID tokens expire; negative: before
+ * Starts an OpenID provider that accepts any password and requires PKCE. Resolves with the issuer.
+ * @param says overrides members of its metadata (OpenID Connect Discovery 1.0 §3)
+ * @param idTokenSeconds the lifetime of ID tokens; negative for expired ones
  */
 export async function startOpenIdProvider(
   t: TestContext,
@@ -73,13 +73,13 @@ interface YandexCode {
   login: string;
 }
 
-/** Fields of Yandex's profile, by login. */
+/** The fields of a Yandex profile by login. */
 export type YandexProfiles = Record<
   string,
   { id: string; default_email?: string; first_name?: string; last_name?: string }
 >;
 
-/** `/authorize?…&login=name` grants at once; `/token` and `/info` check what they are sent as strictly as the real ones. */
+/** `/authorize?…&login=name` grants access at once; `/token` and `/info` check requests as strictly as Yandex does. */
 export async function startYandex(t: TestContext, profiles: YandexProfiles): Promise<string> {
   const codes = new Map<string, YandexCode>();
   const tokens = new Map<string, string>();

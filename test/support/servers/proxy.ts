@@ -2,34 +2,34 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-/** What happens to one connection; without any of these it is only passed on. */
+/** The faults of one connection. An empty rule forwards everything. */
 export interface Rule {
-  /** Reset both sides once so many bytes went to the server. */
+  /** Resets both sides after this number of bytes to the server. */
   cutAfterSent?: number;
-  /** Reset both sides once so many bytes came from the server; 0: the request arrives and the reply is lost. */
+  /** Resets both sides after this number of bytes from the server; with 0 the request arrives and the reply is lost. */
   cutAfterReceived?: number;
-  /** Pass on no more than so many bytes to the server, and keep the connection open: the rest is lost in silence. */
+  /** Forwards only this number of bytes to the server, drops the rest, and keeps the connection open. */
   stallAfterSent?: number;
-  /** The same towards the client. */
+  /** Does the same towards the client. */
   stallAfterReceived?: number;
-  /** Reset the connection at once. */
+  /** Resets the connection at once. */
   refuse?: boolean;
 }
 
 export interface Proxy {
   origin: string;
-  /** Decides for each new connection, numbered from 1. */
+  /** Returns the rule of a new connection. Connections are numbered from 1. */
   rule: (connection: number) => Rule;
-  /** Where connections go; may change when a server comes back on another port. */
+  /** The port of the server; may change when the server restarts. */
   target: number;
-  /** Connections so far. */
+  /** The number of connections so far. */
   connections: number;
-  /** Connections that a rule cut. */
+  /** The number of connections that a rule broke. */
   cuts: number;
-  /** Bytes that went to the server and came from it. */
+  /** The numbers of bytes to and from the server. */
   sent: number;
   received: number;
-  /** Resets all connections of now. */
+  /** Resets all open connections. */
   sever(): void;
 }
 
@@ -108,9 +108,9 @@ function pass(from: Socket, to: Socket, limits: Limits, cut: () => void, count: 
       from.pause();
       to.once('drain', () => from.resume());
     }
-    // A stalled side goes on being read, so that its end is noticed; what it says is lost.
+    // A stalled side is still read, so that its end is noticed; the bytes are dropped.
     if (passed < most || limits.stall !== undefined) return;
-    // What was passed on must be on its way before the reset throws it away.
+    // Forwarded bytes must be sent before the reset discards them.
     setImmediate(() => to.write('', cut));
   });
   from.on('end', () => to.end());

@@ -1,4 +1,4 @@
-/** Python packages that tests use, in virtual environments that outlive an installation of the packages of Node. */
+/** Python packages that tests need, in virtual environments outside the tree. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** Two tests may want the same environment at once, so it is made under a lock; what was begun and not ended is begun anew. */
+/** Installs under a lock, because two tests may need the same packages at once. An interrupted installation is repeated. */
 const INSTALL = `set -e
 folder=$1; shift
 [ ! -e "$folder/complete" ] || exit 0
@@ -18,7 +18,7 @@ touch "$folder/complete"
 `;
 
 /**
- * Installs packages unless they are there.
+ * Installs packages unless they are installed.
  * @param packages as pip takes them, with their versions
  * @returns the folder of the environment's programs (`python` and those of the packages), or the reason why it is missing
  */

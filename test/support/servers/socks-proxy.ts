@@ -1,16 +1,16 @@
-/** A SOCKS proxy on loopback, versions 4, 4a and 5 (RFC 1928, RFC 1929), that opens connections only. */
+/** A SOCKS proxy on loopback for versions 4, 4a and 5 (RFC 1928, RFC 1929). It supports CONNECT only. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
 export interface SocksProxy {
-  /** `127.0.0.1:PORT`, to go after a scheme. */
+  /** `127.0.0.1:PORT`, without a scheme. */
   host: string;
-  /** `5 name localhost:8005`, `4 address 127.0.0.1:8005`, as they came. */
+  /** The requests in order: `5 name localhost:8005`, `4 address 127.0.0.1:8005`. */
   seen: string[];
-  /** Reply code for every request instead of a connection (RFC 1928, section 6). */
+  /** A reply code that refuses every request (RFC 1928 §6). */
   refuse: number | null;
-  /** `name:password` that is needed. */
+  /** The required credentials as `name:password`. */
   login: string | null;
 }
 
@@ -35,7 +35,7 @@ async function serve(proxy: SocksProxy, socket: Socket, sockets: Set<Socket>): P
   socket.on('error', () => {});
   const take = reader(socket);
   const [version = 0] = await take(1);
-  if (version !== 4 && version !== 5) throw new Error('no SOCKS');
+  if (version !== 4 && version !== 5) throw new Error('not a SOCKS request');
   const target = version === 5 ? await fifth(proxy, socket, take) : await fourth(take);
   proxy.seen.push(`${version} ${target.kind} ${target.host}:${target.port}`);
   const reply = (code: number) =>
@@ -62,7 +62,7 @@ async function fifth(proxy: SocksProxy, socket: Socket, take: Take) {
   const method = proxy.login === null ? 0 : 2;
   if (!offered.includes(method)) {
     socket.end(Buffer.from([5, 0xff]));
-    throw new Error('no method in common');
+    throw new Error('no common authentication method');
   }
   socket.write(Buffer.from([5, method]));
   if (method === 2) {
@@ -90,7 +90,7 @@ async function fourth(take: Take) {
   return { kind: 'name', host: await text(take), port };
 }
 
-/** Up to the next zero byte. */
+/** Reads up to the next zero byte. */
 async function text(take: Take): Promise<string> {
   let all = '';
   for (;;) {
@@ -100,14 +100,14 @@ async function text(take: Take): Promise<string> {
   }
 }
 
-/** Reads exactly so many bytes, and leaves the rest in the socket. */
+/** Reads exactly `count` bytes and leaves the rest in the socket. */
 function reader(socket: Socket): Take {
   return async (count) => {
     if (count === 0) return Buffer.alloc(0);
     for (;;) {
       const bytes = socket.read(count) as Buffer | null;
       if (bytes !== null) return bytes;
-      if (socket.readableEnded || socket.destroyed) throw new Error('cut');
+      if (socket.readableEnded || socket.destroyed) throw new Error('the connection broke');
       await Promise.race([once(socket, 'readable'), once(socket, 'end'), once(socket, 'close')]);
     }
   };

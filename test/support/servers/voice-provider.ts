@@ -1,4 +1,4 @@
-/** A voice provider with the interface of Twilio, on loopback: checks who calls it and what it is to say. */
+/** A voice provider on loopback with the interface of Twilio. It checks the credentials and the message of each request. */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ export interface PlacedCall {
   to: string;
   from: string;
   words: string;
-  /** The digits in what is said. */
+  /** The digits of the spoken message. */
   code: string;
   callback: string | null;
 }
@@ -22,9 +22,9 @@ export interface PlacedCall {
 export interface VoiceProvider {
   settings: Record<string, string>;
   placed: PlacedCall[];
-  /** Answers with this from now on. */
+  /** Sets the reply to all later requests. */
   answer(status: number): void;
-  /** Tells the server how a call ended, signed as the provider does. */
+  /** Reports the end of a call to the server, signed as Twilio does. */
   tell(url: string, signedUrl: string, fields: Record<string, string>, token?: string): Promise<Response>;
 }
 

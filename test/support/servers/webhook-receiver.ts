@@ -1,4 +1,4 @@
-/** A receiver of webhooks that checks every signature in its own words, and can be told to fail. */
+/** A webhook receiver that verifies every signature independently, and can be set to fail. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
@@ -10,7 +10,7 @@ import { atEnd } from '../product/server.ts';
 export interface Received {
   path: string;
   id: string;
-  /** Whether the signature is right, by the secret that the test was given. */
+  /** Whether the signature matches `secret`. */
   signed: boolean;
   event: LadingEvent;
   headers: IncomingHttpHeaders;
@@ -20,9 +20,9 @@ export interface Receiver {
   url: string;
   port: number;
   received: Received[];
-  /** Answers with this from now on. */
+  /** Sets the reply to all later requests. */
   answer(status: number, headers?: Record<string, string>): void;
-  /** `whsec_…` or plain text, as the target was made with. */
+  /** The secret of the target: `whsec_…` or plain text. */
   secret: string;
 }
 

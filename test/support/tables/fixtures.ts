@@ -1,4 +1,4 @@
-/** Bytes and clients for tests of transfers. */
+/** Content and clients for tests of transfers. */
 import type { TestContext } from 'node:test';
 import { LadingClient, type LadingClientOptions } from '../../../src/client/client.ts';
 import { fastCrc32 } from '../../../src/client/node.ts';
@@ -7,7 +7,7 @@ import type { UploadSource } from '../../../src/client/transfer/upload.ts';
 import { undiciTransport } from '../../../src/client/transport/undici.ts';
 import type { TestServer } from '../product/server.ts';
 
-/** The same bytes for the same seed, different ones for another. */
+/** Bytes that the seed determines. */
 export function bytesOf(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   let state = seed * 2654435761;
@@ -21,24 +21,24 @@ export function bytesOf(length: number, seed = 1): Uint8Array<ArrayBuffer> {
 /** Retries without noticeable waits. */
 export const QUICK: RetryOptions = { firstDelayMs: 5, longestDelayMs: 40, retryForMs: 60_000 };
 
-/** A client of its own connections, closed after the test. */
+/** A client with its own connections, closed after the test. */
 export function clientOf(t: TestContext, options: LadingClientOptions): LadingClient {
   const client = new LadingClient({ transport: undiciTransport(), crc32: fastCrc32(), idleMs: 20_000, ...options });
   t.after(() => client.close());
   return client;
 }
 
-/** Signed in as the server's ordinary client, by the given way or directly. */
+/** A client signed in as the ordinary client, through `through` or directly. */
 export function deviceOf(t: TestContext, server: TestServer, through = server.origin): LadingClient {
   return clientOf(t, { server: through, token: server.client.token });
 }
 
-/** Bytes in memory as a source. */
+/** An upload source of bytes in memory. */
 export function sourceOf(bytes: Uint8Array<ArrayBuffer>, extra: Partial<UploadSource> = {}): UploadSource {
   return { size: bytes.length, read: async (start, end) => bytes.slice(start, end + 1), ...extra };
 }
 
-/** All bytes of a stream. */
+/** Reads all bytes of a stream. */
 export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of body) pieces.push(piece);

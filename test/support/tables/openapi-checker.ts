@@ -33,7 +33,7 @@ export class OpenApiChecker {
     this.#patterns = Object.keys(this.#paths).map((path) => ({ path, pattern: patternOf(path), fixed: fixedOf(path) }));
   }
 
-  /** The documented path of a request target; null if there is none. */
+  /** The documented path of a request target; null if it does not exist. */
   pathOf(target: string): string | null {
     const path = target.split('?', 1)[0] ?? '';
     const fitting = this.#patterns.filter(({ pattern }) => pattern.test(path)).sort((a, b) => b.fixed - a.fixed);

@@ -1,8 +1,8 @@
-/** What is sent to each operation of the OpenAPI document to look at what its reply shows. */
+/** A request for each operation of the OpenAPI document, to check which fields its reply shows. */
 import { anna, PASSWORD } from '../product/people.ts';
 import type { Account, TestServer } from '../product/server.ts';
 
-/** Words of the two targets, which are at hosts that no name leads to. */
+/** Two targets, whose hosts cannot be resolved. */
 export const TARGETS = {
   hook: { kind: 'webhook', url: 'https://hook-host.invalid/hook-path', secret: 'secret-of-the-hook-of-this-test' },
   ftp: {
@@ -27,22 +27,22 @@ export const SETTINGS = {
 export interface World {
   server: TestServer;
   mine: Account;
-  /** Ids that those below administrator must not be shown, and by whom they may be. */
+  /** Ids that only administrators may see, and the exceptions. */
   ids: string[];
   secrets: string[];
-  /** Ids of targets and of what is sent to them. */
+  /** Ids of targets and deliveries. */
   targets: string[];
-  /** Ids of others by the parameter of a path that takes them. */
+  /** Ids of other resources by path parameter. */
   others: Record<string, string>;
 }
 
 export interface Row {
-  /** Owner in the path; the principal's own by default. */
+  /** The owner in the path; by default the caller. */
   params?: Record<string, string>;
   query?: string;
   json?: (world: World) => object;
   form?: Record<string, string>;
-  /** It streams until this was seen. */
+  /** Reads an event stream until this matches. */
   until?: RegExp;
   headers?: Record<string, string>;
 }

@@ -1,4 +1,4 @@
-/** As much of a browser as signing in at a provider takes: cookies by host, redirects one at a time, forms that are sent. */
+/** A minimal browser for signing in with a provider: cookies by host, redirects one at a time, and forms. */
 import assert from 'node:assert/strict';
 
 export interface Page {
@@ -12,7 +12,7 @@ export class Browser {
   /** By origin: name → value. */
   readonly cookies = new Map<string, Map<string, string>>();
 
-  /** One request; a redirect is an answer like any other. */
+  /** Sends one request. Redirects are not followed. */
   async ask(url: string, init: RequestInit = {}): Promise<Page> {
     const { origin } = new URL(url);
     const jar = this.cookies.get(origin) ?? new Map<string, string>();
@@ -32,7 +32,7 @@ export class Browser {
     return { status: reply.status, url, headers: reply.headers, body: await reply.text() };
   }
 
-  /** Follows redirects to the last one, or to the target that `stop` names, which is not requested. */
+  /** Follows redirects to the end, or to a URL that `stop` accepts, which is not requested. */
   async go(url: string, stop: (url: string) => boolean = () => false): Promise<Page> {
     let page = await this.ask(url);
     for (let hops = 0; hops < 20; hops += 1) {
@@ -45,7 +45,7 @@ export class Browser {
     throw new Error('too many redirects');
   }
 
-  /** Sends the first form of a page with these fields and its hidden ones, and follows. */
+  /** Submits the first form of a page with these fields and its hidden ones, and follows redirects. */
   async submit(page: Page, fields: Record<string, string>, stop?: (url: string) => boolean): Promise<Page> {
     const action = /<form[^>]* action="([^"]*)"/.exec(page.body)?.[1];
     assert.ok(action !== undefined, `no form: ${page.status} ${page.body.slice(0, 300)}`);

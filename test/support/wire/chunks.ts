@@ -1,4 +1,4 @@
-/** Chunks pushed straight into an engine, whole or damaged, and what is stored read back byte by byte. */
+/** Sends chunks to an engine, complete or damaged, and reads the stored bytes back. */
 import { Readable } from 'node:stream';
 import type { Engine } from '../../../src/engine/engine.ts';
 import type { ChunkIntent } from '../../../src/engine/receive/chunk-intent.ts';
@@ -15,17 +15,17 @@ export interface ChunkToSend {
   crc32?: number;
   declaredSize?: number | null;
   overwrite?: boolean;
-  /** Bytes missing at the end. */
+  /** The number of bytes missing at the end. */
   cut?: number;
-  /** Bytes too many at the end. */
+  /** The number of extra bytes at the end. */
   extra?: number;
-  /** The stream ends with an error instead of an end. */
+  /** The stream fails instead of ending. */
   breaks?: boolean;
 }
 
 export interface SendResult {
   status: FileStatus | null;
-  /** The refusal's code. */
+  /** The error code of a refused chunk. */
   code: string | null;
 }
 
@@ -70,7 +70,7 @@ export async function sendChunk(engine: Engine, chunk: ChunkToSend): Promise<Sen
   }
 }
 
-/** Bytes 0 to the last stored one; null where nothing is stored. Empty when there is no file. */
+/** All bytes up to the last stored one, with null for missing bytes. Empty if the file does not exist. */
 export async function readBack(engine: Engine, owner: string, name: string, upTo: number): Promise<(number | null)[]> {
   let file: Awaited<ReturnType<Engine['open']>>;
   try {

@@ -1,4 +1,4 @@
-/** A page of another site, in a real browser, that has a published client loaded. */
+/** A page of a different origin in a real browser, with a published client. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -13,12 +13,12 @@ import { visit } from '../servers/chromium.ts';
 
 const resolve = createRequire(import.meta.url).resolve;
 
-/** tus-js-client as its package brings it for browsers, as `tus`. */
+/** The script of tus-js-client for browsers, which defines `tus`. */
 export function tusJsClient(): Promise<string> {
   return readFile(join(resolve('tus-js-client/package.json'), '../dist/tus.min.js'), 'utf8');
 }
 
-/** Packages in one script; what `entry`, a module, puts on `globalThis` is there. */
+/** Bundles a module and its packages into one script. The module exports by assigning to `globalThis`. */
 export async function bundled(entry: string): Promise<string> {
   const id = '\0entry';
   const result = await build({
@@ -36,11 +36,11 @@ export async function bundled(entry: string): Promise<string> {
   });
   const outputs = [result].flat().flatMap((one) => ('output' in one ? one.output : []));
   const [script] = outputs.filter((one) => one.type === 'chunk');
-  if (!script) throw new Error('nothing was bundled');
+  if (!script) throw new Error('the bundle is empty');
   return script.code;
 }
 
-/** The page, with the script run. */
+/** Opens a page that has run the script. */
 export async function clientPage(t: TestContext, script: string): Promise<Page> {
   const site = createServer((request, response) => {
     const isScript = request.url === '/script.js';

@@ -1,4 +1,4 @@
-/** Files put on a whole server, and what downloads of them give. */
+/** Uploads files to a server and downloads them. */
 import assert from 'node:assert/strict';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -6,7 +6,7 @@ import type { TestServer } from '../product/server.ts';
 
 export const ALPHABET = Buffer.from('abcdefghijklmnopqrstuvwxyz');
 
-/** Uploads one chunk as the server's client; `query` are upload parameters. */
+/** Uploads one chunk as the client of the server, with these upload parameters. */
 export async function put(
   { origin, client }: TestServer,
   name: string,
@@ -32,7 +32,7 @@ export interface Got {
   body: Buffer;
 }
 
-/** One request to the download route; the client's own credentials unless others are given. */
+/** Sends one download request, by default with the credentials of the client. */
 export async function get(
   { origin, client }: TestServer,
   name: string,
@@ -56,7 +56,7 @@ export interface Part {
   body: string;
 }
 
-/** The parts of a multipart/byteranges answer, read strictly by its boundary and by the length of each part. */
+/** Parses a multipart/byteranges reply strictly, by its boundary and the length of each part. */
 export function partsOf({ headers, body }: Got): Part[] {
   const boundary = /^multipart\/byteranges; boundary=([\w-]+)$/.exec(headers.get('content-type') ?? '')?.[1];
   assert.ok(boundary, String(headers.get('content-type')));
@@ -85,7 +85,7 @@ export function partsOf({ headers, body }: Got): Part[] {
   return parts;
 }
 
-/** Downloads under way and bytes of memory that they hold, as `/metrics` tells. */
+/** The number of running downloads and the bytes of memory that they use, from `/metrics`. */
 export async function downloadGauges({ origin, admin }: TestServer): Promise<{ active: number; held: number }> {
   const text = await (await fetch(`${origin}/metrics`, { headers: admin.headers })).text();
   const value = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);

@@ -1,7 +1,7 @@
 /**
- * Interrupts something at each of its commit points in turn, in two ways: the power goes (what was not synced may be gone), and the
- * disk refuses one operation and goes on working. Whatever happens, there is the old state or the new one, never neither; and
- * once a call has resolved, there is the new one.
+ * Interrupts a change at each of its commit points in turn, in two ways: a loss of power, which may lose unsynced writes, and a disk
+ * that fails one operation and continues to work. Either the old or the new state must exist afterwards, and after the change
+ * has resolved, the new one.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -15,15 +15,15 @@ import { PowerLossDisk } from '../disk/power-loss-disk.ts';
 import { openTestStore, sharedThreads, temporaryFolder } from '../disk/storage.ts';
 
 export interface Scenario<C> {
-  /** Reaches the old state, durably. */
+  /** Creates the old state durably. */
   before(store: DiskStore): Promise<C>;
-  /** Goes from the old state to the new one. */
+  /** Changes the old state to the new one. */
   act(store: DiskStore, context: C): Promise<void>;
-  /** `old`, `new`, or an assertion that fails. */
+  /** Returns `old` or `new`; fails for any other state. */
   look(store: DiskStore, context: C, dataDir: string): Promise<'old' | 'new'>;
 }
 
-/** Small pseudo-random numbers from 0 to 1, the same in every run. */
+/** Pseudo-random numbers from 0 to 1, the same in every run. */
 function dice(seed: number): () => number {
   let state = seed;
   return () => {
@@ -34,7 +34,7 @@ function dice(seed: number): () => number {
 
 const MAX_STEPS = 200;
 
-/** The power goes at the n-th operation, for every n; then a start on what stable storage holds at least, and at random more. */
+/** Loses power at the n-th operation, for every n, and starts on the synced state, with random unsynced writes or without. */
 async function powerGoes<C>(t: TestContext, scenario: Scenario<C>): Promise<void> {
   for (let n = 0; n < MAX_STEPS; n += 1) {
     const { folder, disk, faulty, store } = await machine(t);
@@ -57,7 +57,7 @@ async function powerGoes<C>(t: TestContext, scenario: Scenario<C>): Promise<void
   assert.fail('the action never comes to an end');
 }
 
-/** The n-th operation fails, for every n and every kind of failure; then the same process does it again. */
+/** Fails the n-th operation, for every n and every kind of failure, and repeats the change in the same process. */
 async function diskRefuses<C>(t: TestContext, scenario: Scenario<C>): Promise<void> {
   const kinds: ((n: number) => Plan)[] = [
     (n) => failAt(n, { code: 'EIO' }),
@@ -92,14 +92,14 @@ async function diskRefuses<C>(t: TestContext, scenario: Scenario<C>): Promise<vo
 }
 
 async function machine(t: TestContext) {
-  // What a sync does is the power-loss disk's business here; in memory hundreds of machines come and go quickly.
+  // In memory, because the power-loss disk simulates the syncs, and hundreds of starts must be fast.
   const folder = await temporaryFolder(t, existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
   const dataDir = join(folder, 'data');
   await realDisk.mkdir(dataDir);
   const disk = await PowerLossDisk.over(dataDir);
   t.after(() => disk.dispose());
   const faulty = new FaultyDisk(disk);
-  // No idle descriptors: every operation opens its own, and every open is a step that can fail.
+  // Without idle descriptors, every operation opens its own, and every open can fail.
   const store = await openTestStore(t, {
     dataDir,
     disk: faulty,
@@ -118,7 +118,7 @@ async function resolves(work: Promise<void>): Promise<boolean> {
   }
 }
 
-/** Both ways for one scenario. */
+/** Defines the tests of both ways for one scenario. */
 export function interrupted<C>(name: string, scenario: Scenario<C>): void {
   test(`${name}: the power goes at each step`, (t) => powerGoes(t, scenario));
   test(`${name}: each step fails once`, (t) => diskRefuses(t, scenario));

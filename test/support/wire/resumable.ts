@@ -1,4 +1,4 @@
-/** Resumable uploads as a client of the draft speaks them, by hand. */
+/** Requests of the resumable upload draft, built by hand. */
 import assert from 'node:assert/strict';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { request as secureRequest } from 'node:https';
@@ -11,30 +11,30 @@ export interface ResumableReply {
   status: number;
   headers: IncomingHttpHeaders;
   body: string;
-  /** Interim responses, in their order. */
+  /** The interim responses, in order. */
   interim: { status: number; headers: IncomingHttpHeaders }[];
 }
 
 export interface ResumableRequest {
   headers?: Fields;
   body?: Uint8Array | string;
-  /** In a body of chunks, whose length nobody says. */
+  /** Sends the body with the chunked coding, without a length. */
   chunked?: boolean;
 }
 
 export const PARTIAL = 'application/partial-upload';
 
-/** One request, and everything that comes back. `path` may be a whole URL. */
+/** Sends one request and reads the whole reply. `path` may be a URL. */
 export function ask(
   server: TestServer,
   method: string,
   path: string,
-  asked: ResumableRequest = {},
+  options: ResumableRequest = {},
 ): Promise<ResumableReply> {
   const url = new URL(path, server.origin);
-  const body = asked.body === undefined ? undefined : Buffer.from(asked.body as string);
-  const headers: Fields = { ...server.client.headers, ...asked.headers };
-  if (!asked.chunked) headers['content-length'] = String(body?.length ?? 0);
+  const body = options.body === undefined ? undefined : Buffer.from(options.body as string);
+  const headers: Fields = { ...server.client.headers, ...options.headers };
+  if (!options.chunked) headers['content-length'] = String(body?.length ?? 0);
   if (method === 'GET' || method === 'HEAD' || method === 'DELETE') delete headers['content-length'];
   return new Promise((resolve, reject) => {
     const interim: ResumableReply['interim'] = [];
@@ -54,16 +54,16 @@ export function ask(
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text, interim }),
       );
     });
-    if (asked.headers?.expect !== undefined || asked.chunked) sent.flushHeaders();
-    if (asked.headers?.expect === undefined) sent.end(body);
+    if (options.headers?.expect !== undefined || options.chunked) sent.flushHeaders();
+    if (options.headers?.expect === undefined) sent.end(body);
   });
 }
 
-/** An upload with these first bytes; its URL. */
+/** Creates an upload with these first bytes; returns its URL. */
 export async function begin(server: TestServer, body: Uint8Array | string = '', headers: Fields = {}): Promise<string> {
-  const heard = await ask(server, 'POST', '/api/uploads', { headers: { 'upload-complete': '?0', ...headers }, body });
-  assert.equal(heard.status, 201, heard.body);
-  return new URL(heard.headers.location ?? '', server.origin).href;
+  const reply = await ask(server, 'POST', '/api/uploads', { headers: { 'upload-complete': '?0', ...headers }, body });
+  assert.equal(reply.status, 201, reply.body);
+  return new URL(reply.headers.location ?? '', server.origin).href;
 }
 
 export function append(
@@ -84,7 +84,7 @@ export async function offsetOf(server: TestServer, url: string): Promise<number>
   return Number(headers['upload-offset']);
 }
 
-/** A request that announces more than it sends. */
+/** Starts a request that sends fewer bytes than it declares. */
 export async function hanging(
   server: TestServer,
   method: string,
@@ -92,11 +92,11 @@ export async function hanging(
   headers: Fields,
   bytes: Uint8Array,
   length: number,
-): Promise<{ socket: Socket; heard(): string }> {
+): Promise<{ socket: Socket; reply(): string }> {
   const socket = connect(server.port, '127.0.0.1');
-  let heard = '';
+  let reply = '';
   socket.on('data', (data) => {
-    heard += data.toString('latin1');
+    reply += data.toString('latin1');
   });
   socket.on('error', () => {});
   const all = { ...server.client.headers, host: 'x', ...headers, 'content-length': String(length) };
@@ -104,7 +104,7 @@ export async function hanging(
   const { pathname, search } = new URL(path, server.origin);
   socket.write(`${method} ${pathname}${search} HTTP/1.1\r\n${lines.join('')}\r\n`);
   await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
-  return { socket, heard: () => heard };
+  return { socket, reply: () => reply };
 }
 
 export async function content(server: TestServer, name: string): Promise<Buffer> {

@@ -29,9 +29,9 @@ export type Operation =
 export type Moment = 'before' | 'after';
 
 export interface Gate {
-  /** Resolves when an operation stands at the gate. */
+  /** Resolves when an operation has reached the gate. */
   reached: Promise<void>;
-  /** Lets it go on, or makes it throw. */
+  /** Lets the operation continue, or makes it fail with this error. */
   open(error?: Error): void;
 }
 
@@ -43,12 +43,12 @@ interface Hold {
 }
 
 export class Tap {
-  /** Every operation in the order of its beginning. */
+  /** All operations in the order of their start. */
   readonly calls: Operation[] = [];
   readonly jobs: SegmentJob[] = [];
   readonly appended: ManifestRecord[][] = [];
   #holds: Hold[] = [];
-  /** Operations under way that do not stand at a gate. */
+  /** The number of running operations that are not held at a gate. */
   #running = 0;
 
   /** Resolves when no call is running and none begins in several turns of the event loop. */
@@ -69,7 +69,7 @@ export class Tap {
     this.appended.length = 0;
   }
 
-  /** Holds up the next such operation. */
+  /** Holds the next operation of this kind. */
   hold(operation: Operation, moment: Moment = 'before'): Gate {
     let arrive = (): void => {};
     let pass: (error?: Error) => void = () => {};
@@ -84,7 +84,7 @@ export class Tap {
     return { reached, open: (error) => pass(error) };
   }
 
-  /** Makes the next such operation fail; with `after`, once it was done. */
+  /** Makes the next operation of this kind fail; with `after`, once it was carried out. */
   fail(operation: Operation, error: Error, moment: Moment = 'before'): void {
     this.hold(operation, moment).open(error);
   }

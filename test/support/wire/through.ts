@@ -1,7 +1,7 @@
-/** A disk whose every operation goes through a function of the test's. */
+/** A disk that passes every operation through a function. */
 import type { Disk } from '../../../src/storage/disk/io/disk.ts';
 
-/** @param target the path, or the descriptor that `open` gave for one */
+/** @param target the path or descriptor of the operation */
 export type Around = <T>(operation: keyof Disk, target: string | number, work: () => Promise<T>) => Promise<T>;
 
 export function through(disk: Disk, around: Around): Disk {

@@ -1,4 +1,4 @@
-/** A certificate for localhost and its key, self-signed, for tests alone: nobody trusts it. */
+/** A self-signed certificate for localhost and its key, for tests only. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -22,7 +22,7 @@ EXa/I8iUic9XXhy9yq9kiLxRdOGoJzxhkOtNPhZLwz1gZac1TAt/aKYH
 -----END PRIVATE KEY-----
 `;
 
-/** Writes both into a folder; the settings that name them. */
+/** Writes certificate and key to a folder; returns the settings that name them. */
 export async function tlsSettings(folder: string): Promise<{ LADING_TLS_CERT: string; LADING_TLS_KEY: string }> {
   const settings = { LADING_TLS_CERT: join(folder, 'cert.pem'), LADING_TLS_KEY: join(folder, 'key.pem') };
   await writeFile(settings.LADING_TLS_CERT, CERTIFICATE);

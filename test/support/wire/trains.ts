@@ -1,4 +1,4 @@
-/** Trains of chunks over a real socket, and what their replies say. */
+/** Sends trains of chunks over a real socket and parses the replies. */
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -31,19 +31,19 @@ export interface TrainOptions {
   account?: { headers: Record<string, string> };
 }
 
-/** The chunks of `bytes` in the order of `cuts`. */
+/** A train with the ranges `cuts` of `bytes`, in this order. */
 export function trainOf(bytes: Uint8Array, cuts: readonly (readonly [number, number])[], hasCrc32 = false): Buffer {
   return Buffer.concat(cuts.map(([start, end]) => encodeTrainChunk(start, bytes.subarray(start, end + 1), hasCrc32)));
 }
 
-/** Ranges of `size` bytes that together are `length` bytes. */
+/** Splits `length` bytes into ranges of `size` bytes. */
 export function cutsOf(length: number, size: number): [number, number][] {
   const cuts: [number, number][] = [];
   for (let start = 0; start < length; start += size) cuts.push([start, Math.min(start + size, length) - 1]);
   return cuts;
 }
 
-/** @param query begins with the name */
+/** Sends a train. @param query the query string after `filename=` */
 export async function sendTrain(
   { port, client }: TestServer,
   query: string,

@@ -1,4 +1,4 @@
-/** tus as a client speaks it, by hand. */
+/** Requests of tus, built by hand. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
@@ -9,7 +9,7 @@ export const TYPE = 'application/offset+octet-stream';
 
 export type Fields = Record<string, string>;
 
-/** What a client sends with every request. */
+/** The header fields that a client sends with every request. */
 export function speak({ client }: TestServer, more: Fields = {}): Fields {
   return { ...client.headers, 'tus-resumable': '1.0.0', ...more };
 }
@@ -61,7 +61,7 @@ export const metadata = (pairs: Fields): string =>
     .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
     .join(',');
 
-/** A PATCH that announces more than it sends. */
+/** Starts a PATCH that sends fewer bytes than it declares. */
 export async function hanging(
   server: TestServer,
   url: string,
@@ -81,7 +81,7 @@ export async function hanging(
   return socket;
 }
 
-/** The server has a request that brings bytes. */
+/** Waits until the server is receiving a body. */
 export async function receiving({ app }: TestServer): Promise<void> {
   await eventually(() => app.engine.gauges().receiving === 1, 'the request runs');
 }

@@ -1,4 +1,4 @@
-/** Clients that ask and do not read: over HTTP/1.1 by pipelining, over HTTP/2 by windows that stay closed or a connection that rests. */
+/** Clients that send requests and do not read the replies: pipelined over HTTP/1.1, or over HTTP/2 with closed windows or a paused socket. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -11,7 +11,7 @@ export interface Ask {
   headers?: Record<string, string>;
 }
 
-/** Everything that answers without a token: from the document, the pages and what is not there. */
+/** All requests that need no token: documented operations, pages, and paths that do not exist. */
 export async function openRoutes(origin: string): Promise<Ask[]> {
   const page = await (await fetch(`${origin}/`)).text();
   const assets = [...page.matchAll(/"(?:\.?\/)?(assets\/[^"]+)"/g)].map(([, path = '']) => `/${path}`);
@@ -23,7 +23,7 @@ export async function openRoutes(origin: string): Promise<Ask[]> {
   ];
 }
 
-/** Sends the requests over and over as long as the server takes them, and reads nothing. Resolves when the server ended it. */
+/** Sends the requests repeatedly without reading. Resolves when the server closes the connection. */
 export async function pipelineUnread(socket: Socket, asks: readonly Ask[]): Promise<void> {
   socket.pause();
   socket.on('error', () => {});
@@ -42,7 +42,7 @@ export async function pipelineUnread(socket: Socket, asks: readonly Ask[]): Prom
   await closed;
 }
 
-/** Tries until a handshake is quick enough for the server's patience, which these tests make short. */
+/** Connects with TLS. Retries, because the handshake timeout of the server is short in these tests. */
 export async function secureSocket(port: number, protocols: string[] = ['http/1.1']): Promise<TLSSocket> {
   for (;;) {
     const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: protocols });
@@ -54,7 +54,7 @@ export async function secureSocket(port: number, protocols: string[] = ['http/1.
   }
 }
 
-/** A session; errors of it and its streams are the server's way to end them. */
+/** Opens a session. Its errors are ignored, because the server ends sessions and streams with errors. */
 export async function session(port: number, window: number): Promise<ClientHttp2Session> {
   const socket = await secureSocket(port, ['h2']);
   const client = connectHttp2(`https://localhost:${port}`, {
@@ -77,7 +77,7 @@ export async function askUnread(
   await once(stream, 'close');
 }
 
-/** HTTP/2 by hand, whose reader rests once the preface is sent. @param window of every stream and of the connection */
+/** An HTTP/2 connection that stops reading after the preface. @param window the window of the streams and the connection */
 export async function rawSession(port: number, window = 65_535): Promise<TLSSocket> {
   const socket = await secureSocket(port, ['h2']);
   socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -92,13 +92,13 @@ export async function rawSession(port: number, window = 65_535): Promise<TLSSock
   return socket;
 }
 
-/** A GET without a body (RFC 7541 §6.2.2). */
+/** The frame of a GET without a body (RFC 7541 §6.2.2). */
 export function requestFrame(stream: number, path: string): Buffer {
   const fields = [Buffer.from([0x82, 0x87, 0x01, 1, 0x61, 0x04, path.length]), Buffer.from(path, 'latin1')];
   return frame(1, 5, stream, Buffer.concat(fields));
 }
 
-/** RFC 9113 §4.1. */
+/** Encodes a frame (RFC 9113 §4.1). */
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);

@@ -1,4 +1,4 @@
-/** HTTP/1.1 by hand over a real socket, for requests that no client library would send. */
+/** HTTP/1.1 over a plain socket, for requests that no client library sends. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -7,7 +7,7 @@ import type { Problem } from '../../../src/protocol/schemas/problem.ts';
 
 export interface WireResponse {
   status: number;
-  /** Names in lower case; several lines of one name joined with commas. */
+  /** Header fields by lower-case name; repeated fields are joined with commas. */
   headers: Record<string, string>;
   body: string;
 }
@@ -29,7 +29,7 @@ export class Wire {
       this.#wake?.();
     };
     socket.on('end', end).on('close', end);
-    // A client that waits for an answer sees the reset.
+    // A client that waits for a reply sees the reset.
     socket.on('error', () => {});
   }
 
@@ -39,7 +39,7 @@ export class Wire {
     return new Wire(socket);
   }
 
-  /** Request line and fields, each a line. */
+  /** Sends the request line and the fields, one line each. */
   head(...lines: string[]): this {
     this.socket.write(`${lines.join('\r\n')}\r\n\r\n`);
     return this;
@@ -50,7 +50,7 @@ export class Wire {
     return this;
   }
 
-  /** The next response. Interim ones (1xx) are responses too, without a body, as that to a HEAD is. */
+  /** Reads the next response, which may be an interim one. Interim responses and those to HEAD have no body. */
   async response(toHead = false): Promise<WireResponse> {
     const text = await this.#until((received) => {
       const end = received.indexOf('\r\n\r\n');
@@ -72,7 +72,7 @@ export class Wire {
     return { status, headers, body };
   }
 
-  /** The body that follows a head with `Transfer-Encoding: chunked`. */
+  /** Reads a body with the chunked coding. */
   async chunkedBody(): Promise<string> {
     let body = '';
     for (;;) {
@@ -87,7 +87,7 @@ export class Wire {
     }
   }
 
-  /** Waits until the server has closed the connection. @returns what came since the last response */
+  /** Waits until the server closes the connection. @returns the bytes after the last response */
   async closed(): Promise<string> {
     while (!this.#ended) await this.#more();
     return this.#received.toString('latin1');
@@ -118,7 +118,7 @@ export class Wire {
   }
 }
 
-/** Sends one request on a connection of its own and reads the answer. */
+/** Sends one request on a new connection and reads the reply. */
 export async function exchange(port: number, ...lines: string[]): Promise<WireResponse> {
   const wire = await Wire.open(port);
   try {
@@ -128,7 +128,7 @@ export async function exchange(port: number, ...lines: string[]): Promise<WireRe
   }
 }
 
-/** Checks that this is a problem document of the given kind, complete and without anything of the server's inside. */
+/** Checks that a response is a complete problem document with this code, without internals of the server. */
 export function assertProblem(response: WireResponse, code: ErrorCode): Problem {
   const shown = JSON.stringify(response);
   assert.equal(response.status, CATALOGUE[code].status, shown);
@@ -147,7 +147,7 @@ export function assertProblem(response: WireResponse, code: ErrorCode): Problem 
   return problem;
 }
 
-/** The same for an answer that `fetch` gave. */
+/** Does the same for a response of `fetch`. */
 export async function assertProblemReply(reply: Response, code: ErrorCode): Promise<Problem> {
   const headers = Object.fromEntries(reply.headers);
   return assertProblem({ status: reply.status, headers, body: await reply.text() }, code);
