@@ -15,7 +15,7 @@ export type StoreOptions = Pick<DiskStoreOptions, 'dataDir' | 'workers' | 'idleH
 export interface Backend {
   /** Opens the storage for one server. @throws DirectoryInUse, Error with a message for the operator */
   open(options: StoreOptions): Promise<Store>;
-  /** True when a server has stored its data there. */
+  /** True if the directory contains data of a server. */
   hasData(dataDir: string): Promise<boolean>;
   /** The user id that the data belongs to; null when there is no data. */
   ownerOf(dataDir: string): Promise<number | null>;

@@ -72,7 +72,7 @@ export class DiskAuditLog implements AuditLog {
   append(entry: AuditEntry): Promise<void> {
     if (this.#pending.length >= MAX_PENDING) {
       return Promise.reject(
-        new LadingError('overloaded', 'Too many entries of the audit log wait to be written. Try again soon.', {
+        new LadingError('overloaded', 'Too many audit entries wait to be written. Try again soon.', {
           retry_after: 1,
         }),
       );
@@ -117,7 +117,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   async #write(): Promise<void> {
-    // Entries of the same turn of the event loop are written together.
+    // Entries of the same iteration of the event loop are written together.
     await Promise.resolve();
     while (this.#pending.length > 0) {
       const month = this.#monthFor(this.#pending[0]?.month ?? '');
@@ -250,9 +250,9 @@ function addIfMatching(line: Buffer, { query, entries }: PartialPage): void {
   if (entry === null) return;
   if (query.action !== null && entry.action !== query.action) return;
   if (query.principal !== null && entry.principal !== query.principal) return;
-  const theirs =
+  const isInTenant =
     query.tenant === null || entry.tenant === query.tenant || (query.includeTenantless && entry.tenant === null);
-  if (theirs) entries.push(entry);
+  if (isInTenant) entries.push(entry);
 }
 
 /** Null for an invalid entry: a damaged line must not prevent reading the others. */

@@ -85,7 +85,7 @@ export class DiskBlobs implements BlobStore {
         states.recordSeal(id);
         this.#syncs.delete(id);
       } else {
-        // Renamed by an earlier seal, perhaps without the sync that makes it durable. Throws when the blob does not exist either.
+        // An earlier seal has renamed it, perhaps without making that durable. Throws if the blob does not exist either.
         (await directories.change(id, () => this.#blobs.acquire(id))).release();
       }
       await directories.sync(id);
@@ -95,7 +95,7 @@ export class DiskBlobs implements BlobStore {
   async link(from: string, to: string): Promise<boolean> {
     return guarded(async () => {
       const { disk, layout, directories } = this.#options;
-      // Nothing is written to the part any more, so a second name is as good as a copy.
+      // The part never changes again, so a hard link is as good as a copy.
       await this.sync(from);
       await directories.make(to);
       try {
@@ -178,7 +178,7 @@ export class DiskBlobs implements BlobStore {
     if (part !== null) return part;
     const { disk, layout, directories } = this.#options;
     const paths = layout.file(id);
-    // Absent: another write renamed it first, or the file does not exist, which the last line finds out.
+    // If it is absent, another write has renamed it first, or the file does not exist and the last line throws.
     await nullIfAbsent(directories.change(id, () => disk.rename(paths.blob, paths.part)));
     this.#blobs.drop(id);
     return this.#parts.acquire(id);

@@ -30,7 +30,7 @@ export class DirectorySync {
     try {
       return await work();
     } finally {
-      // Not before the work: a sync that begins during it may miss the change. Also after a failure, which may come after the change.
+      // Set only afterwards: a sync that begins during the work may miss the change. Also set after a failure, which may follow the change.
       this.#pending.set(directory, null);
     }
   }

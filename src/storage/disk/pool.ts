@@ -1,8 +1,8 @@
 /**
  * The worker threads: a pool for segments, one thread for long reads, and one for short reads that is started when it is first needed. So
  * a digest over a terabyte delays neither a chunk nor the Content-Digest of a chunk. Every option is set, because the defaults of Piscina
- * are an unbounded queue and one and a half threads per core. No job is ever aborted: Piscina would end the whole thread with its other
- * jobs.
+ * are an unbounded queue and one and a half threads per core. Jobs are never aborted, because Piscina would end the whole thread with its
+ * other jobs.
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ import { lengthOf } from '../../protocol/extents.ts';
 export interface PoolOptions {
   /** Threads for segments. Default: one per core. */
   workers?: number;
-  /** Maximum number of jobs that wait for a segment thread. A last limit: the buffers limit them much earlier. */
+  /** Maximum number of jobs that wait for a segment thread. Only a safeguard: the number of buffers limits them much earlier. */
   maxQueue?: number;
 }
 
@@ -28,7 +28,7 @@ export interface Threads {
   close(): Promise<void>;
 }
 
-/** Fastest for 64 KiB chunks when measured: a thread finds its next job without waiting for the main thread. */
+/** Jobs queued per thread, so that it finds its next job without waiting for the main thread. Measured as fastest for 64 KiB chunks. */
 const TASKS_PER_WORKER = 4;
 const MAX_QUEUE = 65_536;
 const MAX_INSPECTIONS = 16_384;

@@ -1,4 +1,4 @@
-/** What this process knows about files that are being written and cannot be read from the disk: which bytes are synced. */
+/** State of files that are being written which only this process knows, above all which bytes are synced. */
 import { crc32Combine } from '../../protocol/crc32.ts';
 import type { Extent } from '../../protocol/extents.ts';
 

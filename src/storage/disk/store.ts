@@ -38,7 +38,7 @@ export interface DiskStoreOptions {
   recordsOf?(id: string): Promise<ManifestRecord[]>;
 }
 
-/** An open data directory. Its documents are texts; `storage/lowdb` makes a catalog and collections of them. */
+/** An open data directory. It stores documents as text; `storage/lowdb` builds the catalog and the collections from them. */
 export interface DiskStore extends Omit<Store, 'openCatalog' | 'openCollection'> {
   /** The documents of the catalog, by file id. */
   fileDocuments: DiskDocuments;
@@ -51,7 +51,7 @@ export interface DiskStore extends Omit<Store, 'openCatalog' | 'openCollection'>
 
 const IDLE_HANDLES = 256;
 
-/** True when a server has stored its data there. */
+/** True if the directory contains data of a server. */
 export async function hasData(dataDir: string, format: Format = 'v1'): Promise<boolean> {
   const found = await nullIfAbsent(realDisk.readdir(new Layout(dataDir, format).files));
   return found !== null;
@@ -97,12 +97,12 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
 /** A file in the temporary directory, which every start empties. */
 const PROBE = 'probe';
 
-/** Enough for a start, which writes a lock, and perhaps a journal that recovery corrects. */
+/** Size of the reserve: enough for the files that a start writes, such as the lock and journals that recovery rewrites. */
 const SPARE_BYTES = 64 * 1024;
 
 /**
- * Locks the directory. A server must start on a full disk, too: otherwise nobody could delete anything. So the server reserves a little
- * space while it can, and this function releases it when the disk is full.
+ * Locks the directory, even on a full disk: if the server could not start, nobody could delete files. Every start reserves a little space for
+ * this, and this function releases it when the disk is full.
  */
 async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   try {
@@ -120,7 +120,7 @@ async function reserveSpare(disk: Disk, layout: Layout): Promise<void> {
   await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);
 }
 
-/** The directories that exist as long as a server runs. */
+/** The directories that must exist while the server runs. */
 function directoriesOf(layout: Layout): string[] {
   const collections = COLLECTIONS.map((name) => layout.collection(name));
   return [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files];
@@ -140,7 +140,7 @@ async function prepare(disk: Disk, layout: Layout, directories: FileDirectories)
     for (const directory of [...collections, layout.audit]) await disk.syncDir(directory);
   }
   if (known.has('clean')) {
-    // From here on the directory is in use, and a crash before the next clean stop must be noticed.
+    // Removed durably before the directory is used, so that a crash before the next clean stop is noticed.
     await disk.unlink(layout.clean);
     await disk.syncDir(layout.root);
   }

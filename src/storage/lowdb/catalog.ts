@@ -120,7 +120,7 @@ export class LowdbCatalog implements Catalog {
   }
 
   async remove(id: string): Promise<void> {
-    // Before the document that marks them as obsolete: otherwise they would reappear at the next start.
+    // Remove these first: without the document that marks them as obsolete, they would reappear at the next start.
     await this.#removeSuperseded(id);
     await this.#documents.remove(id, () => {
       const document = this.#byId.get(id);
@@ -158,7 +158,7 @@ export class LowdbCatalog implements Catalog {
   #endedWith(document: FileDocument): FileDocument[] {
     return endedIds(document).flatMap((id) => {
       const old = this.#byId.get(id);
-      return old !== undefined && samePlace(old, document) ? [old] : [];
+      return old !== undefined && claimSameName(old, document) ? [old] : [];
     });
   }
 
@@ -175,11 +175,11 @@ export class LowdbCatalog implements Catalog {
       owner = { names: new SortedNames(), slots: new Map() };
       this.#owners.set(document.owner, owner);
     }
-    const place = placeOf(document);
-    let slot = owner.slots.get(place);
+    const slotKey = slotKeyOf(document);
+    let slot = owner.slots.get(slotKey);
     if (slot === undefined) {
       slot = { sealed: null, open: null };
-      owner.slots.set(place, slot);
+      owner.slots.set(slotKey, slot);
       // Lists do not contain partial uploads: they are parts of files, not files.
       if (!document.resource?.partial && !document.aside) owner.names.add(document.name);
     }
@@ -193,36 +193,36 @@ export class LowdbCatalog implements Catalog {
     if (!quietly) this.#emit('removed', document);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
-    const place = placeOf(document);
-    const slot = owner?.slots.get(place);
+    const slotKey = slotKeyOf(document);
+    const slot = owner?.slots.get(slotKey);
     if (owner === undefined || slot === undefined) return;
     if (slot[document.state]?.id === document.id) slot[document.state] = null;
     if (slot.sealed !== null || slot.open !== null) return;
-    owner.slots.delete(place);
+    owner.slots.delete(slotKey);
     if (!document.aside) owner.names.remove(document.name);
     if (owner.slots.size === 0) this.#owners.delete(document.owner);
   }
 
-  /** Leaves out documents that were replaced before a crash, and the older one of two documents that claim one name. */
+  /** Filters out documents that were replaced before a crash, and the older one of two documents that claim one name. */
   #withoutObsolete(found: FileDocument[]): FileDocument[] {
     const replacedBy = new Map<string, FileDocument>();
     for (const document of found) {
       for (const id of endedIds(document)) replacedBy.set(id, document);
     }
-    const places = new Map<string, FileDocument>();
+    const claims = new Map<string, FileDocument>();
     for (const document of found.toSorted((a, b) => a.updatedAt - b.updatedAt || a.createdAt - b.createdAt)) {
       const newer = replacedBy.get(document.id);
-      if (newer !== undefined && samePlace(newer, document)) {
+      if (newer !== undefined && claimSameName(newer, document)) {
         this.#superseded.set(newer.id, [...(this.#superseded.get(newer.id) ?? []), document.id]);
         continue;
       }
-      const place = JSON.stringify([document.owner, placeOf(document), document.state]);
-      const other = places.get(place);
+      const slotKey = JSON.stringify([document.owner, slotKeyOf(document), document.state]);
+      const other = claims.get(slotKey);
       // No document says that this one was replaced, so its bytes must not be removed. An operator has to decide.
       if (other !== undefined) this.#markConflict(other);
-      places.set(place, document);
+      claims.set(slotKey, document);
     }
-    return [...places.values()];
+    return [...claims.values()];
   }
 
   #markConflict(document: FileDocument): void {
@@ -243,11 +243,11 @@ function endedIds({ state, replaces, ends = [] }: FileDocument): string[] {
 }
 
 /** The key of a document in its owner's slots: the name, or the id of an upload that waits for the name. File names hold no control characters. */
-function placeOf({ id, name, aside }: FileDocument): string {
+function slotKeyOf({ id, name, aside }: FileDocument): string {
   return aside ? `\0${id}` : name;
 }
 
 /** True for two files that claim one name. */
-function samePlace(a: FileDocument, b: FileDocument): boolean {
+function claimSameName(a: FileDocument, b: FileDocument): boolean {
   return a.id !== b.id && a.owner === b.owner && a.name === b.name;
 }

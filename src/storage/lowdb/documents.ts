@@ -39,7 +39,7 @@ class DocumentAdapter<T> implements Adapter<T> {
     const text = await this.#files.read(this.#key);
     return text === null
       ? null
-      : this.#check(JSON.parse(text), this.#key, (words) => this.#onCorrected(this.#key, words));
+      : this.#check(JSON.parse(text), this.#key, (correction) => this.#onCorrected(this.#key, correction));
   }
 
   async write(data: T): Promise<void> {

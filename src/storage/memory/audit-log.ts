@@ -38,7 +38,7 @@ export class MemoryAuditLog implements AuditLog {
 
   async page(query: AuditQuery): Promise<AuditPage> {
     if (query.before !== null && !CURSOR.test(query.before))
-      throw new LadingError('invalid_request', 'The cursor is not a value of next_cursor.');
+      throw new LadingError('invalid_request', 'The cursor is invalid. Use the next_cursor of the previous page.');
     return this.#inOrder(() => this.#run.step('audit.page', () => pageOf(this.#entries, query)));
   }
 

@@ -76,7 +76,7 @@ export class MemoryBlobs implements BlobStore {
       const { bytes, sealed } = this.#file(from);
       if (sealed) throw notFound();
       this.#images.syncBytes(from);
-      // Both ids refer to the same bytes: nothing is written to the part any more.
+      // Both ids may share the same bytes, because the part never changes again.
       this.#images.visible.set(to, { bytes, sealed: true, journal: null });
       this.#images.syncBytes(to);
     });
@@ -127,7 +127,7 @@ export class MemoryBlobs implements BlobStore {
     result.conflict = result.conflictAt !== null;
     for (const range of parts.slice(0, result.conflictAt ?? parts.length)) {
       if (range.action === 'compare') continue;
-      // The seal was interrupted before its document was written. The bytes become a part again.
+      // The seal was interrupted before its document was written, so the blob becomes a part again.
       file.sealed = false;
       file.bytes.write(range.position, range.bytes);
     }
@@ -142,6 +142,6 @@ export class MemoryBlobs implements BlobStore {
 }
 
 function equals(stored: SparseBytes, position: number, bytes: Uint8Array): boolean {
-  const there = new Uint8Array(bytes.length);
-  return stored.read(there, position) === bytes.length && Buffer.compare(there, bytes) === 0;
+  const actual = new Uint8Array(bytes.length);
+  return stored.read(actual, position) === bytes.length && Buffer.compare(actual, bytes) === 0;
 }

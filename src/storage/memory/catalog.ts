@@ -122,9 +122,9 @@ export class MemoryCatalog implements Catalog {
     this.#byId.set(id, document);
     const documents = this.#owners.get(owner) ?? { names: new SortedNames(), slots: new Map() };
     this.#owners.set(owner, documents);
-    const slot = documents.slots.get(placeOf(document)) ?? { sealed: null, open: null };
-    if (!documents.slots.has(placeOf(document)) && !aside && !resource?.partial) documents.names.add(name);
-    documents.slots.set(placeOf(document), slot);
+    const slot = documents.slots.get(slotKeyOf(document)) ?? { sealed: null, open: null };
+    if (!documents.slots.has(slotKeyOf(document)) && !aside && !resource?.partial) documents.names.add(name);
+    documents.slots.set(slotKeyOf(document), slot);
     slot[state] = document;
   }
 
@@ -132,11 +132,11 @@ export class MemoryCatalog implements Catalog {
     const { id, owner, name, state, aside } = document;
     this.#byId.delete(id);
     const documents = this.#owners.get(owner);
-    const slot = documents?.slots.get(placeOf(document));
+    const slot = documents?.slots.get(slotKeyOf(document));
     if (!documents || !slot) return;
     if (slot[state]?.id === id) slot[state] = null;
     if (slot.sealed || slot.open) return;
-    documents.slots.delete(placeOf(document));
+    documents.slots.delete(slotKeyOf(document));
     if (!aside) documents.names.remove(name);
     if (documents.slots.size === 0) this.#owners.delete(owner);
   }
@@ -148,8 +148,8 @@ function endedBy(document: FileDocument, documents: Map<string, FileDocument>): 
   if (state !== 'sealed') return [];
   return [replaces, ...ends].flatMap((id) => {
     const ended = id === null ? undefined : documents.get(id);
-    const isSamePlace = ended?.owner === document.owner && ended.name === document.name && ended.id !== document.id;
-    return ended && isSamePlace ? [ended] : [];
+    const claimsSameName = ended?.owner === document.owner && ended.name === document.name && ended.id !== document.id;
+    return ended && claimsSameName ? [ended] : [];
   });
 }
 
@@ -159,6 +159,6 @@ function isSameVersion(a: FileDocument, b: FileDocument): boolean {
 }
 
 /** The key of a document in its owner's slots. File names contain no control characters. */
-function placeOf({ id, name, aside }: FileDocument): string {
+function slotKeyOf({ id, name, aside }: FileDocument): string {
   return aside ? `\0${id}` : name;
 }

@@ -20,7 +20,7 @@ export class MemoryCollection<T extends object> implements Collection<T> {
     this.#run = run;
     for (const [id, text] of stored) {
       try {
-        const document = kind.check(JSON.parse(text), id, (words) => reports.onCorrected?.(id, words));
+        const document = kind.check(JSON.parse(text), id, (correction) => reports.onCorrected?.(id, correction));
         this.#documents.set(id, Object.freeze(document));
       } catch (error) {
         reports.onDamaged(id, error instanceof Error ? error : new Error(String(error)));

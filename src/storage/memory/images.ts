@@ -1,11 +1,11 @@
 /**
- * Two images of what is stored, as a machine with a disk has them:
+ * Two images of the stored data, as on a machine with a disk:
  *
- *     visible   what operations see, the caches of the system included
- *     durable   what a loss of power leaves
+ *     visible   what operations see, including the caches of the kernel
+ *     durable   what survives a power failure
  *
- * The end of a process alone loses nothing of the visible image. Documents, entries and secrets are in transactions: they have one image
- * only. What a process keeps in its own memory, such as an index, is not here.
+ * A crash of the process alone loses nothing of the visible image. Documents, entries and secrets are written in transactions, so they have
+ * only one image. Data that a process keeps in its own memory, such as an index, is not part of either.
  */
 import type { StoredTime } from '../../contracts/clock.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
@@ -60,7 +60,7 @@ export class Images {
     for (const id of this.durable.keys()) if (!this.visible.has(id)) this.durable.delete(id);
   }
 
-  /** @param random numbers from 0 to 1, which choose what survives that was not synced; null: only what was synced survives */
+  /** @param random numbers from 0 to 1 that choose which unsynced data survives; null: none does */
   losePower(random: (() => number) | null): void {
     for (const id of new Set([...this.visible.keys(), ...this.durable.keys()])) {
       const left = survivor(this.visible.get(id), this.durable.get(id), random);
@@ -87,7 +87,7 @@ function survivor(
   return { bytes, sealed, journal: tornJournal(visible.journal, durable.journal, random) };
 }
 
-/** What is left of a file of which nothing was synced. */
+/** What may survive of a file that was never synced. */
 function tornFrom(visible: StoredFile | undefined, random: () => number): StoredFile | undefined {
   if (!visible) return undefined;
   const bytes = random() < 0.5 && visible.bytes ? visible.bytes.tornFrom(new SparseBytes(), random) : null;
@@ -95,7 +95,7 @@ function tornFrom(visible: StoredFile | undefined, random: () => number): Stored
   return bytes || journal ? { bytes, sealed: false, journal } : undefined;
 }
 
-/** Records that were not synced survive each by itself: every one has a checksum of its own. */
+/** Each unsynced record survives or is lost independently, because each has its own checksum. */
 function tornJournal(
   visible: StoredFile['journal'],
   durable: StoredFile['journal'],

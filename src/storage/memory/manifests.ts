@@ -66,12 +66,12 @@ export class MemoryManifests implements ManifestStore {
     try {
       await this.#run.checkpoint('manifest.append', 'after');
     } catch (error) {
-      if (!this.#run.hasEnded) this.#takeBack(id, file, before);
+      if (!this.#run.hasEnded) this.#undoAppend(id, file, before);
       throw error;
     }
   }
 
-  #takeBack(id: string, file: StoredFile, before: readonly ManifestRecord[]): void {
+  #undoAppend(id: string, file: StoredFile, before: readonly ManifestRecord[]): void {
     file.journal = before;
     const durable = this.#images.durable.get(id);
     if (durable?.journal && durable.journal.length > before.length) durable.journal = before;

@@ -1,4 +1,4 @@
-/** One process that uses the storage. Once it has ended, its operations have no effect. */
+/** Simulates one process that uses the storage. Once it has ended, its operations fail. */
 import { LadingError } from '../../errors.ts';
 
 /** The operations of the storage, as a scheduler sees them: part of the store, a dot, and what it does. */
@@ -19,8 +19,8 @@ export type Operation = `${
 export type Moment = 'before' | 'after';
 
 /**
- * Decides when operations proceed. Every operation awaits it twice. If it throws, the operation fails; after the effect, only an append
- * takes the effect back, because its contract demands it.
+ * Decides when operations proceed. Every operation awaits it before and after its effect. If it throws, the operation fails. Only an append
+ * then undoes its effect, as its contract demands.
  */
 export type Scheduler = (operation: Operation, moment: Moment) => Promise<void>;
 
@@ -43,7 +43,7 @@ export class Run {
     return this.#hasEnded;
   }
 
-  /** An operation whose effect is seen as soon as it is stored. */
+  /** Runs an operation whose effect is visible as soon as it is stored. */
   async step<T>(operation: Operation, effect: () => T): Promise<T> {
     await this.checkpoint(operation, 'before');
     const result = effect();

@@ -1,6 +1,6 @@
 /** Bytes with holes. Sectors are never changed in place, so that a copy shares them. */
 
-/** What a disk writes at once. A loss of power keeps a sector or loses it. */
+/** The unit of a disk write. A power failure keeps or loses a sector as a whole. */
 const SECTOR = 512;
 
 export class SparseBytes {
@@ -57,7 +57,7 @@ export class SparseBytes {
     this.#size = size;
   }
 
-  /** What a loss of power may leave of these bytes: each sector, and the size, as it was synced or as it is now. */
+  /** What may survive a power failure: each sector, and the size, either as last synced or as it is now. */
   tornFrom(synced: SparseBytes, random: () => number): SparseBytes {
     const torn = new SparseBytes();
     for (const index of new Set([...this.#sectors.keys(), ...synced.#sectors.keys()])) {

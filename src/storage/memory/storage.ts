@@ -1,6 +1,6 @@
 /**
- * A back end in memory that can lose power. It keeps every promise of the interfaces, and what was never synced is lost in a crash, so
- * that tests of the whole engine find what a disk would show only now and then.
+ * A back end in memory that simulates power failures. It fulfils the storage interfaces, but a crash loses everything that was not synced. So
+ * tests of the whole engine find faults that a real disk would show only rarely.
  *
  *     const storage = new MemoryStorage();
  *     const store = await storage.open();
@@ -25,28 +25,28 @@ export class MemoryStorage {
   #run: Run | null = null;
   #clean = true;
 
-  /** @throws Error while another store is open: a store has one owner */
+  /** Opens the storage. @throws Error while it is open already, because it has one owner at a time */
   async open(scheduler: Scheduler = AT_ONCE): Promise<Store> {
     if (this.#run) throw new Error('the storage is in use');
     const run = new Run(scheduler);
     this.#run = run;
     const wasClean = this.#clean;
     this.#clean = false;
-    // What a process left unsynced is made durable before the next one believes it.
+    // Make journals durable that the previous process left unsynced, before the next one relies on them.
     if (!wasClean) for (const id of this.#images.visible.keys()) this.#images.syncJournal(id);
     return this.#assemble(run, wasClean);
   }
 
   /**
-   * The machine loses power: the open store is dead, and what was not synced is lost.
-   * @param random numbers from 0 to 1, which choose what survives although it was not synced; without it nothing does
+   * Simulates a power failure: the open store fails, and data that was not synced is lost.
+   * @param random numbers from 0 to 1 that choose which unsynced data survives; by default none does
    */
   crash(random: (() => number) | null = null): void {
     this.kill();
     this.#images.losePower(random);
   }
 
-  /** The process ends as it stands: the open store is dead, and everything that it wrote is there. */
+  /** Simulates a crash of the process: the open store fails, and everything that it wrote survives. */
   kill(): void {
     this.#run?.end();
     this.#run = null;

@@ -11,7 +11,7 @@
  * newcomers find the same dead holder, one replaces it and the other one finds a living holder.
  *
  * A holder of the same boot and pid namespace is alive if the process with its number has its start time. A holder of an earlier boot of
- * the same machine is dead. Any other holder (another host or container on shared storage) cannot be asked. But a living holder changes
+ * the same machine is dead. Any other holder (another host or container on shared storage) cannot be checked. But a living holder changes
  * the file every two seconds, so a newcomer watches it for a while.
  */
 import { randomBytes } from 'node:crypto';

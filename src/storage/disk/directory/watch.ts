@@ -141,11 +141,11 @@ export async function confirmAbsence(error: unknown): Promise<void> {
 }
 
 /** Wraps a disk. Once the data directory is lost, every operation on a name fails with ESTALE, and nothing is created at its old path. */
-export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
+export function watchedDisk(disk: Disk, watch: DirectoryWatch): Disk {
   const unlessLost = <T>(work: () => Promise<T>): Promise<T> => {
-    if (presence.isLost) return Promise.reject(stale());
+    if (watch.isLost) return Promise.reject(stale());
     return work().catch((error: unknown) => {
-      if (error instanceof Error && codeOf(error) === 'ENOENT') origins.set(error, presence);
+      if (error instanceof Error && codeOf(error) === 'ENOENT') origins.set(error, watch);
       throw error;
     });
   };
@@ -163,8 +163,8 @@ export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
     size: (fd) => disk.size(fd),
     truncate: (fd, size) => disk.truncate(fd, size),
     datasync: (fd) => disk.datasync(fd),
-    // mkdir also creates missing parents. It must not create them anew where a moved data directory was.
-    mkdir: (path) => unlessLost(() => presence.confirmAbove(path).then(() => disk.mkdir(path))),
+    // mkdir also creates missing parents. It must not recreate them where a moved data directory was.
+    mkdir: (path) => unlessLost(() => watch.confirmAbove(path).then(() => disk.mkdir(path))),
     readdir: (path) => unlessLost(() => disk.readdir(path)),
     rename: (from, to) => change(() => disk.rename(from, to)),
     link: (from, to) => change(() => disk.link(from, to)),
