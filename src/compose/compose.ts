@@ -20,20 +20,20 @@ import { reload } from './reload.ts';
 import { openServices, type Services } from './services.ts';
 import { sweep } from './sweep.ts';
 
-/** A whole server. */
+/** A composed server. */
 export interface App extends Lifecycle {
   server: FastifyInstance;
   engine: Engine;
   log: Logger;
-  /** Resolves when the data directory was moved, unmounted or replaced. The process then has to end. */
+  /** Resolves when the data directory was moved, unmounted or replaced. The process must then exit. */
   readonly lost: Promise<void>;
-  /** Reads the TLS certificate and key again, for new connections, and reopens the log file. Failures are logged; the old one stays in use. */
+  /** Reloads the TLS certificate and key for new connections, and reopens the log file. A failure is logged and leaves the old ones in use. */
   reload(): void;
-  /** Waits up to half a second for the log to be written. For the very end of the process. */
+  /** Waits up to half a second for the log to be written. Call it right before the process exits. */
   writeLastLines(): void;
 }
 
-/** Replacements for tests. */
+/** Dependencies that tests replace. */
 export interface Substitutes {
   clock?: Clock;
   backend?: Backend;
@@ -48,7 +48,7 @@ const FOLLOW_SILENCE_MS = 60_000;
 
 /**
  * Opens the data directory and builds the server; nothing listens yet.
- * @throws DirectoryInUse, Error when the log file cannot be written, and what the disk fails with
+ * @throws DirectoryInUse; Error when the log file cannot be written or the disk fails
  */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
   const output = logOutput(config);
@@ -61,8 +61,8 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
     ...(substitutes.threads ? { threads: substitutes.threads } : {}),
   });
   try {
-    const kept = await openClock(store.dateBox, warn);
-    const clock = substitutes.clock ?? kept.clock;
+    const persistentClock = await openClock(store.dateBox, warn);
+    const clock = substitutes.clock ?? persistentClock.clock;
     const services = await openServices({ config, store, clock, log, warn });
     let state: ServerState = 'starting';
     // Half of what uploads may hold, so that neither side can starve the other.
@@ -79,12 +79,23 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
       storage: store.health,
       gauges: () => gaugesOf(store, services, downloads, output),
     });
-    const enter = (next: ServerState): void => {
+    const setState = (next: ServerState): void => {
       state = next;
     };
     const sweepAll = (): Promise<void> => sweep({ ...services, log });
     const sweeper = schedule(config.cleanupCron, clock, sweepAll);
-    const life = lifecycle({ ...services, config, store, kept, clock, log, server, sweeper, sweepAll, enter });
+    const life = lifecycle({
+      ...services,
+      config,
+      store,
+      persistentClock,
+      clock,
+      log,
+      server,
+      sweeper,
+      sweepAll,
+      setState,
+    });
     return {
       server,
       engine: services.engine,

@@ -1,9 +1,9 @@
-/** Ends share links and grants with the files that they are for. */
+/** Ends share links and grants together with their files. */
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Identity } from '../identity/directory/identity.ts';
 import type { Warn } from './warn.ts';
 
-/** Removes what is shared of a file when the file is deleted or replaced, and at the start what a crash left behind. */
+/** Ends the share links and grants of a file when it is deleted or replaced, and at start those that a crash left behind. */
 export async function endSharingWithFiles(identity: Identity, catalog: Catalog, warn: Warn): Promise<void> {
   await identity.reconcileFiles(
     (id) => catalog.has(id),
@@ -20,7 +20,7 @@ export async function endSharingWithFiles(identity: Identity, catalog: Catalog, 
       if (replaces !== null) identity.grants.fileReplaced(replaces, id).catch(failed(id));
     },
     removed: ({ id }) => {
-      // An updated document is removed and added again, and so is the name of a file that is replaced.
+      // An updated document is also reported as removed and added, so check that the file is really gone.
       void catalog
         .has(id)
         .then(async (has) => (has ? undefined : identity.fileRemoved(id)))

@@ -22,7 +22,7 @@ import type { Config } from '../settings/config.ts';
 export interface LifecycleDeps {
   config: Config;
   store: Store;
-  kept: PersistentClock;
+  persistentClock: PersistentClock;
   clock: Clock;
   log: Logger;
   identity: Identity;
@@ -35,7 +35,7 @@ export interface LifecycleDeps {
   server: FastifyInstance;
   sweeper: Schedule;
   sweepAll(): Promise<void>;
-  enter(state: ServerState): void;
+  setState(state: ServerState): void;
 }
 
 export interface Lifecycle {
@@ -45,26 +45,26 @@ export interface Lifecycle {
    */
   start(show?: (admin: FirstAdmin) => void): Promise<string>;
   /**
-   * Stops in order: no new requests; running chunks may finish within `shutdownSeconds`; everything is made durable. Works during a start,
-   * too.
+   * Stops in order: refuses new requests, lets running chunks finish within `shutdownSeconds`, and makes everything durable. May be called
+   * during a start.
    */
   close(): Promise<void>;
 }
 
-/** How long replies that refuse requests during a stop may take to be sent. */
+/** Extra time for sending the replies that refuse requests during a stop. */
 const LAST_REPLIES_MS = 1_000;
 /** How often a stop closes connections that have become idle. */
 const IDLE_CHECK_MS = 100;
 
 /** Starts in order, stops in reverse. */
 export function lifecycle(parts: LifecycleDeps): Lifecycle {
-  const { config, store, clock, log, identity, audit, engine, deliveries, server, sweeper, sweepAll, enter } = parts;
+  const { config, store, clock, log, identity, audit, engine, deliveries, server, sweeper, sweepAll, setState } = parts;
   let recovered = false;
   let closing: Promise<void> | null = null;
 
   async function start(show?: (admin: FirstAdmin) => void): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
-    // Not before the address is known to be free: the secret is shown once, and a failed start must not show it.
+    // Only after listening has succeeded: the secret is shown once, and a start that fails must not show it.
     await ensureAdmin(identity, configuredAdmin(config), show, (change) =>
       recordAdministrator(audit, 'LADING_ADMIN_SECRET', change),
     );
@@ -73,7 +73,7 @@ export function lifecycle(parts: LifecycleDeps): Lifecycle {
     recovered = true;
     log.info({ ...found, clean: store.wasClean, ms: Math.round(clock.monotonic() - began) }, 'recovered');
     if (closing === null) {
-      enter('ready');
+      setState('ready');
       deliveries.start();
       void sweepAll();
       sweeper.start();
@@ -83,8 +83,8 @@ export function lifecycle(parts: LifecycleDeps): Lifecycle {
 
   void store.lost.then(() => {
     log.fatal({ data_dir: config.dataDir }, 'the data directory was moved, unmounted or replaced; the server stops');
-    // From now on nothing may be acknowledged that the next server would not find.
-    enter('stopping');
+    // Acknowledge nothing more: the next server would not find it.
+    setState('stopping');
   });
   return {
     start,
@@ -95,29 +95,29 @@ export function lifecycle(parts: LifecycleDeps): Lifecycle {
   };
 }
 
-/** @param recovered whether a start has checked everything that an unclean stop may have left */
+/** @param recovered true once recovery has checked what an unclean stop may have left */
 async function stop(parts: LifecycleDeps, recovered: () => boolean): Promise<void> {
-  const { config, store, kept, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
-  parts.enter('stopping');
+  const { config, store, persistentClock, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
+  parts.setState('stopping');
   parts.sweeper.stop();
-  const patience = config.shutdownSeconds * 1000;
-  // Downloads may run as long as chunks; the rest of both is cut once the senders have been told why.
-  const cut = setTimeout(() => server.server.closeAllConnections(), patience + LAST_REPLIES_MS);
+  const drainMs = config.shutdownSeconds * 1000;
+  // Downloads may run as long as chunks. After that, the replies that say why have some more time before all connections close.
+  const closeAll = setTimeout(() => server.server.closeAllConnections(), drainMs + LAST_REPLIES_MS);
   const closed = server.close();
-  // Node closes connections that are idle now; one whose last reply is still to be sent would be kept for another request.
+  // `close` closes only connections that are idle now. Close the others as soon as their last reply is sent.
   const idle = setInterval(() => Server.prototype.closeIdleConnections.call(server.server), IDLE_CHECK_MS);
-  const ended = await engine.stop(patience);
+  const ended = await engine.stop(drainMs);
   await closed;
   clearInterval(idle);
-  clearTimeout(cut);
+  clearTimeout(closeAll);
   await deliveries.stop();
   await calls.close();
   await audio.close();
   events.close();
   await identity.close();
   await audit.close();
-  await kept.close();
-  // A start that ended before it checked what an unclean stop left must not mark the directory clean.
+  await persistentClock.close();
+  // If recovery did not finish after an unclean stop, the directory must not be marked clean.
   await store.close({ clean: ended && (recovered() || store.wasClean) });
 }
 

@@ -1,4 +1,4 @@
-/** Identity without a server, for commands that work on a data directory. */
+/** Opens the identity data without a server, for commands that work on a data directory. */
 import { SteadyClock } from '../clock/clock.ts';
 import { Targets } from '../delivery/targets.ts';
 import { Audit } from '../identity/audit.ts';
@@ -10,7 +10,7 @@ import { backendOf } from '../storage/backends.ts';
 import { openCollection, openIdentityStores } from './documents.ts';
 import { sealingKey as keyOf } from './secrets.ts';
 
-/** The identity of a data directory, opened without a server. */
+/** The identity data of a data directory, opened without a server. */
 export interface OfflineIdentity {
   identity: Identity;
   audit: Audit;
@@ -20,8 +20,9 @@ export interface OfflineIdentity {
 }
 
 /**
- * Opens the identity of a data directory that no server uses. Locks the directory until `close`. Skips damaged documents, as the server does.
- * @returns null if the directory holds no data of a server; with `make` the data is created instead
+ * Opens the identity data of a data directory that no server uses. Locks the directory until `close`. Skips damaged documents, as the server
+ * does.
+ * @returns null if the directory has no data of a server; with `make`, the data is created instead
  * @throws DirectoryInUse while a server uses the directory; Error for root when the data belongs to another user
  */
 export async function openIdentity(
@@ -36,7 +37,7 @@ export async function openIdentity(
   if (!make && !(await backend.hasData(dataDir))) return null;
   await refuseForeignData(dataDir);
   const store = await backend.open({ dataDir, workers: 1 });
-  // Nothing is recovered here, so an unclean storage stays unclean.
+  // This command does no recovery, so a directory that was not stopped cleanly stays marked as such.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
     const reports = { onDamaged: () => {}, onCorrected: () => {} };
@@ -46,7 +47,7 @@ export async function openIdentity(
     const failed = (_entry: object, error: unknown): void => {
       throw error;
     };
-    const audit = new Audit({ log: store.auditLog, clock, failed });
+    const audit = new Audit({ log: store.auditLog, clock, onFailed: failed });
     const close = async (): Promise<void> => {
       await identity.close();
       await audit.close();
@@ -63,7 +64,7 @@ export async function openIdentity(
   }
 }
 
-/** The server could not read what root writes among the documents of another user, and would continue without it. */
+/** Refuses to run as root on data of another user: the server could not read files that root creates, and would skip them. */
 async function refuseForeignData(dataDir: string): Promise<void> {
   if (process.geteuid?.() !== 0) return;
   const owner = await (await backendOf(dataDir)).ownerOf(dataDir);

@@ -9,7 +9,7 @@ import { fetchThrough, outgoingAgent } from '../outgoing/http.ts';
 import type { Config } from '../settings/config.ts';
 import type { Warn } from './warn.ts';
 
-/** The service that speaks codes; null if the settings name none. */
+/** The voice service that speaks codes; null if none is configured. */
 export function voiceOf(config: Config, warn: Warn): Voice | null {
   const { voice, voiceUrl, voiceAccount, voiceToken, voiceFrom, sipAddress, sipPassword, publicUrl } = config;
   if (voice === 'console') return consoleVoice((line) => console.log(line));
@@ -22,7 +22,7 @@ export function voiceOf(config: Config, warn: Warn): Voice | null {
   return null;
 }
 
-/** The sign-in providers of the settings. */
+/** The configured sign-in providers. */
 export function federatedProviders(config: Config, clock: Clock, warn: Warn): FederatedProvider[] {
   const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
   const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
@@ -39,7 +39,7 @@ export function federatedProviders(config: Config, clock: Clock, warn: Warn): Fe
   return found;
 }
 
-/** An agent that also connects to private addresses of these origins, which settings name. */
+/** An HTTP agent that also connects to these origins, which come from settings, if they have private addresses. */
 function agentFor(trusted: string[], { webhookPrivate }: Config, warn: Warn): Agent {
   const onRefused = (origin: string): void =>
     warn('a connection was refused: the origin is not on the public internet, and no setting names it', { origin });

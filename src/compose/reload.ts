@@ -1,4 +1,4 @@
-/** Takes up a changed TLS certificate and a moved log file without a restart (SIGHUP). */
+/** Reloads the TLS certificate and reopens the log file without a restart (SIGHUP). */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { replaceCertificate } from '../http/connection/listener.ts';
@@ -13,7 +13,7 @@ export interface ReloadDeps {
   server: FastifyInstance;
 }
 
-/** Reads the certificate and its key again for new connections, and opens the log file again. Logs what fails and keeps the old one. */
+/** Reloads the certificate and its key for new connections, and reopens the log file. Logs failures and keeps the old ones. */
 export function reload({ config, log, output, server }: ReloadDeps): void {
   try {
     output.reopen();

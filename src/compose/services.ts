@@ -29,7 +29,7 @@ import { voiceOf } from './outgoing.ts';
 import { jwtKeys, sealingKey } from './secrets.ts';
 import type { Warn } from './warn.ts';
 
-/** What every service is opened with. */
+/** The dependencies that all services share. */
 export interface ServiceDeps {
   config: Config;
   store: Store;
@@ -52,9 +52,9 @@ export interface Services {
   engine: Engine;
 }
 
-export async function openServices(ground: ServiceDeps): Promise<Services> {
-  const { config, store, clock, warn } = ground;
-  const reports = reportsTo(ground.log);
+export async function openServices(shared: ServiceDeps): Promise<Services> {
+  const { config, store, clock, warn } = shared;
+  const reports = reportsTo(shared.log);
   const identity = await Identity.open(await openIdentityStores(store, reports), clock, {
     refreshSeconds: config.refreshDays * 24 * 3600,
     accessSeconds: config.tokenMinutes * 60,
@@ -62,9 +62,9 @@ export async function openServices(ground: ServiceDeps): Promise<Services> {
   });
   const events = new Events(clock);
   const listeners: { deliveries: Deliveries | null } = { deliveries: null };
-  const audit = openAudit(ground, events, listeners);
+  const audit = openAudit(shared, events, listeners);
   const keys = await jwtKeys(config, store, clock);
-  const catalog = await openCatalog(ground, reports);
+  const catalog = await openCatalog(shared, reports);
   const quotas = new Quotas(identity, {
     bytes: config.quotaBytes,
     openUploads: config.quotaOpenUploads,
@@ -72,18 +72,18 @@ export async function openServices(ground: ServiceDeps): Promise<Services> {
   });
   await endSharingWithFiles(identity, catalog, warn);
   const documents = await openCollection(store, 'audio', checkAudio, reports);
-  // Nothing is read before the engine is open.
+  // The engine is opened last. No service reads a file before that.
   const assertUndamaged = (file: FileDocument): Promise<void> => engine.assertUndamaged(file);
   const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertUndamaged, warn });
   const vault = new SealedBox(await sealingKey(config, store));
   const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
-  const calls = await openCalls(ground, vault, reports);
+  const calls = await openCalls(shared, vault, reports);
   const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
   secondFactor.restore(calls.proofs());
-  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit, assertUndamaged }, reports);
+  const deliveries = await openDeliveries(shared, { targets, catalog, events, audit, assertUndamaged }, reports);
   listeners.deliveries = deliveries;
   identity.onTenantRemoved((tenant) => deliveries.deleteTenant(tenant));
-  const engine = openEngine(ground, { catalog, quotas, events, deliveries });
+  const engine = openEngine(shared, { catalog, quotas, events, deliveries });
   return { identity, events, audit, keys, quotas, audio, targets, calls, secondFactor, deliveries, engine };
 }
 
@@ -95,7 +95,7 @@ function reportsTo(log: Logger): DocumentReports {
   };
 }
 
-/** `deliveries` is set once delivery is open; nothing is recorded before. */
+/** @param listeners `deliveries` is set once it is open; nothing is recorded before that */
 function openAudit(
   { store, clock, log }: ServiceDeps,
   events: Events,
@@ -104,11 +104,11 @@ function openAudit(
   return new Audit({
     log: store.auditLog,
     clock,
-    failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
-    refused: (entry) => events.emitRefusal(entry),
-    // The reply waits until webhooks are sure to receive the event.
+    onFailed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
+    onRefused: (entry) => events.emitRefusal(entry),
+    // The reply waits until the event is queued durably for webhooks.
     announce: (entry) => listeners.deliveries?.announceChange(entry) ?? null,
-    recorded: (entry, key) => (events.emitChange(entry, key) ? listeners.deliveries?.stored() : undefined),
+    onRecorded: (entry, key) => (events.emitChange(entry, key) ? listeners.deliveries?.stored() : undefined),
   });
 }
 
@@ -116,8 +116,8 @@ async function openCatalog({ store, log }: ServiceDeps, reports: DocumentReports
   const catalog = await store.openCatalog(reports);
   store.onJournalDamage((id, found) => {
     void catalog.get(id).then((file) => {
-      const words = 'the disk damaged records of a journal; their ranges are missing until they are sent again';
-      log.error({ id, owner: file?.owner, file: file?.name, ...found }, words);
+      const message = 'the disk damaged records of a journal; their ranges are missing until they are sent again';
+      log.error({ id, owner: file?.owner, file: file?.name, ...found }, message);
     });
   });
   return catalog;
@@ -190,7 +190,7 @@ function openEngine(
   );
 }
 
-/** Logs uploads that end because nothing arrived for them: otherwise nobody would notice. */
+/** Logs uploads that were parked or removed because nothing arrived for them, which nobody would notice otherwise. */
 function logStale(log: Logger, event: FileEvent): void {
   if (event.type !== 'upload.stale' && event.type !== 'upload.expired') return;
   const { file, received } = event;

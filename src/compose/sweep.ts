@@ -1,4 +1,4 @@
-/** The clean-up that runs by the timetable: stale uploads, and whatever has expired. */
+/** The scheduled clean-up of stale uploads and expired records. */
 import type { Logger } from 'pino';
 import type { Calls } from '../calls/calls.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
@@ -16,7 +16,7 @@ export interface SweepDeps {
   log: Logger;
 }
 
-/** Never fails on expired records: what could not be removed is logged, and the next sweep tries again. */
+/** Runs the clean-up. A failure to remove expired records is only logged; the next sweep tries again. */
 export async function sweep({ engine, identity, deliveries, calls, keys, log }: SweepDeps): Promise<void> {
   const swept = await engine.sweep();
   if (Object.values(swept).some((count) => count > 0)) log.info(swept, 'swept');

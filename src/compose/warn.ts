@@ -1,2 +1,2 @@
-/** Reports something that went wrong and did not stop what was being done. */
+/** Logs a problem that did not make the operation fail. */
 export type Warn = (message: string, details: object) => void;

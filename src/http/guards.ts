@@ -46,7 +46,7 @@ export function guardConnections(server: Server, deps: GuardDeps, metrics: Metri
   const limit = addressLimit(config);
   limitConnections(server, {
     ...limit,
-    refused: (address) => {
+    onRefused: (address) => {
       if (metrics.refused() === 1) log.warn({ address, most: limit.max }, 'an address has too many connections');
     },
   });
@@ -57,8 +57,8 @@ export function guardConnections(server: Server, deps: GuardDeps, metrics: Metri
     idleMs: config.idleSeconds * 1000,
     now: () => clock.monotonic(),
     isProxy: limit.isProxy,
-    cut: (count) => {
-      metrics.cut(count);
+    onCut: (count) => {
+      metrics.unreadAnswers(count);
       log.info({ count }, 'answers were cut because their clients did not read them');
     },
   });

@@ -29,11 +29,11 @@ export interface AuditDeps {
   log: AuditLog;
   clock: Clock;
   /** Called when an entry could not be stored. */
-  failed(entry: AuditEntry, error: unknown): void;
+  onFailed(entry: AuditEntry, error: unknown): void;
   /** Called for refusals; once for those that are counted together. */
-  refused?(entry: AuditEntry): void;
+  onRefused?(entry: AuditEntry): void;
   /** Called for each entry after it was stored, or could not be. */
-  recorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
+  onRecorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
   /** Called before a change is made; null if no webhook receives it. */
   announce?(entry: AuditEntry): AnnouncedChange | null;
 }
@@ -126,13 +126,13 @@ export class Audit {
   }
 
   #append(entry: AuditEntry, key?: string): Promise<void> {
-    if (entry.outcome === 'refused') this.#deps.refused?.(entry);
+    if (entry.outcome === 'refused') this.#deps.onRefused?.(entry);
     const appending: Promise<void> = this.#deps.log
       .append(entry)
-      .catch((error: unknown) => this.#deps.failed(entry, error))
-      // The change happened, whether or not the log had room for it.
-      .then(() => this.#deps.recorded?.(entry, key))
-      .catch((error: unknown) => this.#deps.failed(entry, error))
+      .catch((error: unknown) => this.#deps.onFailed(entry, error))
+      // The change was made even if the log could not store its entry.
+      .then(() => this.#deps.onRecorded?.(entry, key))
+      .catch((error: unknown) => this.#deps.onFailed(entry, error))
       .then(() => void this.#appending.delete(appending));
     this.#appending.add(appending);
     return appending;

@@ -24,7 +24,7 @@ export interface QuotaHolder {
 
 const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
 
-/** The words of the error for each limit. */
+/** The unit and the advice in the error for each limit. */
 const WORDS: Readonly<Record<keyof UsageTotals, { unit: string; advice: string }>> = {
   bytes: { unit: 'stored bytes', advice: 'delete files first.' },
   openUploads: { unit: 'unfinished uploads', advice: 'finish or delete some of them first.' },

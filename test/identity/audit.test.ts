@@ -31,7 +31,7 @@ function auditOf(failure: Error | null = null) {
   };
   let now = 1_000;
   const clock = clockOf(() => now++);
-  return { audit: new Audit({ log, clock, failed: (entry) => failed.push(entry) }), stored, failed };
+  return { audit: new Audit({ log, clock, onFailed: (entry) => failed.push(entry) }), stored, failed };
 }
 
 test('an entry is stored with its time and principal', async () => {

@@ -36,9 +36,9 @@ export interface FileIntent {
   /**
    * With `overwrite`: other uploads of the name never cause a refusal. Of several concurrent files, the one that completes last wins.
    */
-  newest?: boolean;
+  lastWins?: boolean;
   /** If the name is taken, stores the file under the name that this function returns, with a number if that is taken too. */
-  beside?: ((name: string) => string) | undefined;
+  nameIfTaken?: ((name: string) => string) | undefined;
   /** Null: derived from the extension of the name. */
   contentType: string | null;
   /** Digest of the whole file. */
@@ -83,14 +83,14 @@ export class FileUploads {
   }
 
   /** Checks the request before its body is read. @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed` */
-  async admit({ owner, name, overwrite, newest, beside, minSize, precondition }: FileIntent): Promise<void> {
+  async admit({ owner, name, overwrite, lastWins, nameIfTaken, minSize, precondition }: FileIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (minSize > limits.maxFileBytes) throw fileTooLarge(minSize, limits.maxFileBytes);
-    const upload = beside ? undefined : uploads.find(owner, name);
+    const upload = nameIfTaken ? undefined : uploads.find(owner, name);
     const inUse = upload && (!upload.isVisible || (!upload.isContiguous && !isIdle(upload)));
-    if (!newest && (inUse || (upload && !overwrite))) throw uploadInProgress();
+    if (!lastWins && (inUse || (upload && !overwrite))) throw uploadInProgress();
     await current.assert(precondition, owner, name);
-    if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw fileExists();
+    if (!nameIfTaken && !overwrite && (await catalog.find(owner, name)).sealed) throw fileExists();
     usage.check(owner, { bytes: minSize, dayBytes: minSize, openUploads: 1 });
   }
 
@@ -122,10 +122,10 @@ export class FileUploads {
     }
   }
 
-  /** As `#enter`, but with `beside` under the first free name. */
+  /** As `#enter`, but with `nameIfTaken` under the first free name. */
   async #enterNamed(intent: FileIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
-    for await (const name of intent.beside ? freeNames(this.#deps, intent, intent.beside) : []) {
+    for await (const name of intent.nameIfTaken ? freeNames(this.#deps, intent, intent.nameIfTaken) : []) {
       try {
         return await this.#enter({ ...intent, name }, (upload, handles) => {
           working = true;
@@ -145,7 +145,7 @@ export class FileUploads {
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
-    const { overwrite, newest = false } = intent;
+    const { overwrite, lastWins = false } = intent;
     for (;;) {
       const { upload, handles } = await this.#openUpload(intent);
       try {
@@ -157,7 +157,7 @@ export class FileUploads {
         const reserved = upload.isVisible ? null : upload.tryReserve(ALL_BYTES);
         if (!reserved) throw uploadInProgress();
         upload.isFileUpload = true;
-        upload.takesNameAlways = newest;
+        upload.takesNameAlways = lastWins;
         try {
           return await work(upload, handles);
         } finally {
@@ -171,12 +171,17 @@ export class FileUploads {
     }
   }
 
-  /** Creates an upload that waits for the name if idle unfinished uploads have it, and always with `newest`. Otherwise takes the name. */
-  async #openUpload({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
+  /** Creates an upload that waits for the name if idle unfinished uploads have it, and always with `lastWins`. Otherwise takes the name. */
+  async #openUpload({
+    owner,
+    name,
+    overwrite,
+    lastWins,
+  }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const holder = uploads.find(owner, name);
     const idle = holder ? isIdle(holder) && !holder.isContiguous : uploads.waitingFor(owner, name).length > 0;
-    if (newest || (overwrite && idle)) return await uploads.enterWaiting(owner, name);
+    if (lastWins || (overwrite && idle)) return await uploads.enterWaiting(owner, name);
     const { target, handles } = await uploads.enter(owner, name, overwrite);
     if ('sealed' in target || !handles) throw fileExists();
     return { upload: target.upload, handles };

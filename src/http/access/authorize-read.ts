@@ -12,12 +12,12 @@ import type { GrantDocument } from '../../records/sharing.ts';
 import { authorizationOf } from './bearer.ts';
 
 /** What these functions need from the server. */
-export interface ReadingDeps {
+export interface ReadAccessDeps {
   identity: Identity;
   access: Access;
 }
 
-export interface Reading {
+export interface ReadAccess {
   /** Key of the owner. */
   owner: string;
   /** False once the principal may no longer read the file. Absent if only the token decides. */
@@ -25,16 +25,16 @@ export interface Reading {
 }
 
 /**
- * Authorizes a request to read the file of a name. The principal owns the file, or the role or a grant permits reading it.
+ * Authorizes a request to read a file by name: the principal owns it, or its role or a grant permits reading it.
  * @param asked the query parameter `owner`
  * @throws LadingError `forbidden`, whether or not that owner and file exist
  */
 export function authorizeRead(
-  deps: ReadingDeps,
+  deps: ReadAccessDeps,
   request: FastifyRequest,
   asked: string | undefined,
   name: string,
-): Reading {
+): ReadAccess {
   const reading = ownOrRefusal(request, asked);
   if (!(reading instanceof LadingError)) return reading;
   const grant = grantsOf(deps, request, asked).find(
@@ -59,7 +59,7 @@ export interface Listing {
  * @param asked the query parameter `owner`
  * @throws LadingError `forbidden`
  */
-export function authorizeList(deps: ReadingDeps, request: FastifyRequest, asked: string | undefined): Listing {
+export function authorizeList(deps: ReadAccessDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
   const signedIn = authorizationOf(deps, request);
   if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, isAuthorized: signedIn };
@@ -70,7 +70,7 @@ export function authorizeList(deps: ReadingDeps, request: FastifyRequest, asked:
   return { owner: first.owner, granted, isAuthorized };
 }
 
-function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): Reading | LadingError {
+function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): ReadAccess | LadingError {
   try {
     return { owner: ownerOf(principal, asked) };
   } catch (error) {
@@ -80,7 +80,7 @@ function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined):
 }
 
 function grantsOf(
-  { identity }: Pick<ReadingDeps, 'identity'>,
+  { identity }: Pick<ReadAccessDeps, 'identity'>,
   { principal }: FastifyRequest,
   asked = '',
 ): GrantDocument[] {
@@ -101,7 +101,7 @@ export async function listGranted(
   query: FileListQuery,
 ): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
   const files: FileStatus[] = [];
-  for (const { kind, name } of stretches(grants, query.prefix)) {
+  for (const { kind, name } of nameRanges(grants, query.prefix)) {
     const limit = query.limit - files.length;
     const page =
       kind === 'prefix'
@@ -109,7 +109,7 @@ export async function listGranted(
         : await oneFile(engine, name, { ...query, limit });
     files.push(...page.files);
     if (page.next_cursor !== null) return { files, next_cursor: page.next_cursor };
-    // Only the next page, which may be empty, shows whether more files follow.
+    // Whether more files follow is only known once the next page, which may be empty, is read.
     if (files.length === query.limit) return { files, next_cursor: files.at(-1)?.filename ?? null };
   }
   return { files, next_cursor: null };
@@ -126,24 +126,25 @@ async function oneFile(
   return { files: wanted ? [found] : [], next_cursor: null };
 }
 
-interface Stretch {
+/** A range of names that grants cover: one file, or all names with a prefix. */
+interface NameRange {
   kind: 'file' | 'prefix';
   name: string;
 }
 
-/** The parts of the grants below the prefix, by name, without those that others cover. */
-function stretches(grants: readonly GrantDocument[], prefix: string): Stretch[] {
-  const all = grants.flatMap(({ target: { kind, name } }): Stretch[] => {
+/** The ranges of the grants below the prefix, sorted by name, without those that another range covers. */
+function nameRanges(grants: readonly GrantDocument[], prefix: string): NameRange[] {
+  const all = grants.flatMap(({ target: { kind, name } }): NameRange[] => {
     if (name.startsWith(prefix)) return [{ kind, name }];
     return kind === 'prefix' && prefix.startsWith(name) ? [{ kind, name: prefix }] : [];
   });
   // A prefix sorts before everything that it covers, and before a file of the same name.
   all.sort((a, b) => (a.name === b.name ? (a.kind === 'prefix' ? -1 : 1) : a.name < b.name ? -1 : 1));
-  const kept: Stretch[] = [];
-  for (const stretch of all) {
+  const kept: NameRange[] = [];
+  for (const range of all) {
     const last = kept.at(-1);
-    const covered = last && (last.kind === 'prefix' ? stretch.name.startsWith(last.name) : stretch.name === last.name);
-    if (!covered) kept.push(stretch);
+    const covered = last && (last.kind === 'prefix' ? range.name.startsWith(last.name) : range.name === last.name);
+    if (!covered) kept.push(range);
   }
   return kept;
 }

@@ -156,7 +156,7 @@ export const bearerAuth = fp<BearerOptions>(
   { name: 'lading-bearer-auth', fastify: '5.x' },
 );
 
-/** Who counts for work that is slow on purpose, such as password hashes: the principal, or the network of the request. */
+/** The requester of deliberately slow work, such as password hashing: the principal, or the network of the request. */
 export function requesterOf({ principal, ip }: FastifyRequest): Requester {
   // Open routes have no principal.
   return (principal as Principal | undefined) === undefined
@@ -184,11 +184,11 @@ export async function signIn(
   const claimed = clients.find(clientId);
   // Unknown ids are not logged: people type secrets into the wrong field.
   if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
-  const right = await throttle.attempt(clientId, request.ip, (requester) =>
+  const correct = await throttle.attempt(clientId, request.ip, (requester) =>
     clients.authenticate(clientId, secret, requester),
   );
   // The tenant of the client may have been deleted.
-  const principal = right && identity.subject('device', clientId);
+  const principal = correct && identity.subject('device', clientId);
   if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
   request.audited = { principal };
   return principal;

@@ -66,7 +66,7 @@ export function localPrograms(
 }
 
 /**
- * True for a request without credentials from a program on this machine. Proxies and browsers on this machine act for others, so:
+ * True for a request without credentials from a program on this machine. Proxies and browsers on this machine may act for others, so:
  *
  *     address             of the client must be loopback; an untrusted proxy on the machine does not count
  *     Host                must name the machine itself, not a public name that resolves to it (DNS rebinding)

@@ -12,11 +12,11 @@ import {
 } from '../../identity/federation/pending-logins.ts';
 import { wantsSecureCookies } from '../request/csrf.ts';
 
-/** A hash of the state follows. */
+/** Prefix of the cookie names. A hash of the state follows. */
 const COOKIE = 'outside_sign_in_';
 const COOKIE_PATH = '/v1/auth';
-/** A further login replaces the oldest one: the browser sends all cookies, and servers accept 16 KiB of fields. */
-const MAX_BEGUN = 4;
+/** Maximum number of pending logins per browser. It sends all their cookies with each request, and servers accept 16 KiB of fields. */
+const MAX_PENDING = 4;
 
 /** Stores a pending login in a cookie. Deletes the oldest cookies above the limit. */
 export function keepPendingLogin(
@@ -25,12 +25,12 @@ export function keepPendingLogin(
   reply: FastifyReply,
   { state, sealed }: { state: string; sealed: string },
 ): void {
-  const begun = Object.entries(cookiesOf(request))
+  const pending = Object.entries(cookiesOf(request))
     .filter(([cookie]) => cookie.startsWith(COOKIE))
     .map(([cookie, text]) => ({ cookie, until: pendingLogins.untilOf(text ?? '') }))
     .sort((a, b) => b.until - a.until);
-  begun.forEach(({ cookie, until }, n) => {
-    if (n >= MAX_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
+  pending.forEach(({ cookie, until }, n) => {
+    if (n >= MAX_PENDING - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
   });
   setCookie(request, reply, cookieNameOf(state), sealed, PENDING_LOGIN_SECONDS);
 }

@@ -1,4 +1,4 @@
-/** Checks and normalizes what requests say about a person. */
+/** Validates and normalizes the data of a person in a request. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';

@@ -54,7 +54,7 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
       if (!(error instanceof LadingError)) throw error;
       const seconds = error.members.retry_after ?? 1;
       reply.header('ratelimit-policy', policy).header('ratelimit', item(rates.name, 0, seconds));
-      throw keepsUploads(request) ? asOverload(error) : error;
+      throw isUploadClient(request) ? asOverload(error) : error;
     }
     const { remaining, seconds } = rates.stateOf(bucket);
     if (request.routeOptions.config.frequent === true && remaining * 2 > rates.limit) return;
@@ -113,10 +113,10 @@ function policyField(all: Rates[]): string {
 }
 
 /**
- * True for requests of clients that take most 4xx to mean that the upload no longer exists, and start it again: those of tus and of resumable
- * uploads, above all their HEAD for the offset.
+ * True for requests of upload clients (tus and resumable uploads). They take most 4xx to mean that the upload no longer exists and start it
+ * again, especially after the HEAD that asks for the offset.
  */
-function keepsUploads({ method, headers }: FastifyRequest): boolean {
+function isUploadClient({ method, headers }: FastifyRequest): boolean {
   return method === 'HEAD' || isTus(headers) || isResumable(headers);
 }
 

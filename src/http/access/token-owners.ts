@@ -58,7 +58,7 @@ export function namedOwner(
   asked: string | null | undefined,
 ): { owner: TokenOwner; label?: string } {
   const label = asked ?? DEFAULT_LABEL;
-  if (asked === principal.id || isSomebody(identity, principal, label)) {
+  if (asked === principal.id || isKnownSubject(identity, principal, label)) {
     return { owner: ownerFor(identity, principal, label) };
   }
   return { owner: ownerFor(identity, principal, undefined), label: checkLabel(label) };
@@ -77,7 +77,7 @@ export function checkLabel(label: string): string {
 }
 
 /** True for the id of a client or person that the principal may see. An id of another tenant counts as a label. */
-function isSomebody(identity: Identity, principal: Principal, id: string): boolean {
+function isKnownSubject(identity: Identity, principal: Principal, id: string): boolean {
   const found = anyOwner(identity, id);
   return found !== null && reachesTenant(principal, found.tenant);
 }
@@ -96,7 +96,7 @@ export function listedTokens(identity: Identity, principal: Principal, wanted: s
     : apiTokens
         .list(principal.tenant, all ? null : ownerFor(identity, principal, undefined).id)
         .filter(({ label }) => label === wanted);
-  if (!self && (!isSomebody(identity, principal, wanted) || (labelled.length > 0 && !all))) return labelled;
+  if (!self && (!isKnownSubject(identity, principal, wanted) || (labelled.length > 0 && !all))) return labelled;
   const owner = ownerFor(identity, principal, wanted);
   return [...new Set([...apiTokens.list(owner.tenant, owner.id), ...labelled])];
 }

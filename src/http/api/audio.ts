@@ -20,9 +20,9 @@ import type { Sound } from '../../records/audio.ts';
 import { authorizationOf } from '../access/bearer.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
-import { type OneShot, receiveOneShot } from '../native/form-file.ts';
-import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
-import { bodyUnseen } from '../native/upload.ts';
+import { type FormFile, receiveFormFile } from '../native/form-file.ts';
+import { Binary, FORM_FILE_ERRORS, formOf } from '../native/form-file-schema.ts';
+import { skipBodyValidation } from '../native/upload.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { recorderWords } from '../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../request/documented.ts';
@@ -96,32 +96,32 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
       response: { 200: AudioFile },
       documented: {
         request: PRECONDITIONS,
-        errors: ONE_SHOT_ERRORS,
+        errors: FORM_FILE_ERRORS,
       },
     },
-    validatorCompiler: bodyUnseen,
+    validatorCompiler: skipBodyValidation,
     config: { needs: 'files:write' },
     handler: async (request, reply): Promise<AudioFile> => {
       const { file_description: described, overwrite = false } = request.query;
       const owner = ownerOf(request.principal);
       let sound: Sound | null = null;
-      const inspect: OneShot['inspect'] = async (arrived, { fields }) => {
+      const inspect: FormFile['inspect'] = async (arrived, { fields }) => {
         checkDescription(fields.get('file_description'));
         sound = await soundOf(audio, owner, arrived);
         return sound.mediaType;
       };
       const isAuthorized = authorizationOf(deps, request);
       const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
-      const shot: OneShot = {
+      const formFile: FormFile = {
         part: 'file',
         form,
         owner,
         overwrite,
-        beside: (name) => name,
+        nameIfTaken: (name) => name,
         isAuthorized,
         inspect,
       };
-      const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { status, fields, fileName } = await receiveFormFile(engine, request, reply, formFile);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored without inspection');
       const description = described ?? fields.get('file_description') ?? null;
@@ -170,17 +170,17 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
         refusal: BareError,
       },
     },
-    validatorCompiler: bodyUnseen,
+    validatorCompiler: skipBodyValidation,
     config: { needs: 'files:write', refusal: bareError },
     handler: async (request, reply): Promise<WavStored> => {
       const owner = ownerOf(request.principal);
       let sound: Sound | null = null;
-      const shot: OneShot = {
+      const formFile: FormFile = {
         part: 'audio_file',
         form: { fields: [], query: Object.keys(WavUploadQuery.properties) },
         owner,
         overwrite: request.query.overwrite ?? false,
-        beside: (name) => `${stampOf(deps.clock.now())}_${request.principal.id}_${name}`,
+        nameIfTaken: (name) => `${stampOf(deps.clock.now())}_${request.principal.id}_${name}`,
         isAuthorized: authorizationOf(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
@@ -192,7 +192,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
           return sound.mediaType;
         },
       };
-      const { status, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { status, fileName } = await receiveFormFile(engine, request, reply, formFile);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored without inspection');
       await audio.describe(owner, { id, description: null, originalName: fileName ?? name, sound });

@@ -10,12 +10,12 @@ import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 
 /** The limit of one address. */
 export interface AddressLimit {
-  /** Connections or requests. */
+  /** Maximum number of open connections, or of running requests. */
   max: number;
   /** True for a proxy, which has many clients and no limit. */
   isProxy(address: string): boolean;
-  /** Called when a connection was closed because its address has too many. */
-  refused(address: string): void;
+  /** Called when a connection is closed because its address has too many. */
+  onRefused(address: string): void;
 }
 
 class Counts {
@@ -42,7 +42,7 @@ class Counts {
 }
 
 /** Closes connections above the limit as soon as they open. */
-export function limitConnections(server: Server, { max, isProxy, refused }: AddressLimit): void {
+export function limitConnections(server: Server, { max, isProxy, onRefused }: AddressLimit): void {
   const counts = new Counts(max);
   server.on('connection', (socket: Socket) => {
     const address = addressOfNode(socket.remoteAddress ?? '');
@@ -50,7 +50,7 @@ export function limitConnections(server: Server, { max, isProxy, refused }: Addr
     const key = networkOf(address);
     if (!counts.enter(key)) {
       socket.resetAndDestroy();
-      refused(key);
+      onRefused(key);
       return;
     }
     socket.once('close', () => counts.leave(key));

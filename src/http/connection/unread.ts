@@ -2,7 +2,7 @@
  * Ends connections and streams whose client does not read its answer, because unread answers cost memory and descriptors. Each needs
  * progress within the idle time:
  *
- *     connection   the number of bytes that the system has taken must grow
+ *     connection   the number of bytes that the system has accepted must grow
  *     stream       of HTTP/2: the bytes that wait for the flow control window must change, also if the connection makes progress
  *
  * If many answers to one address are stalled, those that stalled first end sooner.
@@ -29,7 +29,7 @@ export interface UnreadOptions {
   isProxy(address: string): boolean;
   endSession(session: Http2Session): void;
   /** Called with the number of answers that were cut off. */
-  cut(count: number): void;
+  onCut(count: number): void;
 }
 
 /** A connection or a stream. */
@@ -138,7 +138,7 @@ export class UnreadAnswers {
     // End sessions that have no other streams.
     for (const { session } of this.#watched) if (session) sessions.delete(session);
     for (const session of sessions) this.#options.endSession(session);
-    this.#options.cut(cut.length);
+    this.#options.onCut(cut.length);
   }
 }
 

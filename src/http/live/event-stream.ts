@@ -4,7 +4,7 @@ import type { EmittedEvent, Events, Position } from '../../events/events.ts';
 
 /** Interval of comments, which keep proxies from closing an idle stream and detect clients that have left. */
 const HEARTBEAT_MS = 15_000;
-/** Limit of the events that are sent in one turn, so that other streams get their turns. */
+/** Maximum number of events sent per iteration of the event loop, so that other streams can send too. */
 const MAX_AT_ONCE = 256;
 
 /** Sends the events after a position that the principal may see. It does not buffer for slow clients, because `Events` keeps the events. */
@@ -66,7 +66,7 @@ export class EventStream extends Readable {
       this.finish();
       return;
     }
-    for (let turns = 0; turns < MAX_AT_ONCE && !this.#full; turns += 1) {
+    for (let count = 0; count < MAX_AT_ONCE && !this.#full; count += 1) {
       const emitted = this.#events.read(this.#position);
       if (this.#position.lost) {
         this.#position.lost = false;

@@ -25,7 +25,7 @@ import {
   type Selection,
   select,
 } from '../send/selection.ts';
-import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../send/sources.ts';
+import { AccessRevoked, FollowSource, Incomplete, PiecesSource, type Source } from '../send/sources.ts';
 
 /** What sending a file needs from the server. */
 export interface FileSenderDeps {
@@ -220,7 +220,7 @@ async function send(
     const outcome = await transfer.send(status, headOf(reply, fields));
     if (outcome.kind === 'failed' && outcome.error instanceof Incomplete) {
       log.info({ request_id: request.id }, 'a followed download was cut because its file did not become complete');
-    } else if (outcome.kind === 'failed' && outcome.error instanceof Withdrawn) {
+    } else if (outcome.kind === 'failed' && outcome.error instanceof AccessRevoked) {
       log.info({ request_id: request.id }, 'a download was cut because its principal may no longer read the file');
     } else if (outcome.kind === 'failed') {
       log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');

@@ -3,7 +3,7 @@ import Type, { type TProperties } from 'typebox';
 import { SIGNED_IN } from '../request/documented.ts';
 
 /** Errors of routes that take a whole file as a part of a form. */
-export const ONE_SHOT_ERRORS = [
+export const FORM_FILE_ERRORS = [
   ...SIGNED_IN,
   'already_exists',
   'file_too_large',

@@ -16,8 +16,8 @@ import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 
-/** An upload form and where its file goes. */
-export interface OneShot {
+/** How to receive the form, and where to store its file. */
+export interface FormFile {
   /** Name of the part that is the file. */
   part: string;
   /** Error for a form without it; `validation_failed` by default. */
@@ -26,12 +26,12 @@ export interface OneShot {
   form: { fields: readonly string[]; query: readonly string[] };
   /** Owner of the file. */
   owner: string;
-  /** Replace a complete file of the same name. Without it the upload gets 409 `already_exists` or, with `beside`, another name. */
+  /** Replace a complete file of the same name. Otherwise the upload is refused with `already_exists` or, with `nameIfTaken`, renamed. */
   overwrite: boolean;
   /** With `overwrite`: this upload becomes the file even if other uploads of the name are running. */
-  newest?: boolean;
-  /** The name to use if the name exists; a number is added if that exists, too. Both files are kept. */
-  beside?: (name: string) => string;
+  lastWins?: boolean;
+  /** Returns another name to use if the name is taken; a number is added if that is taken, too. Both files are kept. */
+  nameIfTaken?: (name: string) => string;
   /** False once the sender may no longer upload. */
   isAuthorized(): boolean;
   /**
@@ -50,7 +50,7 @@ export interface OneShot {
 }
 
 /** The stored file and the other contents of the form. */
-export interface OneShotStored {
+export interface StoredFormFile {
   status: FileStatus;
   /** Fields of the form, before and after the file. */
   fields: ReadonlyMap<string, string>;
@@ -62,7 +62,7 @@ export interface OneShotStored {
  * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
  * `length_mismatch`, `precondition_failed`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
  */
-export async function receiveOneShot(
+export async function receiveFormFile(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -72,13 +72,13 @@ export async function receiveOneShot(
     form: expected,
     owner,
     overwrite,
-    newest,
-    beside,
+    lastWins,
+    nameIfTaken,
     isAuthorized,
     name: nameOf = givenName,
     inspect,
-  }: OneShot,
-): Promise<OneShotStored> {
+  }: FormFile,
+): Promise<StoredFormFile> {
   const type = request.headers['content-type'];
   if (missing && isFormWithoutFiles(type)) throw lacksPart(missing, part);
   if (!isMediaType(type, 'multipart/form-data')) {
@@ -103,8 +103,9 @@ export async function receiveOneShot(
     const precondition = preconditionOf(request);
     const declared = { contentType: null, reprDigest: null, minSize: leastSize };
     // With a precondition the client means the file of exactly this name.
-    const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
-    const replaces = { overwrite, newest: newest === true, beside: names };
+    const names =
+      overwrite || precondition ? undefined : nameIfTaken && ((given: string) => checkName(nameIfTaken(given)));
+    const replaces = { overwrite, lastWins: lastWins === true, nameIfTaken: names };
     const intent: FileIntent = { owner, name, ...replaces, ...declared, isAuthorized, precondition };
     await engine.admitFile(intent);
     const status = await engine.receiveFile(file, intent, async (arrived) => {

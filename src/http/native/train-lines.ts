@@ -1,9 +1,9 @@
-/** The reply to a train of chunks as lines of JSON (PROTOCOL §8): one for each commit, the last with the outcome. */
+/** The reply to a train of chunks as lines of JSON (PROTOCOL §8): one line for each commit, and a last line with the outcome. */
 import { Readable } from 'node:stream';
 import type { CommittedGroup } from '../../engine/trains/train-group.ts';
 import type { Extent } from '../../protocol/extents.ts';
 
-/** Lines that wait for the client, in bytes. What is committed meanwhile becomes one line. */
+/** Maximum number of bytes buffered for the client. While the buffer is full, commits are merged into one line. */
 const WAITING_BYTES = 16 * 1024;
 /** Maximum number of ranges in a line. */
 const MAX_RANGES = 1000;
@@ -13,7 +13,7 @@ export class TrainLines extends Readable {
   readonly begun: Promise<void>;
   #hasBegun = false;
   #begin: () => void = () => {};
-  /** What was committed and is in no line yet. */
+  /** Commits that have not been sent yet. */
   #waiting: { committed: Extent[]; more: boolean; last: CommittedGroup } | null = null;
   #isFull = false;
 
@@ -28,7 +28,7 @@ export class TrainLines extends Readable {
     return this.#hasBegun;
   }
 
-  /** Sends a line about a commit, or adds it to the line that waits. */
+  /** Sends a line about a commit, or merges it into the waiting line. */
   group(group: CommittedGroup): void {
     this.#hasBegun = true;
     this.#begin();
@@ -44,7 +44,7 @@ export class TrainLines extends Readable {
     if (!this.#isFull) this.#send();
   }
 
-  /** Sends the last line, which must be JSON. The stream goes on until `end`. */
+  /** Sends the last line, which must be JSON. The stream stays open until `end`. */
   outcome(line: string): void {
     this.#send();
     if (!this.destroyed) this.push(`${line}\n`);

@@ -21,7 +21,7 @@ export function trainRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
   app.post<{ Querystring: UploadQuery }>(URL, {
     constraints: { uploadBody: 'train' },
-    // Documented with the route for one chunk: all are one operation.
+    // Documented with the route for one chunk, because OpenAPI sees one operation.
     schema: { ...uploadSchema, hide: true },
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply) => {
@@ -53,7 +53,7 @@ function trainIntent(request: FastifyRequest, query: UploadQuery): TrainIntent {
   if (intent.range) throw ofOneChunk('content-range');
   return {
     ...intent,
-    // The limits of a chunk hold for each, not for the request.
+    // The length of the body is that of the train, not of one chunk.
     contentLength: null,
     precondition: preconditionOf(request),
     trailingDigests,
@@ -70,7 +70,7 @@ function ofOneChunk(field: string): LadingError {
   );
 }
 
-/** Replies from the first commit on. Until then an error has its own HTTP status. */
+/** Begins the reply at the first commit. An error before that still gets its own HTTP status. */
 async function replyInLines(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -86,13 +86,13 @@ async function replyInLines(
     async (error: unknown) => {
       if (!lines.hasBegun) return;
       lines.outcome(problemLine(error, request));
-      // The client may still be sending: it reads the problem first.
+      // The client may still be sending. Give it time to read the problem before the connection closes.
       await endUnread(request, reply);
       lines.end();
     },
   );
   await Promise.race([lines.begun, ended]);
-  // Throws what came before the first commit.
+  // An error before the first commit is thrown here.
   if (!lines.hasBegun) await received;
   // Keeps proxies (nginx) from buffering the lines.
   reply.headers({ 'content-type': LINES_TYPE, 'x-accel-buffering': 'no' });

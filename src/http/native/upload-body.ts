@@ -1,4 +1,4 @@
-/** Which route of POST /api/files/upload a request takes, by its media type: one chunk, a form, or a train of chunks. */
+/** Selects the route of POST /api/files/upload by the media type of the request: one chunk, a form, or a train of chunks. */
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { TRAIN_CRC32_TYPE, TRAIN_TYPE } from '../../protocol/train.ts';
 

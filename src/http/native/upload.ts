@@ -85,16 +85,16 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadDeps): void {
 
 function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
-  const loosened = loosenedBy(deps.config.compat);
+  const options = compatOptions(deps.config.compat);
   app.post<Upload>(URL, {
     schema: { ...uploadSchema, ...documentedBodies },
-    validatorCompiler: bodyUnseen,
+    validatorCompiler: skipBodyValidation,
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
-      Object.assign(intent, loosened);
+      Object.assign(intent, options);
       intent.isAuthorized = authorizationOf(deps, request);
       intent.precondition = preconditionOf(request);
       intent.trailingDigests = digestTrailers(request);
@@ -110,7 +110,7 @@ function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
 
 function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
-  const loosened = loosenedBy(deps.config.compat);
+  const options = compatOptions(deps.config.compat);
   app.post<Upload>(URL, {
     constraints: { uploadBody: 'form' },
     // The schema of the raw route documents both.
@@ -118,12 +118,12 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
-      const headers = withoutStrangeRange(request.headers);
+      const headers = withoutInvalidRange(request.headers);
       const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, headers);
       // The length and the digest of the form are not those of the chunk.
       const intent: ChunkIntent = {
         ...rest,
-        ...loosened,
+        ...options,
         contentDigest: null,
         contentLength: null,
         isAuthorized: authorizationOf(deps, request),
@@ -152,13 +152,13 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
 }
 
 /** Removes an invalid Content-Range, which older programs send with a form. The range of the chunk is in its header. */
-function withoutStrangeRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+function withoutInvalidRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const { 'content-range': range, ...others } = headers;
   return typeof range === 'string' && !isContentRange(range) ? others : headers;
 }
 
-/** Extensions that `LADING_COMPAT` permits for programs of older servers. */
-function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
+/** Options of a chunk that `LADING_COMPAT` enables, for programs of older servers. */
+function compatOptions(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
   return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
 }
 
@@ -175,13 +175,13 @@ const documentedBodies = {
   response: {
     200: {
       description:
-        'The status of the file. For a train, with Accept: application/x-ndjson, one line for each commit too.',
+        'The status of the file. For a train with Accept: application/x-ndjson, also one line for each commit.',
       content: {
         'application/json': { schema: FileStatus },
         [LINES_TYPE]: {
           schema: Type.String({
             description:
-              'A JSON document a line. Each commit is a line with committed (its ranges), committed_chunks, bytes_received and ' +
+              'One JSON document per line. Each commit is a line with committed (its ranges), committed_chunks, bytes_received and ' +
               'next_expected_byte; the last line is the status of the file or a problem.',
           }),
           example:
@@ -194,7 +194,7 @@ const documentedBodies = {
 };
 
 /** Validates everything except the body, which is a stream. */
-export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
+export const skipBodyValidation: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? () => true : validatorCompiler(route);
 
 function checkRawType({ headers }: FastifyRequest): void {
@@ -202,7 +202,7 @@ function checkRawType({ headers }: FastifyRequest): void {
   if (type !== undefined && !isMediaType(type, 'application/octet-stream')) throw unsupportedMediaType();
 }
 
-/** Refuses a request whose client left while its headers were checked; a stream emits no event for that later. */
+/** Refuses a request whose client disconnected while its headers were checked. The stream emits no event for that afterwards. */
 export function assertConnected({ raw }: FastifyRequest): void {
   if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the body was complete.');
 }

@@ -8,7 +8,7 @@ import { NO_WAIT } from '../../settings/small-file.ts';
 import { missingLines } from './log.ts';
 
 const STANDARD_ERROR = 2;
-/** Limit of the bytes that wait in memory for a slow reader. Further lines are dropped. */
+/** Maximum number of bytes that wait in memory for a slow reader. Further lines are dropped. */
 const WAITING_BYTES = 1024 ** 2;
 const RETRY_MS = 20;
 /** How long the process waits for a slow reader when it exits. */
@@ -38,7 +38,7 @@ export class LogOutput implements DestinationStream {
   #fd = STANDARD_ERROR;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** True if a part of the first waiting line is written. */
+  /** True if the first waiting line has been partly written. */
   #partlyWritten = false;
   /** True if the last line in the log is incomplete. */
   #torn = false;

@@ -107,8 +107,8 @@ export class RequestLog extends LogController {
   #finished(request: FastifyRequest, reply: FastifyReply, status: number, error: Error | undefined): void {
     const { url: route = null, config } = request.routeOptions;
     this.#metrics.request(request.method, route, status);
-    // A full disk or a busy server concerns the operator but is not a failure of the program (`warn`). A feature that does not exist
-    // (501) is neither.
+    // 500 is a bug (`error`). Other 5xx, such as a full disk, are conditions that the operator should know about (`warn`). 501 only means
+    // that the client asked for something that the server does not support (`info`).
     const level =
       status === 500 ? 'error' : status > 501 ? 'warn' : config.frequent === true && status < 400 ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;

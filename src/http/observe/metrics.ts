@@ -42,7 +42,7 @@ export class Metrics {
   #refusedConnections = 0;
   #unread = 0;
 
-  /** @param gauges measurements of other parts of the server; those whose names end in `_total` only grow */
+  /** @param gauges reads the metrics of other parts of the server; those whose names end in `_total` are counters */
   constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
     // These are gauges with names of counters.
@@ -133,7 +133,7 @@ export class Metrics {
   }
 
   /** Counts answers that were cut off because the client did not read them. */
-  cut(count: number): void {
+  unreadAnswers(count: number): void {
     this.#unread += count;
   }
 

@@ -1,6 +1,6 @@
 /**
- * Builds an example for every body that has a schema, from the examples of its properties. It uses the first that exists: the schema's own
- * `examples`, `const`, `enum` or `default`; the tables below, by the title of the schema or the name of the property; a value of the type.
+ * Builds an example for every body that has a schema, from the examples of its properties. The first of these that exists is used: the
+ * schema's own `examples`, `const`, `enum` or `default`; an entry in the tables below; any value of the type.
  */
 import { isObject, type Json } from './json.ts';
 

@@ -30,21 +30,21 @@ export function cookieOf(field: string | undefined, name: CookieName): string | 
   return field === undefined ? null : (fastifyCookie.parse(field)[name] ?? null);
 }
 
-/** Sets both cookies. Their attributes depend on whether a page of another site may send them. */
+/** Sets both cookies. Their attributes depend on whether the page belongs to another site. */
 export function setCookies(
   request: FastifyRequest,
   reply: FastifyReply,
   values: Record<CookieName, CookieValue>,
 ): void {
   // A page of another site needs SameSite=None. The check of `Origin` protects these cookies instead.
-  const across = isAcross(request);
-  const secure = across || wantsSecureCookies(request);
+  const crossSite = isCrossSite(request);
+  const secure = crossSite || wantsSecureCookies(request);
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
     const { value, maxAge } = values[name];
     const { path, sameSite } = ATTRIBUTES[name];
     const options = {
       path: request.site.path(path),
-      sameSite: across ? ('none' as const) : sameSite,
+      sameSite: crossSite ? ('none' as const) : sameSite,
       httpOnly: true,
       secure,
       maxAge,
@@ -55,11 +55,11 @@ export function setCookies(
 }
 
 /** True for a page of another site whose origin is allowed. */
-function isAcross({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
+function isCrossSite({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
   if (origin === undefined || from === 'same-origin' || !site.isAllowed(origin)) return false;
   // An origin with another port may be the same site. Without TLS, browsers do not store Secure cookies, and the same site needs none.
-  const isNear = from === 'same-site' || (site.isPlain && new URL(origin).hostname === hostname.toLowerCase());
-  return site.secure || !isNear;
+  const isSameSite = from === 'same-site' || (site.isPlain && new URL(origin).hostname === hostname.toLowerCase());
+  return site.secure || !isSameSite;
 }
 
 /** Makes the browser delete both cookies. */

@@ -1,6 +1,6 @@
 /**
- * What a group of routes declares about the paths of its folder, for code that runs before any route or for all of them. So a protocol's
- * paths are known in its own room only.
+ * What a group of routes declares about its paths, for code that runs before routing or for all routes. So that code does not need to know
+ * the paths of any protocol.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { LadingError } from '../../errors.ts';

@@ -7,6 +7,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
+import type { FileIntent } from '../../engine/receive/file-upload.ts';
 import type { ResourceAddress, ResourceIntent } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
@@ -27,10 +28,10 @@ import {
   limitOf,
   progressOf,
   proofOf,
+  requireFraming,
   setUploadComplete,
   stateFields,
   UPLOADS,
-  wantFraming,
 } from './common.ts';
 import { inform } from './inform.ts';
 
@@ -60,14 +61,14 @@ export async function begin(
   destination: Destination,
 ): Promise<FastifyReply> {
   const complete = completeOf(request.headers);
-  if (complete !== false) wantFraming(request);
+  if (complete !== false) requireFraming(request);
   const before = await deps.engine.status(ownerOf(request.principal), destination.name);
   const created = destination.ifTaken === 'replace' && before.readable ? 200 : 201;
-  if (complete === null) return await oneShot(deps, request, reply, destination, created);
+  if (complete === null) return await storeWhole(deps, request, reply, destination, created);
   return await resumable(deps, request, reply, destination, complete, created);
 }
 
-async function oneShot(
+async function storeWhole(
   deps: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -76,11 +77,11 @@ async function oneShot(
 ): Promise<FastifyReply> {
   const { engine } = deps;
   const owner = ownerOf(request.principal);
-  const intent = {
+  const intent: FileIntent = {
     owner,
     name,
     overwrite: ifTaken === 'replace',
-    beside: ifTaken === 'rename' ? (same: string) => same : undefined,
+    nameIfTaken: ifTaken === 'rename' ? (same: string) => same : undefined,
     contentType: typeOf(request),
     // The content of this request is the whole file, so either digest is the digest of the file.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),

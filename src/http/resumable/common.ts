@@ -114,7 +114,7 @@ export function contentLength({ headers }: FastifyRequest): number | null {
  * empty file needs `Content-Length: 0`.
  * @throws LadingError `length_required`
  */
-export function wantFraming({ headers, raw }: FastifyRequest): void {
+export function requireFraming({ headers, raw }: FastifyRequest): void {
   if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return;
   const { stream } = raw as { stream?: { endAfterHeaders?: boolean } };
   if (stream?.endAfterHeaders === false) return;

@@ -13,7 +13,7 @@ import type { RateLimits } from '../access/rate-limit.ts';
 import { uploadAuth } from '../access/upload-capability.ts';
 import { unparsedBodies } from '../body/unparsed.ts';
 import { ANY_BYTES } from '../native/form-file-schema.ts';
-import { bodyUnseen } from '../native/upload.ts';
+import { skipBodyValidation } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { addressParameter, nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
@@ -110,13 +110,13 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const putSummary = 'Stores a file under this name and replaces an existing one. Resumable with Upload-Complete.';
   app.put<Named>(
     CONTENT,
-    { schema: { ...schema, summary: putSummary }, validatorCompiler: bodyUnseen, config },
+    { schema: { ...schema, summary: putSummary }, validatorCompiler: skipBodyValidation, config },
     (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), ifTaken: 'replace' }),
   );
   const postSummary = 'Stores a new file under this name. Resumable with Upload-Complete.';
   app.post<Named>(
     CONTENT,
-    { schema: { ...schema, summary: postSummary }, validatorCompiler: bodyUnseen, config },
+    { schema: { ...schema, summary: postSummary }, validatorCompiler: skipBodyValidation, config },
     (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), ifTaken: 'refuse' }),
   );
   const named = {
@@ -126,7 +126,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     response,
     documented: { ...documented, request: ['Content-Disposition', ...PRECONDITIONS, ...CREATION] as const },
   };
-  app.post('/api/uploads', { schema: named, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.post('/api/uploads', { schema: named, validatorCompiler: skipBodyValidation, config }, (request, reply) =>
     begin(deps, request, reply, { name: nameOf(request), ifTaken: 'rename' }),
   );
   app.post(UPLOADS, { schema: { hide: true }, config }, (request, reply) =>
@@ -178,8 +178,10 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
       ] as const,
     },
   };
-  app.patch(`${UPLOADS}:address`, { schema: appendSchema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
-    append(deps, request, reply),
+  app.patch(
+    `${UPLOADS}:address`,
+    { schema: appendSchema, validatorCompiler: skipBodyValidation, config },
+    (request, reply) => append(deps, request, reply),
   );
   const cancelSchema = {
     tags,

@@ -24,7 +24,7 @@ export const SLAB_BYTES = SMALLEST << TOP_ORDER;
 export interface Block {
   readonly bytes: Buffer;
   /** Number of the first 4 KiB unit of the block, counted over all slabs. */
-  readonly place: number;
+  readonly unit: number;
   /** 4 KiB × 2^order. */
   readonly order: number;
   readonly share: Share;
@@ -32,7 +32,7 @@ export interface Block {
 
 type Share = 'proven' | 'new' | 'small';
 
-/** A place in the queue for memory. */
+/** A position in the queue for memory. */
 export interface Wait {
   /** Null if the waiter left the queue first. */
   readonly block: Promise<Block | null>;
@@ -48,7 +48,7 @@ interface Waiter {
 export class BlockPool {
   readonly #maxSlabs: number;
   readonly #slabs: Buffer[] = [];
-  /** The places of free blocks, by order. */
+  /** The first units of free blocks, by order. */
   readonly #free: Set<number>[] = Array.from({ length: TOP_ORDER + 1 }, () => new Set());
   /** Proven and new clients have separate queues, so that the former do not wait for the latter. */
   readonly #queues = { proven: new Set<Waiter>(), new: new Set<Waiter>() };
@@ -100,13 +100,13 @@ export class BlockPool {
   /** Returns a block to the pool. Call it exactly once for each block, and do not use its bytes afterwards. */
   give(block: Block): void {
     this.#count(block, -1);
-    let { place, order } = block;
+    let { unit, order } = block;
     for (; order < TOP_ORDER; order += 1) {
-      // The buddy of a block differs in one bit of its place.
-      if (!this.#free[order]?.delete(place ^ (1 << order))) break;
-      place &= ~(1 << order);
+      // The buddy of a block differs in one bit of its unit.
+      if (!this.#free[order]?.delete(unit ^ (1 << order))) break;
+      unit &= ~(1 << order);
     }
-    this.#free[order]?.add(place);
+    this.#free[order]?.add(unit);
     this.#serve();
   }
 
@@ -128,11 +128,11 @@ export class BlockPool {
     for (let order = orderFor(bytes); order >= 0; order -= 1) {
       const size = SMALLEST << order;
       const share = this.#shareFor(size, proven);
-      const place = share && this.#cut(order);
-      if (share === null || place === null) continue;
-      const at = (place % (1 << TOP_ORDER)) * SMALLEST;
-      const slab = this.#slabs[place >> TOP_ORDER] as Buffer;
-      const block = { bytes: slab.subarray(at, at + size), place, order, share };
+      const unit = share && this.#split(order);
+      if (share === null || unit === null) continue;
+      const at = (unit % (1 << TOP_ORDER)) * SMALLEST;
+      const slab = this.#slabs[unit >> TOP_ORDER] as Buffer;
+      const block = { bytes: slab.subarray(at, at + size), unit, order, share };
       this.#count(block, 1);
       return block;
     }
@@ -151,8 +151,8 @@ export class BlockPool {
     this.#lentOf[share] += sign * bytes.length;
   }
 
-  /** The place of a free block of this order. Splits a larger block if necessary. */
-  #cut(order: number): number | null {
+  /** The first unit of a free block of this order. Splits a larger block if necessary. */
+  #split(order: number): number | null {
     let from = order;
     while (from <= TOP_ORDER && this.#free[from]?.size === 0) from += 1;
     if (from > TOP_ORDER) {
@@ -161,13 +161,13 @@ export class BlockPool {
       this.#slabs.push(Buffer.allocUnsafeSlow(SLAB_BYTES));
       from = TOP_ORDER;
     }
-    const [place = 0] = this.#free[from] as Set<number>;
-    this.#free[from]?.delete(place);
+    const [unit = 0] = this.#free[from] as Set<number>;
+    this.#free[from]?.delete(unit);
     while (from > order) {
       from -= 1;
-      this.#free[from]?.add(place + (1 << from));
+      this.#free[from]?.add(unit + (1 << from));
     }
-    return place;
+    return unit;
   }
 }
 

@@ -18,7 +18,7 @@ export interface DownloadOptions {
   /** A client that accepts no bytes for this time is cut off. */
   idleMs: number;
   /** A request that gets no memory within this time is refused with `overloaded`. */
-  patienceMs?: number;
+  maxWaitMs?: number;
   /** Limit of a block of one client, in bytes; at most 1 MiB. */
   maxBlock?: number;
   /** While others wait for memory, a client may hold a block for this time plus the time that a line of 32 KiB/s needs for it. */
@@ -27,7 +27,7 @@ export interface DownloadOptions {
 
 /** With more downloads than this, reads and writes overlap without reading ahead. */
 const READ_AHEAD_LIMIT = 2;
-const PATIENCE_MS = 10_000;
+const MAX_WAIT_MS = 10_000;
 const TICK_MS = 1_000;
 const HELD_MS = 5_000;
 const HELD_BYTES_PER_MS = 32;
@@ -51,7 +51,7 @@ export class Downloads {
   #ticking: NodeJS.Timeout | null = null;
 
   constructor(options: DownloadOptions) {
-    this.#options = { patienceMs: PATIENCE_MS, maxBlock: SLAB_BYTES, heldMs: HELD_MS, ...options };
+    this.#options = { maxWaitMs: MAX_WAIT_MS, maxBlock: SLAB_BYTES, heldMs: HELD_MS, ...options };
     this.pool = new BlockPool(options.bytes);
   }
 
@@ -79,7 +79,7 @@ export class Downloads {
     this.#transfers.add(transfer);
     connection.transfers.add(transfer);
     this.#ticking ??= setInterval(() => this.#tick(), Math.min(TICK_MS, this.#options.idleMs / 4)).unref();
-    await transfer.prepare(this.#options.patienceMs);
+    await transfer.prepare(this.#options.maxWaitMs);
     return transfer;
   }
 

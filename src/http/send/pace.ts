@@ -5,7 +5,7 @@ const FIRST_BLOCK = 64 * 1024;
  * The systems of both sides may buffer some MiB for a client that reads nothing. A client that accepted more has shown that it reads.
  */
 const PROOF_BYTES = 8 * 1024 ** 2;
-/** Older measurements count half after this time, so that the average counts for a client with pauses. */
+/** The weight of older measurements halves after this time, so that pauses of a client even out. */
 const HALF_LIFE_MS = 2_000;
 /** Clients with blocks of at least this size are fast enough for reading ahead. */
 const QUICK_BLOCK = 128 * 1024;

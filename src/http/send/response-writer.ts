@@ -16,7 +16,7 @@ import type { Source } from './sources.ts';
 
 export type Response = ServerResponse | Http2ServerResponse;
 
-/** `left`: the client left. `idle`: it accepted no bytes for too long. `failed`: bytes were missing, and the response was cut off. */
+/** `left`: the client disconnected. `idle`: it accepted no bytes for too long. `failed`: bytes were missing, so the response was cut off. */
 export type Outcome = { kind: 'sent' | 'left' | 'idle' } | { kind: 'failed'; error: unknown };
 
 /** A block and the number of its bytes that are used. */
@@ -85,12 +85,12 @@ export class ResponseWriter {
 
   /**
    * Reads the first block.
-   * @throws LadingError `overloaded` if there is no memory within `patienceMs`
+   * @throws LadingError `overloaded` if there is no memory within `maxWaitMs`
    */
-  async prepare(patienceMs: number): Promise<void> {
+  async prepare(maxWaitMs: number): Promise<void> {
     // If no bytes have arrived yet, `send` sends the head first.
     if (this.#source.ready() !== null) return;
-    const timer = setTimeout(() => this.#wait?.leave(), patienceMs);
+    const timer = setTimeout(() => this.#wait?.leave(), maxWaitMs);
     try {
       this.#first = await this.#next();
       if (this.#first === null && this.#source.remaining !== 0 && !this.#closed) throw overloaded();
@@ -163,7 +163,7 @@ export class ResponseWriter {
     if (!this.#closed) await this.#finish();
   }
 
-  /** The next block to send; null at the end, or if the client has left. */
+  /** The next block to send; null at the end, or if the client has disconnected. */
   async #next(): Promise<Filled | null> {
     if (this.#source.remaining === 0) return null;
     await this.#source.ready();
@@ -173,7 +173,7 @@ export class ResponseWriter {
     return this.#fill(block);
   }
 
-  /** Like `#next`, but returns null at once if reading ahead does not pay, or if memory or bytes are not available. */
+  /** Like `#next`, but returns null at once if reading ahead would not help, or if memory or bytes are not available. */
   #readAhead(): Promise<Filled | null> | null {
     if (!this.#shared.fewAreActive() || !this.#pace.quick || this.#source.ready() !== null) return null;
     const block = this.#pool.take(this.#wanted, this.#pace.proven);

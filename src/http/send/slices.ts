@@ -1,4 +1,4 @@
-/** Sends large answers in slices, so that for a client that does not read only one slice is queued in the stream. */
+/** Sends large answers in slices, so that the stream queues only one slice for a client that does not read. */
 import { Readable } from 'node:stream';
 
 /** Size of a slice. */

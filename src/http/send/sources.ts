@@ -11,7 +11,7 @@ export interface Source {
   ready(): Promise<void> | null;
   /** Fills the buffer from its start and returns the number of bytes; 0 only at the end. Throws `Incomplete`, `Truncated` or `Withdrawn`. */
   fill(into: Uint8Array): Promise<number>;
-  /** Ends the waiting of `ready`, because the client has left. */
+  /** Ends the waiting of `ready`, because the client has disconnected. */
   cancel(): void;
 }
 
@@ -26,14 +26,14 @@ export class Truncated extends Error {
 }
 
 /** The principal may no longer read the file. */
-export class Withdrawn extends Error {
+export class AccessRevoked extends Error {
   override readonly name = 'Withdrawn';
 }
 
 /** Literal bytes, or an extent of the file. */
 export type Piece = Uint8Array | Extent;
 
-/** Pieces in their order. */
+/** The bytes of a list of pieces, one after the other. */
 export class PiecesSource implements Source {
   readonly #reader: Reader;
   readonly #pieces: readonly Piece[];
@@ -60,7 +60,7 @@ export class PiecesSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#isAuthorized()) throw new Withdrawn('The principal may no longer read the file.');
+    if (!this.#isAuthorized()) throw new AccessRevoked('The principal may no longer read the file.');
     let filled = 0;
     for (let piece = this.#pieces[this.#index]; piece && filled < into.length; piece = this.#pieces[this.#index]) {
       const length = Math.min(bytesOf(piece) - this.#read, into.length - filled);
@@ -138,7 +138,7 @@ export class FollowSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#options.isAuthorized()) throw new Withdrawn('The principal may no longer read the file.');
+    if (!this.#options.isAuthorized()) throw new AccessRevoked('The principal may no longer read the file.');
     const state = this.#representation.state();
     const length = Math.min(this.#available(), into.length);
     if (length === 0) {

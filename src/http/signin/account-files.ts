@@ -14,9 +14,9 @@ import { endSessionOf } from '../access/sign-in.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { decodeCursor, encodeCursor } from '../native/files.ts';
-import { receiveOneShot } from '../native/form-file.ts';
-import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
-import { bodyUnseen } from '../native/upload.ts';
+import { receiveFormFile } from '../native/form-file.ts';
+import { Binary, FORM_FILE_ERRORS, formOf } from '../native/form-file-schema.ts';
+import { skipBodyValidation } from '../native/upload.ts';
 import { prefersText } from '../request/accept.ts';
 import { clearCookies } from '../request/cookies.ts';
 import { varyBy } from '../request/cors.ts';
@@ -85,22 +85,22 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       querystring: OpsUploadQuery,
       body: formOf({ request_file: Binary }),
       response: { 201: OpsStored },
-      documented: { request: PRECONDITIONS, errors: ONE_SHOT_ERRORS },
+      documented: { request: PRECONDITIONS, errors: FORM_FILE_ERRORS },
     },
-    validatorCompiler: bodyUnseen,
+    validatorCompiler: skipBodyValidation,
     config: { needs: 'files:write' },
     handler: async (request, reply): Promise<OpsStored> => {
       const { account } = requireAccount(identity, request.principal, 'ops');
       const owner = ownerOf(request.principal);
-      const newest = config.compat.allows('replaceSameName');
-      const { overwrite = newest } = request.query;
-      const { status } = await receiveOneShot(engine, request, reply, {
+      const lastWins = config.compat.allows('replaceSameName');
+      const { overwrite = lastWins } = request.query;
+      const { status } = await receiveFormFile(engine, request, reply, {
         part: 'request_file',
         missing: 'invalid_request',
         form: { fields: [], query: Object.keys(OpsUploadQuery.properties) },
         owner,
         overwrite,
-        newest: newest && overwrite,
+        lastWins: lastWins && overwrite,
         isAuthorized: authorizationOf(deps, request),
       });
       reply.code(201);

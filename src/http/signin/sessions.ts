@@ -64,7 +64,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
   app.delete<{ Params: { session_id: string } }>('/v1/auth/sessions/:session_id', {
     schema: {
       tags,
-      summary: 'Ends a session. Its tokens become invalid at once, and its running transfers are cut.',
+      summary: 'Ends a session. Its tokens become invalid at once, and its running transfers end.',
       params: Type.Object({ session_id: Type.String() }),
       response: { 200: Message },
       documented: {

@@ -9,7 +9,7 @@ import { unparsedBodies } from '../body/unparsed.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { Binary } from '../native/form-file-schema.ts';
-import { bodyUnseen } from '../native/upload.ts';
+import { skipBodyValidation } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { addressParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
@@ -129,7 +129,7 @@ function createRoutes(app: FastifyInstance, deps: TusDeps): void {
       errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
     },
   };
-  app.post('/files/', { schema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.post('/files/', { schema, validatorCompiler: skipBodyValidation, config }, (request, reply) =>
     create(deps, request, reply),
   );
   app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
@@ -187,7 +187,7 @@ function appendRoute(app: FastifyInstance, deps: TusDeps): void {
       ] as const,
     },
   };
-  app.patch('/files/:address', { schema, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+  app.patch('/files/:address', { schema, validatorCompiler: skipBodyValidation, config }, (request, reply) =>
     append(deps, request, reply),
   );
 }

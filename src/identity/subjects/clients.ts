@@ -116,14 +116,14 @@ export class Clients {
   async isSecretOf(clientId: string, secret: string, requester?: Requester): Promise<boolean> {
     const hash = this.#cache.get(clientId)?.secretHash ?? null;
     if (hash === null ? GENERATED_ID.test(clientId) : isGeneratedHash(hash)) {
-      const right = hash !== null && (await this.#secrets.verify(secret, hash));
+      const isCorrect = hash !== null && (await this.#secrets.verify(secret, hash));
       // A chosen id can be guessed. The time of a refusal must not reveal whether the device exists.
-      if (right || GENERATED_ID.test(clientId)) return right;
+      if (isCorrect || GENERATED_ID.test(clientId)) return isCorrect;
       return this.#secrets.verify(secret, null, requester);
     }
-    const right = await this.#secrets.verifyCached(secret, hash, requester);
+    const isCorrect = await this.#secrets.verifyCached(secret, hash, requester);
     const before = this.#cache.get(clientId);
-    if (!right || !before || hash === null || !isForeignHash(hash)) return right && before?.secretHash === hash;
+    if (!isCorrect || !before || hash === null || !isForeignHash(hash)) return isCorrect && before?.secretHash === hash;
     // Another sign-in may have upgraded the hash meanwhile.
     if (before.secretHash !== hash) return this.isSecretOf(clientId, secret, requester);
     // The secret is correct even if the upgrade fails. The next sign-in tries again.

@@ -103,9 +103,9 @@ export class People {
     password: string,
     requester: Requester | undefined,
   ): Promise<PersonDocument | null> {
-    const right = await this.#secrets.verify(password, person?.passwordHash ?? null, requester);
+    const isCorrect = await this.#secrets.verify(password, person?.passwordHash ?? null, requester);
     // Looked up after the check: the person may have been deleted meanwhile.
-    return right && person ? (this.#cache.get(person.id) ?? null) : null;
+    return isCorrect && person ? (this.#cache.get(person.id) ?? null) : null;
   }
 
   /** True if this is the person's password. */

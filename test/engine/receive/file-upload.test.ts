@@ -138,9 +138,9 @@ test('a file whose name is taken gets a number, even with concurrent requests', 
   const under = await startEngine(t);
   const { engine } = under;
   const contents = Array.from({ length: 5 }, () => randomBytes(50_000));
-  const beside = { ...INTENT, beside: (name: string) => name };
-  await engine.admitFile(beside);
-  const stored = await Promise.all(contents.map((bytes) => engine.receiveFile(stream(bytes), beside, pass)));
+  const renamed = { ...INTENT, nameIfTaken: (name: string) => name };
+  await engine.admitFile(renamed);
+  const stored = await Promise.all(contents.map((bytes) => engine.receiveFile(stream(bytes), renamed, pass)));
   assert.deepEqual(stored.map(({ filename }) => filename).sort(), [
     'a (2).bin',
     'a (3).bin',
@@ -150,8 +150,8 @@ test('a file whose name is taken gets a number, even with concurrent requests', 
   ]);
   for (const [index, { filename }] of stored.entries())
     assert.ok((await contentOf(under, filename)).equals(contents[index] as Buffer), filename);
-  await engine.admitFile(beside);
-  const never = { ...beside, precondition: () => false };
+  await engine.admitFile(renamed);
+  const never = { ...renamed, precondition: () => false };
   await refused(engine.admitFile(never), 'precondition_failed');
   await refused(engine.receiveFile(stream(randomBytes(9)), never, pass), 'precondition_failed');
   assert.equal((await under.deps.blobs.list()).length, 5);

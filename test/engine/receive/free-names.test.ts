@@ -12,7 +12,7 @@ const BESIDE: FileIntent = {
   owner: OWNER,
   name: 'takes/a.wav',
   overwrite: false,
-  beside: (name) => name,
+  nameIfTaken: (name) => name,
   contentType: null,
   reprDigest: null,
   minSize: 0,
@@ -60,7 +60,7 @@ test('the base of the names is tried before its numbers', async (t) => {
   const send = async (): Promise<void> => {
     const source = new PassThrough();
     source.end('x');
-    const intent = { ...BESIDE, name: 'a.wav', beside: (name: string) => `20260101_000000_r_${name}` };
+    const intent = { ...BESIDE, name: 'a.wav', nameIfTaken: (name: string) => `20260101_000000_r_${name}` };
     seen.push((await under.engine.receiveFile(source, intent, async () => null)).filename);
   };
   for (let n = 0; n < 4; n += 1) await send();

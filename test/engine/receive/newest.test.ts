@@ -1,4 +1,4 @@
-/** Whole files with `newest`: each becomes the file of its name regardless of other uploads, and the last one stays. */
+/** Whole files with `lastWins`: each becomes the file of its name regardless of other uploads, and the last one stays. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -15,12 +15,12 @@ const INTENT: FileIntent = {
   owner: OWNER,
   name: NAME,
   overwrite: true,
-  newest: true,
+  lastWins: true,
   contentType: null,
   reprDigest: null,
   minSize: 0,
 };
-const { newest: _, ...REPLACES } = INTENT;
+const { lastWins: _, ...REPLACES } = INTENT;
 const CREATES = { ...REPLACES, overwrite: false };
 
 interface Sending {
@@ -98,7 +98,7 @@ test('a crash while sixteen files arrive leaves the one that was acknowledged la
   await aloneForGood(under, contents[3] as Buffer);
 });
 
-test('a replacement without newest continues, and replaces the newest file when it completes later', async (t) => {
+test('a replacement without lastWins continues, and replaces the newest file when it completes later', async (t) => {
   const under = await startEngine(t);
   for (const before of [null, text('before')]) {
     if (before) await under.engine.receiveFile(new PassThrough().end(before), REPLACES, async () => null);

@@ -15,7 +15,7 @@ import { BEFORE, type Before, NEW } from './succession-setup.ts';
 const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
   'a whole file': async (under) => () => under.engine.receiveFile(stream(NEW), WHOLE, async () => null),
   'the newest file': async (under) => () =>
-    under.engine.receiveFile(stream(NEW), { ...WHOLE, newest: true }, async () => null),
+    under.engine.receiveFile(stream(NEW), { ...WHOLE, lastWins: true }, async () => null),
   'an upload with an address of its own': async (under) => {
     const begun = await under.engine.createResumable(INSTEAD);
     await under.engine.append(stream(NEW.subarray(0, 50_000)), begun, { offset: 0, size: null, contentLength: 50_000 });

@@ -40,7 +40,7 @@ function sum(blocks: Block[]): number {
 
 function assertApart(blocks: Block[]): void {
   const sorted = blocks
-    .map(({ bytes, place }) => ({ from: place * 4 * KIB, to: place * 4 * KIB + bytes.length }))
+    .map(({ bytes, unit }) => ({ from: unit * 4 * KIB, to: unit * 4 * KIB + bytes.length }))
     .sort((a, b) => a.from - b.from);
   for (const [index, { from }] of sorted.entries()) assert.ok((sorted[index - 1]?.to ?? 0) <= from);
   for (const [index, { bytes }] of blocks.entries()) bytes.fill(index & 0xff);

@@ -76,7 +76,7 @@ test('stalled clients hold at most the budget, and a fast client still gets its 
 });
 
 test('a download that gets no memory is refused with overloaded and Retry-After', async (t) => {
-  const bench = await startBench(t, { bytes: MIB, patienceMs: 30 });
+  const bench = await startBench(t, { bytes: MIB, maxWaitMs: 30 });
   const taken = drain(bench.pump, 0);
   const [response] = (await once(get({ port: bench.port, agent: false }), 'response')) as [IncomingMessage];
   assert.equal(response.statusCode, 503);
@@ -87,7 +87,7 @@ test('a download that gets no memory is refused with overloaded and Retry-After'
 });
 
 test('a client that holds memory without progress is cut off while others wait for memory', async (t) => {
-  const bench = await startBench(t, { bytes: MIB, bytesOfFile: 6 * MIB, heldMs: 100, patienceMs: 60_000 });
+  const bench = await startBench(t, { bytes: MIB, bytesOfFile: 6 * MIB, heldMs: 100, maxWaitMs: 60_000 });
   const taken = drain(bench.pump, 8 * 1024);
   await stalled(bench.port);
   await stalled(bench.port);
