@@ -26,18 +26,18 @@ export interface ReadAccess {
 
 /**
  * Authorizes a request to read a file by name: the principal owns it, or its role or a grant permits reading it.
- * @param asked the query parameter `owner`
+ * @param requested the query parameter `owner`
  * @throws LadingError `forbidden`, whether or not that owner and file exist
  */
 export function authorizeRead(
   deps: ReadAccessDeps,
   request: FastifyRequest,
-  asked: string | undefined,
+  requested: string | undefined,
   name: string,
 ): ReadAccess {
-  const reading = ownOrRefusal(request, asked);
+  const reading = ownOrRefusal(request, requested);
   if (!(reading instanceof LadingError)) return reading;
-  const grant = grantsOf(deps, request, asked).find(
+  const grant = grantsOf(deps, request, requested).find(
     (one) => isGranted(one.target, name) && deps.identity.isGrantValid(one),
   );
   if (!grant) throw reading;
@@ -56,23 +56,23 @@ export interface Listing {
 
 /**
  * Authorizes a request to list files.
- * @param asked the query parameter `owner`
+ * @param requested the query parameter `owner`
  * @throws LadingError `forbidden`
  */
-export function authorizeList(deps: ReadAccessDeps, request: FastifyRequest, asked: string | undefined): Listing {
-  const reading = ownOrRefusal(request, asked);
+export function authorizeList(deps: ReadAccessDeps, request: FastifyRequest, requested: string | undefined): Listing {
+  const reading = ownOrRefusal(request, requested);
   const signedIn = authorizationOf(deps, request);
   if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, isAuthorized: signedIn };
-  const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.isGrantValid(grant));
+  const granted = grantsOf(deps, request, requested).filter((grant) => deps.identity.isGrantValid(grant));
   const [first] = granted;
   if (!first) throw reading;
   const isAuthorized = (): boolean => signedIn() && granted.every((grant) => deps.identity.isGrantValid(grant));
   return { owner: first.owner, granted, isAuthorized };
 }
 
-function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): ReadAccess | LadingError {
+function ownOrRefusal({ principal }: FastifyRequest, requested: string | undefined): ReadAccess | LadingError {
   try {
-    return { owner: ownerOf(principal, asked) };
+    return { owner: ownerOf(principal, requested) };
   } catch (error) {
     if (error instanceof LadingError && error.code === 'forbidden') return error;
     throw error;
@@ -82,11 +82,11 @@ function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined):
 function grantsOf(
   { identity }: Pick<ReadAccessDeps, 'identity'>,
   { principal }: FastifyRequest,
-  asked = '',
+  requested = '',
 ): GrantDocument[] {
   // Ids contain no slash. An id with one would name another tenant, whose files cannot be granted.
-  if (asked.includes('/')) return [];
-  return identity.grants.between(principal, ownerKey(principal.tenant, asked));
+  if (requested.includes('/')) return [];
+  return identity.grants.between(principal, ownerKey(principal.tenant, requested));
 }
 
 /**

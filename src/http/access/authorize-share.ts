@@ -34,9 +34,9 @@ export interface Sharing {
 export function sharedOwner(
   { quotas }: Pick<SharingDeps, 'quotas'>,
   request: FastifyRequest,
-  asked: string | undefined,
+  requested: string | undefined,
 ): string {
-  const owner = ownerOf(request.principal, asked);
+  const owner = ownerOf(request.principal, requested);
   request.audited = { tenant: quotas.groupOf(owner) };
   return owner;
 }

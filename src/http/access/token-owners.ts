@@ -17,11 +17,11 @@ export const DEFAULT_LABEL = 'default_user';
  * The owner whose tokens a request manages; the principal itself by default.
  * @throws LadingError `insufficient_scope`; `not_found` also for an owner in another tenant or with a higher role
  */
-export function ownerFor(identity: Identity, principal: Principal, asked: string | undefined): TokenOwner {
+export function ownerFor(identity: Identity, principal: Principal, requested: string | undefined): TokenOwner {
   const { id, kind } = principal;
-  const self = asked === undefined || asked === id;
+  const self = requested === undefined || requested === id;
   if (kind === 'token' || !self) requireScope(principal, 'tokens:admin');
-  const owner = self && kind !== 'token' ? ownerOf(identity, kind, id) : anyOwner(identity, asked ?? id);
+  const owner = self && kind !== 'token' ? ownerOf(identity, kind, id) : anyOwner(identity, requested ?? id);
   if (!owner || !managesTokensOf(principal, owner)) throw noOwner();
   return owner;
 }
@@ -55,10 +55,10 @@ function ownerOf(identity: Identity, kind: TokenOwner['kind'], id: string): Toke
 export function namedOwner(
   identity: Identity,
   principal: Principal,
-  asked: string | null | undefined,
+  requested: string | null | undefined,
 ): { owner: TokenOwner; label?: string } {
-  const label = asked ?? DEFAULT_LABEL;
-  if (asked === principal.id || isKnownSubject(identity, principal, label)) {
+  const label = requested ?? DEFAULT_LABEL;
+  if (requested === principal.id || isKnownSubject(identity, principal, label)) {
     return { owner: ownerFor(identity, principal, label) };
   }
   return { owner: ownerFor(identity, principal, undefined), label: checkLabel(label) };

@@ -113,9 +113,9 @@ export function managesTokensOf(principal: Principal, owner: TokenOwner): boolea
  * The tenant of a request: the principal's own, or any for `root`.
  * @throws LadingError `forbidden`
  */
-export function tenantOf(principal: Principal, asked: string | undefined): string {
-  if (asked === undefined || asked === principal.tenant) return principal.tenant;
-  if (principal.role === 'root' && hasRole(principal)) return asked;
+export function tenantOf(principal: Principal, requested: string | undefined): string {
+  if (requested === undefined || requested === principal.tenant) return principal.tenant;
+  if (principal.role === 'root' && hasRole(principal)) return requested;
   throw new LadingError('forbidden', 'Only root may name another tenant.');
 }
 
@@ -124,16 +124,16 @@ export function tenantOf(principal: Principal, asked: string | undefined): strin
  * Ids contain no slash, so an owner of one tenant cannot be mistaken for one of another.
  * @throws LadingError `forbidden`, whether or not the owner or file exists
  */
-export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'files:read'): string {
-  if (asked === undefined || asked === principal.id) return ownerKey(principal.tenant, principal.id);
+export function ownerOf(principal: Principal, requested?: string, scope: Scope = 'files:read'): string {
+  if (requested === undefined || requested === principal.id) return ownerKey(principal.tenant, principal.id);
   const { role } = principal;
   // API tokens work on their owner's files only, and tokens with reduced scopes have no administrator rights.
   if (!hasRole(principal)) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
-  if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, asked);
+  if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, requested);
   if (role === 'root') {
-    const slash = asked.indexOf('/');
-    if (slash === -1) return ownerKey(principal.tenant, asked);
-    return ownerKey(tenantOf(principal, asked.slice(0, slash)), asked.slice(slash + 1));
+    const slash = requested.indexOf('/');
+    if (slash === -1) return ownerKey(principal.tenant, requested);
+    return ownerKey(tenantOf(principal, requested.slice(0, slash)), requested.slice(slash + 1));
   }
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }

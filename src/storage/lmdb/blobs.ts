@@ -1,9 +1,9 @@
 /**
- * Bytes of files: small chunks lie in the ledger beside their records, large ones in a part on the disk.
+ * The bytes of files. Small chunks are stored in the ledger with their records, large ones in a part on the disk.
  *
  *     small chunk ── kept ──► ledger row, in the transaction of its record ── move ──► part ──► blob
  *     large chunk ──────────────────────────────────────────────────────────────────► part ──► blob
- *     small file   its rows stay in the ledger: it needs no directory, no part and no blob
+ *     small file   its rows stay in the ledger, without a directory, part or blob
  */
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
@@ -14,13 +14,13 @@ import type { LedgerManifests } from './manifests.ts';
 import { type PartFiles, Parts } from './parts.ts';
 import { RangeBytes, type Row } from './range-bytes.ts';
 
-/** A file up to this size stays in the ledger. */
+/** Maximum size of a file that stays in the ledger. */
 export const SMALL_FILE_BYTES = 64 * 1024;
-/** A chunk up to this size lies in the ledger until it is moved to the part. */
+/** Maximum size of a chunk that is first stored in the ledger and later moved to the part. */
 export const SMALL_CHUNK_BYTES = 64 * 1024;
-/** An upload with more bytes than this in the ledger has them moved to its part. */
+/** When an upload has more bytes than this in the ledger, they are moved to its part. */
 const MOVE_BYTES = 4 * 1024 ** 2;
-/** Rows that follow one another are written to the part together, up to this size. */
+/** Maximum size of adjacent rows that are written to the part together. */
 const MAX_RUN_BYTES = 1024 ** 2;
 
 export interface LedgerBlobsOptions {
@@ -33,9 +33,9 @@ export class LedgerBlobs implements BlobStore {
   readonly #options: LedgerBlobsOptions;
   readonly #bytes: RangeBytes;
   readonly #parts: Parts;
-  /** Bytes that each upload has in the ledger, as far as this process counted them. */
+  /** Number of bytes that each upload has in the ledger, if this process has counted them. */
   readonly #counts = new Map<string, number>();
-  /** The end of the queue of moves of each upload. */
+  /** The last queued move of each upload. */
   readonly #moves = new Map<string, Promise<void>>();
 
   constructor(options: LedgerBlobsOptions) {
@@ -64,7 +64,7 @@ export class LedgerBlobs implements BlobStore {
   async openReader(id: string): Promise<Reader> {
     await this.#assertExists(id);
     const file = (await this.#parts.has(id)) ? await this.#options.files.openReader(id) : null;
-    // A reader of a small file works on after the file is removed.
+    // Readers of a small file keep working after the file is removed.
     const snapshot = file ? null : this.#bytes.whole(id, SMALL_FILE_BYTES);
     const hadRows = this.#bytes.end(id) > 0;
     return {
@@ -83,7 +83,7 @@ export class LedgerBlobs implements BlobStore {
     const { files, ledger, manifests } = this.#options;
     await this.#assertExists(id);
     if (size <= SMALL_FILE_BYTES && this.#bytes.covers(id, size) && !(await this.#parts.has(id))) {
-      // An empty file has no other row that says that it exists.
+      // An empty file has no bytes, so its journal row is the only sign that it exists.
       if (!ledger.records.doesExist(fileKey(id))) await manifests.rewrite(id, []);
       this.#parts.settle(id);
       return await ledger.flushed();
@@ -130,7 +130,7 @@ export class LedgerBlobs implements BlobStore {
     return [...ids];
   }
 
-  /** Makes sure that the part or blob on the disk has every byte of the file, for callers that read it by descriptor. */
+  /** Copies the file's bytes in the ledger to its part or blob, for callers that read it by descriptor. */
   async fill(id: string): Promise<void> {
     if (this.#bytes.end(id) > 0) await this.#inTurn(id, () => this.#fillPart(id));
   }
@@ -140,7 +140,7 @@ export class LedgerBlobs implements BlobStore {
     return !(await this.#parts.has(id));
   }
 
-  /** Counts bytes that were committed to the ledger, and moves them when there are many. */
+  /** Counts bytes that were committed to the ledger. Starts a move to the part when there are too many. */
   counted(id: string, bytes: number): void {
     const count = (this.#counts.get(id) ?? this.#bytes.total(id)) + bytes;
     this.#counts.set(id, count);
@@ -159,16 +159,16 @@ export class LedgerBlobs implements BlobStore {
     await this.#assertExists(id);
     if (job.isWholeChunk && job.length <= SMALL_CHUNK_BYTES)
       return await keepBytes(job, (into, position) => this.#read(id, into, position));
-    // Compared bytes must be where the worker looks for them.
+    // The worker compares with the bytes in the part, so they must be there.
     if (job.ranges.some(({ action }) => action === 'compare')) await this.fill(id);
     return await this.#parts.use(id, (part) => part.write(job));
   }
 
-  /** Bytes of the ledger take precedence over those of the part, which may not have them yet. */
+  /** Reads bytes. Those in the ledger take precedence, because the part may not have them yet. */
   async #read(id: string, into: Uint8Array, position: number, open: Reader | null = null): Promise<number> {
     const end = this.#bytes.readWhole(id, into, position);
     if (end !== null) return end;
-    // Before the part is read: a move may end meanwhile and remove the rows.
+    // Read the rows before the part: a move may end meanwhile and remove them.
     const rows = [...this.#bytes.rows(id, position, position + into.length)];
     if (!open) await this.#assertExists(id);
     const count = open ? await open.read(into, position) : await this.#parts.read(id, into, position);
@@ -181,7 +181,7 @@ export class LedgerBlobs implements BlobStore {
     await this.#drop(id, rows);
   }
 
-  /** Writes the ledger's bytes to the part, which is created if necessary. Resolves with the keys of what was written. */
+  /** Writes the ledger's bytes to the part, which is created if necessary. Resolves with the keys of the written rows. */
   async #fillPart(id: string): Promise<Uint8Array[]> {
     return await this.#parts.use(id, async (part) => {
       const keys: Uint8Array[] = [];
@@ -213,7 +213,7 @@ export class LedgerBlobs implements BlobStore {
     });
   }
 
-  /** Runs the moves and seals of one upload one after another. */
+  /** Runs the moves and seals of one upload one after the other. */
   #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
     const before = this.#moves.get(id) ?? Promise.resolve();
     const run = before.then(work, work);
@@ -239,7 +239,7 @@ export class LedgerBlobs implements BlobStore {
   }
 }
 
-/** Puts the rows into `into`. Returns one past the last byte that was put there; 0: none. */
+/** Copies the rows into `into`. Returns the offset after the last copied byte; 0 if none was copied. */
 function overlay(rows: readonly Row[], into: Uint8Array, position: number): number {
   let end = 0;
   for (const { start, bytes } of rows) {

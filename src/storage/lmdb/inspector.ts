@@ -49,7 +49,7 @@ export class LedgerInspector implements Inspector {
     return bad;
   }
 
-  /** @throws Error when the ledger does not hold all of the extent */
+  /** Reads an extent. @throws Error when the ledger does not contain all of it */
   async #read(id: string, extent: Extent): Promise<Uint8Array> {
     const bytes = new Uint8Array(Math.max(0, lengthOf(extent)));
     if (bytes.length === 0) return bytes;

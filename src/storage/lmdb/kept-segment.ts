@@ -1,4 +1,4 @@
-/** A small chunk whose bytes will lie in the ledger: checksummed and compared here, because a worker would cost more than the work. */
+/** Checks a small chunk whose bytes go to the ledger. Done in the main thread, because passing it to a worker would take longer. */
 import { checksum } from '../../../workers/checksums.ts';
 import type { SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
@@ -6,7 +6,7 @@ import { lengthOf } from '../../protocol/extents.ts';
 
 type Read = (into: Uint8Array, position: number) => Promise<number>;
 
-/** Resolves with the checksums, and with a copy of each range to write in `kept`. Writes nothing. */
+/** Computes the checksums and compares bytes, without writing. The result has a copy of each range to write in `kept`. */
 export async function keepBytes({ buffer, ranges }: SegmentJob, read: Read): Promise<SegmentResult> {
   const rangeCrcs: number[] = [];
   const rangeSums: number[] = [];

@@ -6,7 +6,7 @@ const ID_BYTES = 16;
 const KEY_BYTES = ID_BYTES + 8;
 const RECORD_BYTES = 8 + 8 + 4 + 1 + 8;
 
-/** The key of a file: its id, 32 hexadecimal digits. @throws RangeError when it is not an id */
+/** The key of a file: its id, 32 hexadecimal digits. @throws RangeError for an invalid id */
 export function fileKey(id: string): Uint8Array {
   if (!isFileId(id)) throw new RangeError('a file id is 32 lower-case hexadecimal digits');
   return Buffer.from(id, 'hex');
@@ -33,7 +33,7 @@ export function idOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, ID_BYTES).toString('hex');
 }
 
-/** The offset of a range key; null: the key is that of a file. */
+/** The offset of a range key; null for the key of a file. */
 export function startOf(key: Uint8Array): number | null {
   if (key.length < KEY_BYTES) return null;
   const view = new DataView(key.buffer, key.byteOffset, KEY_BYTES);
@@ -51,7 +51,7 @@ export function encodeRecord({ start, end, crc32, synced, time }: ManifestRecord
   return value;
 }
 
-/** Null when the value is not a record of this version. */
+/** Decodes a record; null if the value is not a record of this version. */
 export function decodeRecord(value: Uint8Array): ManifestRecord | null {
   if (value.length !== RECORD_BYTES) return null;
   const view = new DataView(value.buffer, value.byteOffset, RECORD_BYTES);

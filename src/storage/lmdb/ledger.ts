@@ -2,15 +2,15 @@
  * The ledger: one LMDB database with the documents of files, the records of their chunks, and small bytes.
  *
  *     documents   file id            → JSON text of the file's document
- *     records     file id, start     → end, CRC-32, flags, time of a verified range; the file id alone says that the journal exists
- *     bytes       file id, start     → bytes of a range that no part holds yet, or of a small file that needs no part
+ *     records     file id, number    → range, CRC-32, flags and time of a verified chunk; the file id alone marks an existing journal
+ *     bytes       file id, start     → bytes of a range that is not in a part yet, or of a small file that has no part
  *
- * All writes that come while one transaction is being synced share the next one: many writers cost one sync.
+ * Writes that arrive while a transaction is being synced share the next one, so many writers cost one sync.
  */
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { LadingError } from '../../errors.ts';
 
-/** Space that the ledger leaves free on the disk, in bytes. LMDB reports a full disk as an I/O error, so it must not run into one. */
+/** Free bytes below which commits are refused. LMDB reports a full disk only as an I/O error, so it must not fill the disk. */
 const RESERVE_BYTES = 4 * 1024 ** 2;
 
 export type Table = Database<Uint8Array, Uint8Array>;
@@ -18,7 +18,7 @@ export type Table = Database<Uint8Array, Uint8Array>;
 export interface LedgerOptions {
   /** The directory of the database. It must not be on a network file system. */
   path: string;
-  /** Free bytes of the disk; null: unknown. */
+  /** Free bytes of the disk; null if unknown. */
   free(): number | null;
 }
 
@@ -29,7 +29,7 @@ export class Ledger {
   #closed = false;
 
   constructor({ path, free }: LedgerOptions) {
-    // `overlappingSync` would resolve a commit before it is on stable storage, and a restored copy of the directory could open corrupt.
+    // With `overlappingSync`, commits resolve before they are on stable storage, and a restored copy of the directory could be corrupt.
     this.#root = open<Uint8Array, Uint8Array>({
       path,
       overlappingSync: false,
@@ -55,14 +55,14 @@ export class Ledger {
     return this.#open().bytes;
   }
 
-  /** LMDB reads the memory that it has mapped: a read after the end would end the process. */
+  /** The tables. LMDB reads mapped memory, so a read after `close` would crash the process; this throws instead. */
   #open(): { documents: Table; records: Table; bytes: Table } {
     if (this.#closed) throw new Error('The ledger is closed.');
     return this.#tables;
   }
 
   /**
-   * Runs `change`, which puts and removes entries, as one atomic step. Durable when it resolves; a rejected change is undone.
+   * Runs `change`, which puts and removes entries, in one transaction. Durable when it resolves; rolled back when it rejects.
    * @throws LadingError `insufficient_storage`
    */
   async commit(change: () => void): Promise<void> {
@@ -89,13 +89,10 @@ export class Ledger {
 }
 
 function noSpace(): LadingError {
-  return new LadingError(
-    'insufficient_storage',
-    'The disk of the server is full. Delete files, or try again when there is room.',
-  );
+  return new LadingError('insufficient_storage', 'The disk of the server is full. Delete files, or try again later.');
 }
 
-/** LMDB hides the reason of a failed commit behind a second promise. */
+/** The reason of a failed commit, which LMDB reports in a second promise. */
 async function causeOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !('commitError' in error)) return error;
   const cause = await Promise.resolve(error.commitError).catch((reason: unknown) => reason);

@@ -1,4 +1,4 @@
-/** The journals of uploads in the ledger: a record is a row, and its bytes may be in the same transaction. */
+/** The journals of uploads in the ledger. Each record is a row; the bytes of a small chunk are written in the same transaction. */
 import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { decodeRecord, encodeRecord, fileKey, keyAfter, rangeKey, startOf } from './keys.ts';
@@ -6,15 +6,15 @@ import type { Ledger } from './ledger.ts';
 
 export interface LedgerManifestsOptions {
   ledger: Ledger;
-  /** Called after records with bytes were committed, with the number of these bytes. */
+  /** Called with the number of bytes after records with bytes were committed. */
   onBytes(id: string, bytes: number): void;
-  /** Called for rows that cannot be understood: their ranges are missing until a client sends them again. */
+  /** Called for rows that cannot be decoded. Their ranges are missing until a client sends them again. */
   onDamage(id: string, found: { repaired: number; lost: number }): void;
 }
 
 export class LedgerManifests implements ManifestStore {
   readonly #options: LedgerManifestsOptions;
-  /** Journals that were created and have no row yet. */
+  /** Journals that were created but have no row yet. */
   readonly #created = new Set<string>();
 
   constructor(options: LedgerManifestsOptions) {
@@ -60,7 +60,7 @@ export class LedgerManifests implements ManifestStore {
     const { ledger } = this.#options;
     const keys = { start: fileKey(id), end: keyAfter(id) };
     const rows = [...ledger.records.getKeys(keys)].filter((key) => (startOf(key) ?? -1) >= records.length);
-    // Bytes of a record that is dropped must not hide those that are sent again.
+    // Remove the bytes of dropped records, or they would take precedence over those that are sent again.
     const starts = new Set(records.map(({ start }) => start));
     const bytes = [...ledger.bytes.getKeys(keys)].filter((key) => !starts.has(startOf(key) ?? -1));
     await ledger.commit(() => {
@@ -71,7 +71,7 @@ export class LedgerManifests implements ManifestStore {
     this.#created.delete(id);
   }
 
-  /** Makes durable that the journals exist that were created and have no record. For a clean stop. */
+  /** Stores the journals that were created but have no record. For a clean stop. */
   async close(): Promise<void> {
     const { ledger } = this.#options;
     if (this.#created.size === 0) return;
@@ -94,7 +94,7 @@ export class LedgerManifests implements ManifestStore {
     if (bytes > 0) this.#options.onBytes(id, bytes);
   }
 
-  /** @param first the number of the first of these records */
+  /** @param first number of the first of these records */
   #put(id: string, records: readonly ManifestRecord[], first: number): void {
     const { ledger } = this.#options;
     void ledger.records.put(fileKey(id), EMPTY);
@@ -104,7 +104,7 @@ export class LedgerManifests implements ManifestStore {
     }
   }
 
-  /** The number of records of the journal. */
+  /** Number of records in the journal. */
   #count(id: string): number {
     const range = { start: keyAfter(id), end: fileKey(id), reverse: true, limit: 1 };
     for (const key of this.#options.ledger.records.getKeys(range)) return (startOf(key) ?? -1) + 1;

@@ -1,9 +1,9 @@
-/** Parts and blobs on the disk, which an upload gets only when its bytes do not all lie in the ledger. */
+/** Parts and blobs on the disk. An upload has one only if not all of its bytes fit into the ledger. */
 import type { BlobStore, Part } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import { fileKey } from './keys.ts';
 
-/** What the ledger needs of the parts and blobs on the disk. */
+/** The parts and blobs on the disk, as the ledger uses them. */
 export interface PartFiles extends BlobStore {
   /** True when bytes were written to the part since its last sync. */
   isUnsynced(id: string): boolean;
@@ -11,9 +11,9 @@ export interface PartFiles extends BlobStore {
 
 export class Parts {
   readonly #files: PartFiles;
-  /** Uploads that were created and have no part. */
+  /** New uploads without a part. */
   readonly #created = new Set<string>();
-  /** Files that have a part or a blob, as far as this process knows. */
+  /** Files that are known to have a part or a blob. */
   readonly #onDisk = new Set<string>();
   readonly #creating = new Map<string, Promise<void>>();
 
@@ -21,18 +21,18 @@ export class Parts {
     this.#files = files;
   }
 
-  /** Uploads that were created and have no part. */
+  /** New uploads without a part. */
   get created(): ReadonlySet<string> {
     return this.#created;
   }
 
-  /** Notes a new upload. @throws RangeError when it is not an id */
+  /** Records a new upload. @throws RangeError for an invalid id */
   create(id: string): void {
     fileKey(id);
     this.#created.add(id);
   }
 
-  /** Notes that the ledger says that the file exists. */
+  /** Records that the ledger has a row for the file. */
   settle(id: string): void {
     this.#created.delete(id);
   }
@@ -62,7 +62,7 @@ export class Parts {
     }
   }
 
-  /** Makes durable what was written to the part. */
+  /** Makes the bytes written to the part durable. */
   async sync(id: string): Promise<void> {
     if (!(await this.has(id)) || !this.#files.isUnsynced(id)) return;
     try {
@@ -74,7 +74,7 @@ export class Parts {
     }
   }
 
-  /** Resolves with the number of bytes read; 0 when there is no part. */
+  /** Reads from the part. Resolves with the number of bytes read; 0 if there is no part. */
   async read(id: string, into: Uint8Array, position: number): Promise<number> {
     if (!(await this.has(id))) return 0;
     const reader = await this.#files.openReader(id);
@@ -85,7 +85,7 @@ export class Parts {
     }
   }
 
-  /** Two large chunks of one upload may need its part at the same time. */
+  /** Creates the part once, even if two large chunks of an upload need it at the same time. */
   #createPart(id: string): Promise<void> {
     let creating = this.#creating.get(id);
     if (!creating) {

@@ -1,4 +1,4 @@
-/** Bytes of ranges in the ledger, read by offset. Rows of one file never overlap. */
+/** Reads the bytes of ranges in the ledger by offset. The rows of a file never overlap. */
 import { fileKey, idOf, keyAfter, rangeKey, startOf } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -15,7 +15,7 @@ export class RangeBytes {
     this.#ledger = ledger;
   }
 
-  /** The rows of a file that hold bytes from `from` on, in the order of their offsets. */
+  /** The rows of a file with bytes from offset `from` up to `to`, in ascending order. */
   *rows(id: string, from = 0, to = Number.MAX_SAFE_INTEGER): Iterable<Row> {
     const { bytes: table } = this.#ledger;
     const below = from > 0 ? this.#rowAtOrBefore(id, from) : null;
@@ -29,7 +29,7 @@ export class RangeBytes {
     }
   }
 
-  /** The rows of a file in groups that follow one another without a gap, of at most `maxBytes` together. */
+  /** The rows of a file in groups of adjacent ones, of at most `maxBytes` each. */
   *runs(id: string, maxBytes: number): Iterable<Row[]> {
     let [run, length, end] = [[] as Row[], 0, 0];
     for (const row of this.rows(id)) {
@@ -44,7 +44,7 @@ export class RangeBytes {
     if (run.length > 0) yield run;
   }
 
-  /** One past the last byte; 0 when the file has no rows. */
+  /** Offset after the last byte; 0 if the file has no rows. */
   end(id: string): number {
     const last = this.#rowAtOrBefore(id, Number.MAX_SAFE_INTEGER);
     return last ? last.start + last.bytes.length : 0;
@@ -56,7 +56,7 @@ export class RangeBytes {
     return total;
   }
 
-  /** True when the rows hold every byte below `size`. */
+  /** True if the rows contain every byte below `size`. */
   covers(id: string, size: number): boolean {
     let end = 0;
     for (const { start, bytes } of this.rows(id)) {
@@ -66,7 +66,7 @@ export class RangeBytes {
     return end >= size;
   }
 
-  /** All bytes of a file that lies in the ledger alone; null when there are gaps, or more bytes than `limit`. */
+  /** All bytes of a file that is entirely in the ledger; null if there are gaps, or more than `limit` bytes. */
   whole(id: string, limit: number): Uint8Array | null {
     const ranges: Uint8Array[] = [];
     let end = 0;
@@ -78,7 +78,7 @@ export class RangeBytes {
     return Buffer.concat(ranges);
   }
 
-  /** Fills `into` from the rows alone. Returns the number of bytes; null when the rows do not hold all of the range. */
+  /** Fills `into` from the rows. Returns the number of bytes; null if the rows do not contain all of the range. */
   readWhole(id: string, into: Uint8Array, position: number): number | null {
     let done = 0;
     for (const { start, bytes } of this.rows(id, position, position + into.length)) {

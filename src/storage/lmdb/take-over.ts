@@ -1,11 +1,11 @@
 /**
- * Takes over a data directory of format `v1`, once:
+ * Migrates a data directory of format `v1`, once:
  *
  *     v1/files/<aa>/<id>/file.json ──► v1/ledger: documents        v1 ── rename ──► v2
  *     v1/files/<aa>/<id>/manifest  ──► v1/ledger: records
  *
- * Until the rename the directory is a complete `v1`. After a crash the next start begins again. Bytes stay where they are. The old
- * documents and journals stay too, until their file is removed.
+ * Until the rename, the directory is a complete `v1`, and the next start after a crash begins again. Bytes are not moved. The old documents
+ * and journals stay until their file is removed.
  */
 import { rename, rm } from 'node:fs/promises';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
@@ -18,7 +18,7 @@ import { decodeJournal } from '../disk/journal.ts';
 import { encodeRecord, fileKey, rangeKey } from './keys.ts';
 import { Ledger } from './ledger.ts';
 
-/** Files in one transaction: few enough that a server with a full disk fails early, enough that syncs do not count. */
+/** Files per transaction: few enough to fail early on a full disk, enough to make the cost of syncs negligible. */
 const BATCH = 500;
 
 interface OldFile {
@@ -28,8 +28,8 @@ interface OldFile {
 }
 
 /**
- * Does nothing when there is no data of format `v1`.
- * @throws DirectoryInUse; Error when a document or a journal cannot be read or copied. The directory is unchanged then.
+ * Migrates the directory. Does nothing if there is no data of format `v1`.
+ * @throws DirectoryInUse; Error when a document or a journal cannot be read or copied; the directory is then unchanged
  */
 export async function takeOver(dataDir: string): Promise<void> {
   const [before, after] = [new Layout(dataDir, 'v1'), new Layout(dataDir, 'v2')];
@@ -42,7 +42,7 @@ export async function takeOver(dataDir: string): Promise<void> {
     await realDisk.syncDir(before.ledger);
     await realDisk.syncDir(before.root);
     await rename(before.root, after.root);
-    // The lock moved with its directory, so its release does not find it.
+    // The lock was moved with its directory, so `release` will not find it.
     await rm(after.lock, { force: true });
     await realDisk.syncDir(before.dataDir);
   } finally {
@@ -76,7 +76,7 @@ async function readFile(layout: Layout, id: string): Promise<OldFile> {
 function put({ documents, records: table }: Ledger, { id, document, records }: OldFile): void {
   if (document) void documents.put(fileKey(id), document);
   void table.put(fileKey(id), new Uint8Array(0));
-  // A repaired record is compared with the stored bytes before it counts.
+  // Mark repaired records as not synced, so that recovery compares them with the stored bytes.
   for (const [index, { repaired, synced, ...record }] of records.entries()) {
     void table.put(rangeKey(id, index), encodeRecord({ ...record, synced: synced && !repaired }));
   }

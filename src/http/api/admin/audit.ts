@@ -31,9 +31,9 @@ export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
     },
     config: { needs: 'role:admin' },
     handler: async (request, reply): Promise<AuditPage> => {
-      const { limit = 100, cursor = null, action = null, principal = null, tenant: asked } = request.query;
-      const all = reachesAllTenants(request.principal) && asked === undefined;
-      const tenant = all ? null : tenantOf(request.principal, asked);
+      const { limit = 100, cursor = null, action = null, principal = null, tenant: requested } = request.query;
+      const all = reachesAllTenants(request.principal) && requested === undefined;
+      const tenant = all ? null : tenantOf(request.principal, requested);
       reply.header('cache-control', 'no-store');
       // Entries without a tenant, such as refusals of unknown callers, concern only the operators of the server.
       const includeTenantless = tenant === DEFAULT_TENANT;
