@@ -101,10 +101,10 @@ test('a folder imports only the folders before it', () => {
   const breaches: string[] = [];
   for (const order of FOLDERS) {
     for (const { path, imports } of product) {
-      const place = order.indexOf(folderOf(path));
-      if (place < 0) continue;
+      const position = order.indexOf(folderOf(path));
+      if (position < 0) continue;
       for (const target of imports)
-        if (order.indexOf(folderOf(target)) > place) breaches.push(`${path} imports ${target}`);
+        if (order.indexOf(folderOf(target)) > position) breaches.push(`${path} imports ${target}`);
     }
   }
   for (const pair of STRANGERS) {
@@ -154,8 +154,8 @@ test('no file is too long', () => {
   const breaches: string[] = [];
   for (const { path, text } of all) {
     const lines = text.split('\n').length - 1;
-    const most = TABLES.includes(path) ? MAX_TABLE_LINES : MAX_LINES;
-    if (lines > most) breaches.push(path);
+    const max = TABLES.includes(path) ? MAX_TABLE_LINES : MAX_LINES;
+    if (lines > max) breaches.push(path);
   }
   assertNone(breaches);
 });

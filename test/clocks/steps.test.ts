@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { make } from '../support/product/api-tokens.ts';
+import { createToken } from '../support/product/api-tokens.ts';
 import { STEPS } from '../support/product/clock.ts';
 import { fakedDate, withoutFaketime } from '../support/product/faked-date.ts';
-import { grant, granted, works } from '../support/product/oauth.ts';
+import { grant, granted, isTokenValid } from '../support/product/oauth.ts';
 import { signIn, type TestServer } from '../support/product/server.ts';
 import { type Random, seeded } from '../support/random.ts';
 import { type ServerProcess, startServerProcess } from '../support/servers/processes.ts';
@@ -154,9 +154,9 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
   await put(first.server, 'begun', 0, Buffer.from('abc'), { total_size: '6' });
   const { client } = first.server;
   let session = await granted(await grant(first.server.origin, client, { grant_type: 'client_credentials' }));
-  const { token: lasting } = await make(first.server, client, { expires_in: 3600 });
-  const { token: expired } = await make(first.server, client, { expires_in: 1 });
-  await eventually(async () => !(await works(first.server.origin, expired)), 'an expired token');
+  const { token: lasting } = await createToken(first.server, client, { expires_in: 3600 });
+  const { token: expired } = await createToken(first.server, client, { expires_in: 1 });
+  await eventually(async () => !(await isTokenValid(first.server.origin, expired)), 'an expired token');
   let admin = first.server.admin.token;
   let running = first;
   for (const [n, off] of random.shuffled(STEPS).entries()) {
@@ -164,10 +164,10 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
     await setDate(off);
     running = await start({ LADING_ADMIN_SECRET: `another-secret-of-the-administrator-${n}` });
     const { origin } = running.server;
-    assert.equal(await works(origin, admin), false, 'the secret was changed');
+    assert.equal(await isTokenValid(origin, admin), false, 'the secret was changed');
     admin = running.server.admin.token;
-    assert.equal(await works(origin, admin), true);
-    assert.deepEqual([await works(origin, lasting), await works(origin, expired)], [true, false]);
+    assert.equal(await isTokenValid(origin, admin), true);
+    assert.deepEqual([await isTokenValid(origin, lasting), await isTokenValid(origin, expired)], [true, false]);
     await fetch(`${origin}/api/sweep`, { method: 'POST', headers: running.server.admin.headers });
   }
   await running.process.kill();

@@ -9,7 +9,7 @@ import type { TestContext } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { ApiTokenCreated } from '../../src/protocol/schemas/identity/token.ts';
 import { eventually } from '../support/eventually.ts';
-import { basic, grant, granted, works } from '../support/product/oauth.ts';
+import { basic, grant, granted, isTokenValid } from '../support/product/oauth.ts';
 import type { TestServer } from '../support/product/server.ts';
 import { startReceiver } from '../support/servers/webhook-receiver.ts';
 import { ALPHABET, put } from '../support/wire/downloads.ts';
@@ -157,11 +157,11 @@ const apiTokens: Story = async ({ server, step }) => {
     asJson(post(server, '/api/tokens', { scopes: ['files:read'], expires_in: seconds }), 201);
   const [long, brief] = [await make(3600), await make(1)];
   await step();
-  await eventually(async () => !(await works(server.origin, brief.token)), 'an expired token');
+  await eventually(async () => !(await isTokenValid(server.origin, brief.token)), 'an expired token');
   for (let n = 0; n < 4; n += 1) {
     await step();
-    assert.equal(await works(server.origin, long.token), true);
-    assert.equal(await works(server.origin, brief.token), false);
+    assert.equal(await isTokenValid(server.origin, long.token), true);
+    assert.equal(await isTokenValid(server.origin, brief.token), false);
   }
 };
 
@@ -171,7 +171,7 @@ const refresh: Story = async ({ server, step }) => {
   let now = await granted(await grant(origin, client, { grant_type: 'client_credentials' }));
   for (let n = 0; n < 5; n += 1) {
     await step();
-    assert.equal(await works(origin, now.access_token), true);
+    assert.equal(await isTokenValid(origin, now.access_token), true);
     await step();
     now = await granted(
       await grant(origin, client, { grant_type: 'refresh_token', refresh_token: now.refresh_token ?? '' }),
@@ -181,7 +181,7 @@ const refresh: Story = async ({ server, step }) => {
   await fetch(`${origin}/api/oauth/revoke`, { method: 'POST', headers: basic(client), body: revoke });
   for (let n = 0; n < 2; n += 1) {
     await step();
-    assert.equal(await works(origin, now.access_token), false, 'it was revoked');
+    assert.equal(await isTokenValid(origin, now.access_token), false, 'it was revoked');
   }
 };
 

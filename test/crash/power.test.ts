@@ -123,18 +123,18 @@ const DECLARED = [true, true, true, false, false];
 
 async function crashes(t: TestContext, durability: Durability, losses: number): Promise<Loss[]> {
   const random = seeded(t);
-  const place = await mkdtemp(join(fastFolder(), 'lading-power-'));
-  const dataDir = await mkdtemp(join(place, 'data-'));
+  const folder = await mkdtemp(join(fastFolder(), 'lading-power-'));
+  const dataDir = await mkdtemp(join(folder, 'data-'));
   const power = await PowerLossDisk.over(dataDir);
   const pauser = new Pauser();
   const threads = pauser.threads(testThreads());
   const run = await startEngine(t, { durability, ...PARK_AT_ONCE }, { dataDir, disk: pauser.disk(power), threads });
-  t.after(() => rm(place, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true }));
   const cargos = DECLARED.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
   const kept: Loss[] = [];
   const lose = async (): Promise<void> => {
     const generous = random.once(3);
-    const into = join(place, `loss-${kept.length}`);
+    const into = join(folder, `loss-${kept.length}`);
     await power.crash(into, generous ? random.unit : null);
     const label = `loss ${kept.length} of durability ${durability}${generous ? ', with more than was synced' : ''}`;
     kept.push({ dataDir: into, cargos: cargos.map((cargo) => cargo.copy(random.fork())), label });
@@ -189,8 +189,8 @@ for (const durability of ['chunk', 'seal'] as const) {
 }
 
 test('after durability changes from seal to chunk, unsynced chunks are synced before they are acknowledged again', async (t) => {
-  const place = await mkdtemp(join(fastFolder(), 'lading-power-'));
-  const dataDir = await mkdtemp(join(place, 'data-'));
+  const folder = await mkdtemp(join(fastFolder(), 'lading-power-'));
+  const dataDir = await mkdtemp(join(folder, 'data-'));
   const power = await PowerLossDisk.over(dataDir);
   const run = await startEngine(t, { durability: 'seal' }, { dataDir, disk: power });
   const sending = { declaredSize: 200, overwrite: false };
@@ -198,11 +198,11 @@ test('after durability changes from seal to chunk, unsynced chunks are synced be
   await remote.send('f', 0, content(0, 100), sending);
   await run.crash(undefined, { durability: 'chunk' });
   assert.equal((await remote.send('f', 0, content(0, 50), sending)).chunk?.duplicate, true);
-  const loss = join(place, 'loss');
+  const loss = join(folder, 'loss');
   await power.crash(loss);
   await unlock(loss);
   const next = await startEngine(t, { durability: 'chunk' }, { dataDir: loss });
   // This hook runs after those that close the engines.
-  t.after(() => rm(place, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true }));
   assert.deepEqual((await next.engine.status(OWNER, 'f')).missing, [[100, 199]]);
 });

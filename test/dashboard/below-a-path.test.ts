@@ -14,7 +14,7 @@ for (const sendsPrefix of [true, false]) {
   }, async (t) => {
     const { port, client } = await startServer(t, { LADING_TRUST_PROXY: 'loopback' });
     const base = await startPrefixProxy(t, port, '/drive', { tells: sendsPrefix });
-    const { page, context, complaints } = await visit(t, base);
+    const { page, context, faults } = await visit(t, base);
     const outside: string[] = [];
     context.on('request', (request) => {
       const { pathname, protocol } = new URL(request.url());
@@ -41,7 +41,7 @@ for (const sendsPrefix of [true, false]) {
     await page.getByText('There are no tokens.').waitFor();
     assert.match(page.url(), /\/drive\/#\/tokens$/);
     assert.deepEqual(outside, []);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(faults, []);
   });
 }
 
@@ -56,7 +56,7 @@ test('behind a prefix, the session of a person is renewed by its cookie, and the
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
   const base = await startPrefixProxy(t, port, '/drive', { tells: true });
-  const { page, complaints } = await visit(t, base);
+  const { page, faults } = await visit(t, base);
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByLabel('E-mail address').fill(person.email);
   await page.getByLabel('Password').fill(person.password);
@@ -74,5 +74,5 @@ test('behind a prefix, the session of a person is renewed by its cookie, and the
   await page.locator('.secret code').waitFor();
   await page.getByRole('button', { name: 'Revoke night job' }).click();
   await page.waitForURL(`${base}api/tokens/dashboard/tokens`);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -76,7 +76,7 @@ async function holdAfter(context: BrowserContext, chunks: number): Promise<void>
 test('cancelling an upload that conflicts with a stored file keeps the file', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
   await store(server, 'notes.txt', 'the stored content');
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   const deleted = deletions(context);
   await signInTo(page, server.client);
   await page.getByLabel('Upload files').setInputFiles([text('notes.txt', 'different content')]);
@@ -90,7 +90,7 @@ test('cancelling an upload that conflicts with a stored file keeps the file', { 
   await page.locator('[data-name="after.txt"]').waitFor();
   assert.equal(await read(server, 'notes.txt'), 'the stored content');
   assert.deepEqual(deleted, []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('cancelling queued, failed and running uploads of 30 stored files deletes none of them', {
@@ -99,7 +99,7 @@ test('cancelling queued, failed and running uploads of 30 stored files deletes n
   const server = await startServer(t);
   const names = Array.from({ length: 30 }, (_, index) => `f${String(index).padStart(2, '0')}.txt`);
   for (const name of names) await store(server, name, `stored ${name}`);
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   const deleted = deletions(context);
   await signInTo(page, server.client);
   await page.getByText('30 entries').waitFor();
@@ -129,7 +129,7 @@ test('cancelling queued, failed and running uploads of 30 stored files deletes n
   await page.getByText('31 entries').waitFor();
   for (const name of names) assert.equal(await read(server, name), `stored ${name}`);
   assert.deepEqual(deleted, []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('cancelling does not end an upload that a device started, whether its size matches or not', {
@@ -139,7 +139,7 @@ test('cancelling does not end an upload that a device started, whether its size 
   const bytes = Buffer.alloc(9_000_000, 7);
   await sendChunk(server, 'fits.raw', bytes.subarray(0, 1000), bytes.length);
   await sendChunk(server, 'longer.raw', Buffer.from('another size'), bytes.length + 1);
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   const deleted = deletions(context);
   await signInTo(page, server.client);
   await page.getByText('2 entries').waitFor();
@@ -161,7 +161,7 @@ test('cancelling does not end an upload that a device started, whether its size 
     .waitFor();
   assert.equal((await statusOf(server, 'fits.raw')).status, 'partial');
   assert.deepEqual(deleted, []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('cancelling deletes an upload that this tab started: running, paused, or picked again after a reload', {
@@ -169,7 +169,7 @@ test('cancelling deletes an upload that this tab started: running, paused, or pi
 }, async (t) => {
   const server = await startServer(t);
   const bytes = Buffer.alloc(9_000_000, 7);
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   await signInTo(page, server.client);
   await holdAfter(context, 1);
   const begin = async (name: string) => {
@@ -198,14 +198,14 @@ test('cancelling deletes an upload that this tab started: running, paused, or pi
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
   assert.equal((await statusOf(server, 'kept.raw')).status, 'partial');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('an upload is cancelled while its first chunk is in flight, and does not reappear', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   await signInTo(page, server.client);
   let arrived = false;
   let answer = () => {};
@@ -235,7 +235,7 @@ test('an upload is cancelled while its first chunk is in flight, and does not re
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
   assert.equal((await statusOf(server, 'first.raw')).status, 'pending');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('cancelling a replacement keeps the old version: in the task list, in the file list and under Transfers', {
@@ -244,7 +244,7 @@ test('cancelling a replacement keeps the old version: in the task list, in the f
   const server = await startServer(t);
   const bytes = Buffer.alloc(9_000_000, 7);
   await store(server, 'notes.raw', 'the old version');
-  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page, context, faults } = await visit(t, `${server.origin}/`);
   const questions: string[] = [];
   page.on('dialog', (dialog) => {
     questions.push(dialog.message());
@@ -290,5 +290,5 @@ test('cancelling a replacement keeps the old version: in the task list, in the f
   await page.getByText('No uploads are in progress.').waitFor();
   await page.getByRole('link', { name: 'Files' }).click();
   await task.waitFor({ state: 'detached' });
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -1,7 +1,7 @@
 /** The details of a file in the dashboard: facts, share links, grants, previews and history. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertFine, holds, signInTo } from '../support/product/dashboard.ts';
+import { assertAccessible, signInTo, waitUntilTrue } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { store } from '../support/product/store.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
@@ -18,7 +18,7 @@ test('the details show digests and manage share links and grants', {
     Buffer.from('first line\n<b>second</b>'),
     'text/plain',
   );
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'notes.txt', exact: true }).click();
   const dialog = page.getByRole('dialog');
@@ -35,7 +35,7 @@ test('the details show digests and manage share links and grants', {
   const got = await get('seven lamps over rivers');
   assert.equal(await got.text(), 'first line\n<b>second</b>');
   await dialog.getByText('1 of 1').waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await dialog.getByRole('button', { name: 'Done' }).click();
   await dialog.getByRole('button', { name: /^Revoke the link/ }).click();
   await dialog.getByText('There are no links to this file.').waitFor();
@@ -52,7 +52,7 @@ test('the details show digests and manage share links and grants', {
   assert.equal((await read()).status, 403);
   await dialog.getByRole('button', { name: 'Close' }).click();
   await dialog.waitFor({ state: 'detached' });
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('pictures are shown and audio is played, and their tags are never interpreted', {
@@ -63,22 +63,22 @@ test('pictures are shown and audio is played, and their tags are never interpret
   const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
   await store(origin, authorization, 'dot.png', Buffer.from(pixel, 'base64'), 'image/png');
   await store(origin, authorization, 'tone.wav', taggedTone('<img src=x onerror="document.title=1">'), 'audio/wav');
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'dot.png', exact: true }).click();
   await page.getByRole('img', { name: 'dot.png' }).waitFor();
-  await holds(page, "document.querySelector('img.preview').naturalWidth === 1");
+  await waitUntilTrue(page, "document.querySelector('img.preview').naturalWidth === 1");
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByRole('button', { name: 'tone.wav', exact: true }).click();
-  await holds(page, "document.querySelector('audio')?.duration > 1.9");
+  await waitUntilTrue(page, "document.querySelector('audio')?.duration > 1.9");
   const links = async (): Promise<unknown[]> => {
     const reply = await fetch(`${origin}/api/shares`, { headers: client.headers });
     return ((await reply.json()) as { shares: unknown[] }).shares;
   };
   assert.deepEqual(await links(), [], 'a preview creates no share link');
   await page.evaluate("document.querySelector('audio').currentTime = 1.5");
-  await holds(page, "document.querySelector('audio').currentTime > 1.4");
-  await holds(
+  await waitUntilTrue(page, "document.querySelector('audio').currentTime > 1.4");
+  await waitUntilTrue(
     page,
     `(() => {
     const canvas = document.querySelector('.preview canvas');
@@ -88,7 +88,7 @@ test('pictures are shown and audio is played, and their tags are never interpret
   assert.equal(await page.title(), 'Lading');
   await page.getByRole('button', { name: 'Close' }).click();
   assert.deepEqual(await links(), []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 /** Two seconds of a tone, with a title tag. */
@@ -125,10 +125,10 @@ test('administrators see the history of a file', { skip: WITHOUT_BROWSER }, asyn
     body: '{}',
   });
   assert.equal(share.status, 201);
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, admin);
   await page.getByRole('button', { name: 'shared.txt', exact: true }).click();
   await page.getByRole('region', { name: 'History' }).getByText('share created').waitFor();
-  await assertFine(page);
-  assert.deepEqual(complaints, []);
+  await assertAccessible(page);
+  assert.deepEqual(faults, []);
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { eventually } from '../support/eventually.ts';
-import { assertFine, seriousFaults, signInTo } from '../support/product/dashboard.ts';
+import { accessibilityFaults, assertAccessible, signInTo } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { store } from '../support/product/store.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
@@ -38,7 +38,7 @@ test('the page is small, contacts no other host and allows only its own files', 
 
 test('uploads of others appear at once, and names are shown as text', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, client } = await startServer(t);
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByText('0 entries').waitFor();
   const send = async (name: string): Promise<void> => {
@@ -70,14 +70,14 @@ test('uploads of others appear at once, and names are shown as text', { skip: WI
   await page.getByLabel('API token', { exact: true }).last().fill(client.token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText(evil).waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('a list of 10,000 files renders few rows and can be scrolled to the last one', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client, app } = await startServer(t);
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await page.setViewportSize({ width: 360, height: 640 });
   const headers = { ...client.headers, 'content-type': 'application/octet-stream' };
   for (let at = 0; at < 10_000; at += 50) {
@@ -103,8 +103,8 @@ test('a list of 10,000 files renders few rows and can be scrolled to the last on
     "[...document.querySelectorAll('*')].filter((e) => e.getBoundingClientRect().right > 360).map((e) => e.outerHTML.slice(0, 90)).join(' ')",
   );
   assert.ok(Number(wide) <= 360, `${wide} px wide: ${widest}`);
-  assert.deepEqual(await seriousFaults(page), []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(await accessibilityFaults(page), []);
+  assert.deepEqual(faults, []);
 });
 
 test('files are selected, filtered, downloaded and deleted, and a folder is uploaded with its paths', {
@@ -118,7 +118,7 @@ test('files are selected, filtered, downloaded and deleted, and a folder is uplo
   for (const name of ['a.txt', 'b.txt', 'c.txt', 'd.txt']) {
     await store(origin, client.headers.authorization, name, Buffer.from(name), 'text/plain');
   }
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, client);
   await page.getByLabel('Upload a folder').setInputFiles(join(folder, 'album'));
@@ -144,8 +144,8 @@ test('files are selected, filtered, downloaded and deleted, and a folder is uplo
   await page.locator('[data-name="a.txt"]').waitFor({ state: 'detached' });
   await page.locator('[data-name="d.txt"]').waitFor();
   await page.getByText('2 entries').waitFor();
-  await assertFine(page);
-  assert.deepEqual(complaints, []);
+  await assertAccessible(page);
+  assert.deepEqual(faults, []);
 });
 
 test('the keyboard alone signs in, selects a file, and opens and closes a document', {
@@ -153,7 +153,7 @@ test('the keyboard alone signs in, selects a file, and opens and closes a docume
 }, async (t) => {
   const { origin, client } = await startServer(t);
   await store(origin, client.headers.authorization, 'paper.pdf', Buffer.from('%PDF-1.4\n%%EOF\n'), 'application/pdf');
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   const { keyboard } = page;
   await page.getByLabel('Client id').focus();
   await keyboard.type(client.id);
@@ -185,5 +185,5 @@ test('the keyboard alone signs in, selects a file, and opens and closes a docume
   await reach('Sign out');
   await keyboard.press('Enter');
   await page.getByLabel('Client id').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { Target } from '../../src/protocol/schemas/delivery.ts';
-import { assertFine, goTo, holds, signInTo } from '../support/product/dashboard.ts';
+import { assertAccessible, goTo, signInTo, waitUntilTrue } from '../support/product/dashboard.ts';
 import { startServer, type TestServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
@@ -22,7 +22,7 @@ test('a token is created, shown once, used, counted and revoked at once', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
-  const { page, complaints } = await visit(t, `${server.origin}/`);
+  const { page, faults } = await visit(t, `${server.origin}/`);
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.client);
   await goTo(page, 'Tokens');
@@ -36,20 +36,20 @@ test('a token is created, shown once, used, counted and revoked at once', {
   const row = page.getByRole('row').filter({ hasText: 'backup' });
   await row.getByText(' 1', { exact: true }).waitFor();
   assert.match((await row.textContent()) ?? '', /files:read/);
-  await assertFine(page);
+  await assertAccessible(page);
   await page.getByRole('button', { name: 'Done' }).click();
   assert.equal(await page.getByText(token).count(), 0, 'the token is not shown again');
   await page.getByRole('button', { name: 'Revoke backup' }).click();
   await row.waitFor({ state: 'detached' });
   assert.equal((await ask()).status, 401);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('Transfers shows received and missing parts as they change, and cancels uploads', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t);
-  const { page, complaints } = await visit(t, `${server.origin}/`);
+  const { page, faults } = await visit(t, `${server.origin}/`);
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.admin);
   await goTo(page, 'Transfers');
@@ -63,19 +63,19 @@ test('Transfers shows received and missing parts as they change, and cancels upl
   assert.equal(await row.locator('rect.missing').count(), 2, 'the gaps are drawn');
   assert.match((await row.textContent()) ?? '', new RegExp(server.client.id), 'the row names the owner');
   await page.getByRole('region', { name: 'Storage' }).getByRole('row').nth(2).waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await page.getByRole('button', { name: 'Cancel the upload of live.raw' }).click();
   await row.waitFor({ state: 'detached' });
   const status = await fetch(`${server.origin}/api/files/status/live.raw`, { headers: server.client.headers });
   assert.equal(((await status.json()) as { status: string }).status, 'pending');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('Administration manages clients, people, quotas and deliveries, and shows the audit log and the server', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' });
-  const { page, complaints } = await visit(t, `${server.origin}/`);
+  const { page, faults } = await visit(t, `${server.origin}/`);
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.admin);
 
@@ -98,7 +98,7 @@ test('Administration manages clients, people, quotas and deliveries, and shows t
   await row.getByText('enabled').waitFor();
   await page.getByLabel(`Role of ${other.id}`).selectOption('client');
   await page.getByRole('button', { name: `End sessions of ${other.id}` }).click();
-  await assertFine(page);
+  await assertAccessible(page);
   await page.getByRole('button', { name: 'Delete camera 7' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor({ state: 'detached' });
 
@@ -113,15 +113,15 @@ test('Administration manages clients, people, quotas and deliveries, and shows t
   const ada = page.getByRole('row').filter({ hasText: 'ada@example.org' });
   await ada.waitFor();
   await page.getByLabel('Role of ada@example.org').selectOption('ops');
-  await holds(page, "document.querySelector('td select')?.value === 'ops'");
-  await assertFine(page);
+  await waitUntilTrue(page, "document.querySelector('td select')?.value === 'ops'");
+  await assertAccessible(page);
 
   await goTo(page, 'Administration', 'Quotas');
   await page.getByLabel('Client or person').selectOption({ label: server.client.id });
   await page.getByLabel('GiB stored').fill('2');
   await page.getByRole('button', { name: 'Set limits' }).click();
   await page.getByText('0 B of 2.0 GiB').waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
 
   await goTo(page, 'Administration', 'Deliveries');
   await page.getByLabel('Webhook URL').fill('http://127.0.0.1:9/hook');
@@ -157,25 +157,25 @@ test('Administration manages clients, people, quotas and deliveries, and shows t
   await page.getByLabel('State').selectOption('failed');
   await page.getByRole('button', { name: 'Retry sent.bin' }).click();
   await delivery.getByText('failed', { exact: true }).waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
 
   await goTo(page, 'Administration', 'Audit log');
   await page.getByLabel('Action').selectOption('quota_set');
   await page.getByRole('row').filter({ hasText: 'quota_set' }).waitFor();
   await page.getByRole('row').filter({ hasText: 'user_created' }).first().waitFor({ state: 'detached' });
-  await assertFine(page);
+  await assertAccessible(page);
 
   await goTo(page, 'Administration', 'Server');
   await page.getByText('The server is healthy.').waitFor();
   await page.getByText('jwt secret').waitFor();
   assert.equal(await page.getByText(String(server.admin.secret)).count(), 0);
-  await assertFine(page);
-  assert.deepEqual(complaints, []);
+  await assertAccessible(page);
+  assert.deepEqual(faults, []);
 });
 
 test('pages that a role may not use are hidden, and the server refuses them', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);
-  const { page, complaints } = await visit(t, `${server.origin}/#/admin/clients`);
+  const { page, faults } = await visit(t, `${server.origin}/#/admin/clients`);
   await signInTo(page, server.client);
   const menu = page.getByRole('navigation', { name: 'Pages' });
   assert.deepEqual(await menu.getByRole('link').allTextContents(), ['Files', 'Transfers', 'Tokens']);
@@ -185,7 +185,7 @@ test('pages that a role may not use are hidden, and the server refuses them', { 
   await goTo(page, 'Transfers');
   await page.getByText('No uploads are in progress.').waitFor();
   assert.equal(await page.getByRole('region', { name: /hour|Since/ }).count(), 0, 'no statistics of the server');
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('a page that signed in with a token is signed out when the token is revoked', {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { clockOf } from '../support/product/clock.ts';
-import { assertFine, goTo, signInTo } from '../support/product/dashboard.ts';
+import { assertAccessible, goTo, signInTo } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
@@ -23,7 +23,7 @@ test('a parked upload shows how it resumes and when it is deleted, and resumes',
     assert.equal(reply.status, 200, await reply.text());
   };
   await send(0, 4);
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, admin);
   const row = page.locator('[data-name="quiet.raw"]');
   await row.getByText('40 % received').waitFor();
@@ -43,10 +43,10 @@ test('a parked upload shows how it resumes and when it is deleted, and resumes',
   await page.getByText('No files match.').waitFor();
   await page.getByLabel('State').selectOption('parked');
   await row.waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await page.getByRole('button', { name: 'quiet.raw', exact: true }).click();
   await page.getByText('Parked, because no bytes arrived for a long time').waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByLabel('State').selectOption('');
   await send(4, 7);
@@ -65,5 +65,5 @@ test('a parked upload shows how it resumes and when it is deleted, and resumes',
   await send(7, 10);
   await goTo(page, 'Files');
   await row.getByText('complete').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -13,7 +13,7 @@ test('the password opens the token dashboard, which creates and revokes tokens',
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { port } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
-  const { page, complaints } = await visit(t, `http://${ELSEWHERE}:${port}${PATH}`);
+  const { page, faults } = await visit(t, `http://${ELSEWHERE}:${port}${PATH}`);
   assert.equal(await page.evaluate('isSecureContext'), false);
   const enter = async (password: string) => {
     await page.getByLabel('Password of the token dashboard').fill(password);
@@ -30,7 +30,7 @@ test('the password opens the token dashboard, which creates and revokes tokens',
   await page.getByRole('row').filter({ hasText: 'night job' }).waitFor({ state: 'detached' });
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByLabel('Password of the token dashboard').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('the token dashboard explains why it refuses a sign-in', async (t) => {
@@ -102,7 +102,7 @@ test('a person stays signed in after a token expires, and a secret can be copied
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
-  const { page, complaints } = await visit(t, `http://${ELSEWHERE}:${port}/`);
+  const { page, faults } = await visit(t, `http://${ELSEWHERE}:${port}/`);
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByLabel('E-mail address').fill(person.email);
   await page.getByLabel('Password').fill(person.password);
@@ -121,5 +121,5 @@ test('a person stays signed in after a token expires, and a secret can be copied
   assert.equal(await page.getByLabel('Token name').inputValue(), secret);
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await signInTo(page, admin);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clockOf } from '../support/product/clock.ts';
-import { holds, signInTo } from '../support/product/dashboard.ts';
+import { signInTo, waitUntilTrue } from '../support/product/dashboard.ts';
 import { type Account, startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
@@ -38,19 +38,22 @@ test('a long recording plays from any position, and a long text shows its beginn
   await store(origin, client, 'long.wav', silence(1000, 40_000), 'audio/wav');
   const line = 'a line with an ä in it\n';
   await store(origin, client, 'long.txt', Buffer.from(line.repeat(1_600_000)), 'text/plain');
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'long.wav', exact: true }).click();
   await page.getByText('There is no waveform. The file is larger than 32.0 MiB').waitFor();
-  await holds(page, "document.querySelector('audio')?.duration > 999");
+  await waitUntilTrue(page, "document.querySelector('audio')?.duration > 999");
   await page.evaluate("document.querySelector('audio').currentTime = 900");
-  await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");
+  await waitUntilTrue(
+    page,
+    "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking",
+  );
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByRole('button', { name: 'long.txt', exact: true }).click();
   await page.getByText('The first 64.0 KiB of').waitFor();
   const shown = (await page.locator('pre').textContent()) ?? '';
   assert.ok(shown.startsWith(line) && !shown.includes('�'));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('playback continues with a new player after the old one expires, and the URL is invalid after a sign-out', {
@@ -59,15 +62,18 @@ test('playback continues with a new player after the old one expires, and the UR
   let elapsed = 0;
   const { origin, client } = await startServer(t, {}, { clock: clockOf(() => Date.now() + elapsed) });
   await store(origin, client, 'long.wav', silence(1000, 40_000), 'audio/wav');
-  const { page, context, complaints } = await visit(t, `${origin}/`);
+  const { page, context, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'long.wav', exact: true }).click();
-  await holds(page, "document.querySelector('audio')?.duration > 999");
+  await waitUntilTrue(page, "document.querySelector('audio')?.duration > 999");
   const before = String(await page.evaluate("document.querySelector('audio').src"));
   elapsed += 16 * 60_000;
   await page.evaluate("document.querySelector('audio').currentTime = 900");
-  await holds(page, `document.querySelector('audio').src !== '${before}'`);
-  await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");
+  await waitUntilTrue(page, `document.querySelector('audio').src !== '${before}'`);
+  await waitUntilTrue(
+    page,
+    "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking",
+  );
   const after = String(await page.evaluate("document.querySelector('audio').src"));
   assert.equal((await context.request.get(after)).status(), 200);
   await page.getByRole('button', { name: 'Close' }).click();
@@ -75,5 +81,5 @@ test('playback continues with a new player after the old one expires, and the UR
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
   assert.equal((await context.request.get(after)).status(), 404);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { eventually } from '../support/eventually.ts';
-import { goTo, holds, signInTo } from '../support/product/dashboard.ts';
+import { goTo, signInTo, waitUntilTrue } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
@@ -22,7 +22,7 @@ test('changes of roles, access and limits ask for confirmation', {
 }, async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
-  const { page, complaints } = await visit(t, `${origin}/`);
+  const { page, faults } = await visit(t, `${origin}/`);
   const questions = answering(page);
   await signInTo(page, admin);
   const headers = { ...admin.headers, 'content-type': 'application/json' };
@@ -59,7 +59,7 @@ test('changes of roles, access and limits ask for confirmation', {
   );
   assert.equal(await role.inputValue(), 'client', 'the current role is shown');
   await done(() => role.selectOption('ops'), `/api/clients/${client.id}`);
-  await holds(page, `document.querySelector('[aria-label="Role of ${client.id}"]').value === 'ops'`);
+  await waitUntilTrue(page, `document.querySelector('[aria-label="Role of ${client.id}"]').value === 'ops'`);
   const disable = page.getByRole('button', { name: `Disable ${client.id}` });
   await refused(() => disable.click(), /^Disable /);
   await done(() => disable.click(), `/api/clients/${client.id}`);
@@ -98,14 +98,14 @@ test('changes of roles, access and limits ask for confirmation', {
     /Set the limits of ada@example.org\? Stored: 2.0 GiB. Unfinished uploads: server default/,
   );
   await done(() => set.click(), `/api/quotas/person/${id}`);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('leaving and signing out ask for confirmation only while transfers run', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
-  const { page, context, complaints } = await visit(t, `${origin}/`);
+  const { page, context, faults } = await visit(t, `${origin}/`);
   const questions = answering(page);
   await signInTo(page, client);
   await context.route('**/api/files/upload?*', () => {});
@@ -128,5 +128,5 @@ test('leaving and signing out ask for confirmation only while transfers run', {
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.getByRole('button', { name: 'Sign in' }).waitFor();
   assert.deepEqual(questions.asked, []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

@@ -46,7 +46,7 @@ test('a tab is signed out with a message instead of being renewed as another per
 }, async (t) => {
   const server = await timedServer(t);
   const [ada, ben] = [await makePerson(server, 'Ada'), await makePerson(server, 'Ben')];
-  const { page: first, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page: first, context, faults } = await visit(t, `${server.origin}/`);
   await enter(first, ada);
   const idle = await context.newPage();
   await idle.goto(`${server.origin}/`);
@@ -68,7 +68,7 @@ test('a tab is signed out with a message instead of being renewed as another per
   await second.getByText('There are no tokens.').waitFor();
   await goTo(second, 'Files');
   await second.getByText('0 entries').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('signing out of a tab does not sign out another person who has signed in since', {
@@ -76,7 +76,7 @@ test('signing out of a tab does not sign out another person who has signed in si
 }, async (t) => {
   const server = await timedServer(t);
   const [ada, ben] = [await makePerson(server, 'Ada'), await makePerson(server, 'Ben')];
-  const { page: first, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page: first, context, faults } = await visit(t, `${server.origin}/`);
   await enter(first, ada);
   const token = (await first.evaluate("JSON.parse(sessionStorage.getItem('lading.token')).token")) as string;
   const second = await context.newPage();
@@ -94,13 +94,13 @@ test('signing out of a tab does not sign out another person who has signed in si
   await second.getByText('There are no tokens.').waitFor();
   await first.reload();
   await first.getByRole('button', { name: 'Sign in' }).waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('tabs that renew at the same time take turns and stay signed in', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await timedServer(t);
   const ada = await makePerson(server, 'Ada');
-  const { page: first, context, complaints } = await visit(t, `${server.origin}/`);
+  const { page: first, context, faults } = await visit(t, `${server.origin}/`);
   await enter(first, ada);
   const tabs = [first];
   for (let n = 0; n < 3; n += 1) {
@@ -124,7 +124,7 @@ test('tabs that renew at the same time take turns and stay signed in', { skip: W
   assert.equal(renewals, tabs.length);
   assert.equal(maxRunning, 1, 'one at a time');
   for (const tab of tabs) assert.equal(await tab.getByRole('button', { name: 'Sign in' }).count(), 0);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('a session survives a server that cannot be reached', { skip: WITHOUT_BROWSER }, async (t) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiTokenList } from '../../src/protocol/schemas/identity/token.ts';
-import { assertFine } from '../support/product/dashboard.ts';
+import { assertAccessible } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
@@ -22,7 +22,7 @@ test('without a password, the path redirects to the tokens page of the dashboard
 
 test('with a password, pages without scripts create and revoke tokens', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, client, app } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
-  const { page, complaints } = await visit(t, `${origin}${PATH}`);
+  const { page, faults } = await visit(t, `${origin}${PATH}`);
   await page.getByLabel('Password of the token dashboard').fill('a wrong one');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('The password is wrong.').waitFor();
@@ -36,7 +36,7 @@ test('with a password, pages without scripts create and revoke tokens', { skip: 
   const ask = () => fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await ask()).status, 200);
   await page.getByRole('row').filter({ hasText: '<b>night</b> job' }).waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await page.goto(`${origin}${PATH}/tokens`);
   assert.equal(await page.getByText(token).count(), 0, 'shown once');
   await page.getByRole('button', { name: 'Revoke <b>night</b> job' }).click();
@@ -46,7 +46,7 @@ test('with a password, pages without scripts create and revoke tokens', { skip: 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.goto(`${origin}${PATH}/tokens`);
   await page.getByLabel('Password of the token dashboard').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
   assert.equal(app.server.printRoutes().includes(PASSWORD), false);
 });
 

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { assertFine, seriousFaults, signInTo } from '../support/product/dashboard.ts';
+import { accessibilityFaults, assertAccessible, signInTo } from '../support/product/dashboard.ts';
 import { startServer } from '../support/product/server.ts';
 import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
@@ -21,8 +21,8 @@ test('an upload survives a killed server and a reload, and is downloaded byte fo
   const bytes = randomBytes(500_000_000);
   const file = join(folder, 'recording.raw');
   await writeFile(file, bytes);
-  const { page, complaints, context } = await visit(t, `${first.env.LADING_SERVER}/`);
-  assert.deepEqual(await seriousFaults(page), []);
+  const { page, faults, context } = await visit(t, `${first.env.LADING_SERVER}/`);
+  assert.deepEqual(await accessibilityFaults(page), []);
   await page.getByLabel('Client id').fill('admin');
   await page.getByLabel('Client secret').fill('a wrong one');
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -59,12 +59,12 @@ test('an upload survives a killed server and a reload, and is downloaded byte fo
   await row.getByRole('button', { name: 'Download recording.raw' }).click();
   const got = await readFile(await (await download).path());
   assert.ok(bytes.equals(got), 'the same bytes');
-  assert.deepEqual(await seriousFaults(page), []);
+  assert.deepEqual(await accessibilityFaults(page), []);
 
   page.on('dialog', (dialog) => void dialog.accept());
   await row.getByRole('button', { name: 'Delete recording.raw' }).click();
   await row.waitFor({ state: 'detached' });
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
   await second.kill();
 });
 
@@ -103,7 +103,7 @@ test('a browser shows the uploads of another one, and an upload continues on oth
   await two.page.locator('[data-name="shared.raw"]').getByText('complete').waitFor();
   await one.page.getByRole('link', { name: 'Files' }).click();
   await one.page.getByRole('listitem').filter({ hasText: '↑ shared.raw' }).getByText('Done').waitFor();
-  assert.deepEqual([...one.complaints, ...two.complaints], []);
+  assert.deepEqual([...one.faults, ...two.faults], []);
 });
 
 test('chunks shrink behind a proxy that accepts only small bodies', {
@@ -137,14 +137,14 @@ test('chunks shrink behind a proxy that accepts only small bodies', {
   const folder = await temporaryFolder(t);
   const bytes = randomBytes(20_000_000);
   await writeFile(join(folder, 'small.raw'), bytes);
-  const { page, complaints } = await visit(t, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/`);
+  const { page, faults } = await visit(t, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/`);
   await signInTo(page, client);
   await page.getByLabel('Upload files').setInputFiles(join(folder, 'small.raw'));
   await page.locator('[data-name="small.raw"]').getByText('complete').waitFor();
   assert.ok(refused > 0, 'the first chunks were larger');
   const reply = await fetch(`${origin}/api/files/download/small.raw`, { headers: client.headers });
   assert.ok(Buffer.from(await reply.arrayBuffer()).equals(bytes));
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('an upload continues after its session ended and was renewed', {
@@ -154,7 +154,7 @@ test('an upload continues after its session ended and was renewed', {
   const folder = await temporaryFolder(t);
   const bytes = randomBytes(40 * 1024 * 1024);
   await writeFile(join(folder, 'long.raw'), bytes);
-  const { page, context, complaints } = await visit(t, `${origin}/`);
+  const { page, context, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   let release = () => {};
   const gate = new Promise<void>((resolve) => {
@@ -183,14 +183,14 @@ test('an upload continues after its session ended and was renewed', {
   await page.locator('[data-name="long.raw"]').getByText('complete').waitFor();
   await page.getByRole('button', { name: 'long.raw', exact: true }).click();
   await page.getByRole('dialog').getByText('Share links').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });
 
 test('dropped files are uploaded with a total progress, and cancelling deletes an upload on the server', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client } = await startServer(t);
-  const { page, context, complaints } = await visit(t, `${origin}/`);
+  const { page, context, faults } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   let release = () => {};
   const gate = new Promise<void>((resolve) => {
@@ -216,7 +216,7 @@ test('dropped files are uploaded with a total progress, and cancelling deletes a
   await page.getByRole('button', { name: 'Pause all' }).click();
   const task = page.getByRole('listitem').filter({ hasText: '↑ dropped.raw' });
   await task.getByText('Paused').waitFor();
-  await assertFine(page);
+  await assertAccessible(page);
   await task.getByRole('button', { name: 'Cancel' }).click();
   await task.waitFor({ state: 'detached' });
   release();
@@ -226,5 +226,5 @@ test('dropped files are uploaded with a total progress, and cancelling deletes a
   };
   await eventually(async () => (await status()) === 'pending', 'the deletion of the upload');
   await page.locator('[data-name="dropped.raw"]').waitFor({ state: 'detached' });
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(faults, []);
 });

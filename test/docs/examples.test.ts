@@ -33,6 +33,6 @@ test('systemd accepts the unit', async (t) => {
   // Use the Node of this machine. The check does not require the user and the settings file to exist.
   writeFileSync(path, unit.replace('/usr/bin/node', process.execPath));
   const { stderr } = await runProgram('systemd-analyze', ['verify', '--man=no', path], folder);
-  const complaints = stderr.split('\n').filter((line) => line.includes('lading.service'));
-  assert.deepEqual(complaints, []);
+  const faults = stderr.split('\n').filter((line) => line.includes('lading.service'));
+  assert.deepEqual(faults, []);
 });

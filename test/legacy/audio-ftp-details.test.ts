@@ -33,9 +33,9 @@ test('a refresh token without credentials works until it expires or its client i
   const all = { grant_type: 'refresh_token', refresh_token: recorder.refreshToken, ...wrong };
   assert.equal((await ask('POST', '/api/oauth/token', urlencoded(all))).status, 401);
   assert.equal((await recorder.refresh()).status, 200);
-  for (const made of [refreshToken, `${recorder.refreshToken.slice(0, -4)}aaaa`, 'lrt_', 'x']) {
-    const form = urlencoded({ grant_type: 'refresh_token', refresh_token: made });
-    assert.equal((await ask('POST', '/api/oauth/token', form)).status, 400, made);
+  for (const invalid of [refreshToken, `${recorder.refreshToken.slice(0, -4)}aaaa`, 'lrt_', 'x']) {
+    const form = urlencoded({ grant_type: 'refresh_token', refresh_token: invalid });
+    assert.equal((await ask('POST', '/api/oauth/token', form)).status, 400, invalid);
   }
   assert.equal((await recorder.refresh()).status, 200, 'an invalid token does not end the valid one');
   // The client is disabled, then deleted.
@@ -67,8 +67,8 @@ test('a missing secret or role is refused with 400', async (t) => {
   const noRole = await ask('POST', '/api/clients', { headers, body: '{"name":"recorder"}' });
   assert.equal(noRole.status, 400);
   assert.match(String(noRole.json.message), /role/);
-  const made = await ask('POST', '/api/clients', { headers, body: '{"role":"client"}' });
-  assert.equal(made.status, 201);
+  const created = await ask('POST', '/api/clients', { headers, body: '{"role":"client"}' });
+  assert.equal(created.status, 201);
   const listed = (await ask('GET', '/api/clients', { headers: server.admin.headers })).json as {
     clients: { created_at: string }[];
   };

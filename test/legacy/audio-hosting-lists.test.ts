@@ -49,10 +49,10 @@ function script(origin: string): string {
     const tabs = await Promise.all([1, 2].map(() => json('POST', '/v1/auth/refresh', {})));
     const changed = await json('PUT', '/v1/auth/me', { surname: 'Smith' });
     const bytes = await (await ask('/v1/audio/file/' + sent.id)).arrayBuffer();
-    const left = await json('POST', '/v1/auth/logout', {});
+    const signedOut = await json('POST', '/v1/auth/logout', {});
     const after = await ask('/v1/auth/me');
     return [made.email, me.id === made.id, me.is_admin, ...tabs.map(({ status }) => status), changed.status,
-      bytes.byteLength, left.status, after.status, document.cookie];
+      bytes.byteLength, signedOut.status, after.status, document.cookie];
   })()`;
 }
 

@@ -56,11 +56,11 @@ export async function begin(t: TestContext, settings: Record<string, string>): P
     ...settings,
   };
   const server = await startServer(t, all, { clock });
-  const made = await fetch(`${server.origin}/v1/user`, {
+  const created = await fetch(`${server.origin}/v1/user`, {
     method: 'POST',
     headers: { ...server.admin.headers, 'content-type': 'application/json' },
     body: JSON.stringify(BOSS),
   });
-  assert.equal(made.status, 201, await made.text());
+  assert.equal(created.status, 201, await created.text());
   return { server, clock };
 }

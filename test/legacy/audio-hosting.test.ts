@@ -69,13 +69,13 @@ async function liveADay({ server, clock }: Stage, sent: Ask): Promise<void> {
   const program = new Program(sent);
   assert.equal((await program.ask('GET', '/v1/auth/me')).status, 401, 'without a cookie');
   assert.equal((await program.signIn(ANNA.email)).status, 401, 'the account does not exist yet');
-  const made = await program.json('POST', '/v1/auth/registration', ANNA);
-  assert.equal(made.status, 201, made.text);
-  assert.ok(!/hash|scrypt/.test(made.text));
-  assert.deepEqual(flat(made), ['Anna', '', ANNA.email, false]);
+  const registered = await program.json('POST', '/v1/auth/registration', ANNA);
+  assert.equal(registered.status, 201, registered.text);
+  assert.ok(!/hash|scrypt/.test(registered.text));
+  assert.deepEqual(flat(registered), ['Anna', '', ANNA.email, false]);
   assert.deepEqual(flat(await program.ask('GET', '/v1/auth/me')), ['Anna', '', ANNA.email, false]);
   assert.deepEqual(program.names(), ['access_token', 'refresh_token']);
-  const anna = String(made.json.id);
+  const anna = String(registered.json.id);
   const file = await keepSound(program);
   const boss = new Program(sent);
   await administer(boss, anna);

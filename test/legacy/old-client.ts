@@ -43,7 +43,7 @@ export async function connectTo(t: TestContext, origin: string, certificate?: st
         method,
         headers: body === undefined ? headers : { 'content-length': Buffer.byteLength(body), ...headers },
       };
-      const answered = (response: import('node:http').IncomingMessage): void => {
+      const onResponse = (response: import('node:http').IncomingMessage): void => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));
         response.on('error', reject);
@@ -61,11 +61,11 @@ export async function connectTo(t: TestContext, origin: string, certificate?: st
         });
       };
       const url = new URL(path, origin);
-      const asked = secure
-        ? tlsRequest(url, { ...options, agent: agent as TlsAgent }, answered)
-        : request(url, { ...options, agent: agent as Agent }, answered);
-      asked.on('error', reject);
-      asked.end(body);
+      const sentRequest = secure
+        ? tlsRequest(url, { ...options, agent: agent as TlsAgent }, onResponse)
+        : request(url, { ...options, agent: agent as Agent }, onResponse);
+      sentRequest.on('error', reject);
+      sentRequest.end(body);
     });
 }
 
@@ -125,20 +125,20 @@ export async function pythonDay(
     { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '', NO_PROXY: '*' } },
   );
   atEnd(t, async () => void child.kill('SIGKILL'));
-  const said: string[] = [];
-  child.stderr?.on('data', (piece: Buffer) => said.push(piece.toString()));
+  const output: string[] = [];
+  child.stderr?.on('data', (piece: Buffer) => output.push(piece.toString()));
   const exited = once(child, 'close');
   if (!child.stdout || !child.stdin) throw new Error('the script has no streams');
   for await (const line of createInterface(child.stdout)) {
     const [, seconds] = /^pause (\d+)$/.exec(line) ?? [];
     if (seconds === undefined) {
-      said.push(`${line}\n`);
+      output.push(`${line}\n`);
       continue;
     }
     await pause(server, clock, Number(seconds));
     child.stdin.write('\n');
   }
   const [code] = (await exited) as [number | null];
-  assert.equal(code, 0, said.join(''));
+  assert.equal(code, 0, output.join(''));
   return true;
 }

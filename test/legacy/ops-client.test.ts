@@ -96,9 +96,9 @@ async function liveADay({ server, clock, ask, replaces }: Stage): Promise<void> 
   await refusals(ask);
   const ops = new Program(ask, 'ops', 'anna smith');
   const client = new Program(ask, 'client', 'ben');
-  const made = await ops.signUp(urlencoded, { name: 'Anna Maria Smith', email: 'anna@x.example' });
-  assert.equal(made.status, 201, made.text);
-  assert.equal(made.json.name, 'Anna Maria Smith');
+  const created = await ops.signUp(urlencoded, { name: 'Anna Maria Smith', email: 'anna@x.example' });
+  assert.equal(created.status, 201, created.text);
+  assert.equal(created.json.name, 'Anna Maria Smith');
   assert.equal((await client.signUp(multipart)).status, 201);
   const nobody = JSON.stringify({ username: 'cid', password: PASSWORD, name: null, email: null });
   for (const [path, status] of [

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ApiToken, ApiTokenCreated } from '../../src/protocol/schemas/identity/token.ts';
 import { eventually } from '../support/eventually.ts';
-import { bearer, make } from '../support/product/api-tokens.ts';
+import { bearer, createToken } from '../support/product/api-tokens.ts';
 import { type HandClock, handClock } from '../support/product/clock.ts';
 import { startServer, type TestServer } from '../support/product/server.ts';
 import { startNginx } from '../support/servers/nginx.ts';
@@ -154,7 +154,7 @@ async function begin(
   const server = await startServer(t, all, { clock });
   if (compat) return { server, clock, provider, own: {} };
   const scopes = ['tokens:admin', 'read', 'write', 'calls'];
-  const { token } = await make(server, server.admin, { user_id: server.admin.id, scopes });
+  const { token } = await createToken(server, server.admin, { user_id: server.admin.id, scopes });
   return { server, clock, provider, own: bearer(token) };
 }
 

@@ -15,8 +15,8 @@ import {
   offsetOf,
   receiving,
   send,
-  speak,
   TYPE,
+  tusHeaders,
 } from '../support/wire/tus.ts';
 
 function checksum(algorithm: string, bytes: Uint8Array): string {
@@ -99,7 +99,7 @@ async function withTrailer(server: TestServer, url: string, bytes: Uint8Array, t
     answer += data.toString();
   });
   const fields = {
-    ...speak(server),
+    ...tusHeaders(server),
     host: 'x',
     connection: 'close',
     'content-type': TYPE,

@@ -13,8 +13,8 @@ import {
   offsetOf,
   receiving,
   send,
-  speak,
   TYPE,
+  tusHeaders,
 } from '../support/wire/tus.ts';
 
 test('T1 every answer except that to OPTIONS has Tus-Resumable, also errors', async (t) => {
@@ -190,7 +190,7 @@ test('T12 T21 no byte past the length is stored', async (t) => {
       controller.close();
     },
   });
-  const headers = speak(server, { 'content-type': TYPE, 'upload-offset': '0' });
+  const headers = tusHeaders(server, { 'content-type': TYPE, 'upload-offset': '0' });
   const init = { method: 'PATCH', headers, body: stream, duplex: 'half' };
   assert.equal((await fetch(url, init as RequestInit)).status, 413);
   assert.ok((await offsetOf(server, url)) <= 3);

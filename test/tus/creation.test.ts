@@ -15,8 +15,8 @@ import {
   offsetOf,
   receiving,
   send,
-  speak,
   TYPE,
+  tusHeaders,
 } from '../support/wire/tus.ts';
 
 test('T15 T25 creation is 201 with Upload-Expires and Location, a path or an absolute URL', async (t) => {
@@ -98,7 +98,9 @@ test('T20 the creation may have the first bytes, also after 100 Continue', async
     answer += bytes.toString();
     if (answer.includes('100 Continue\r\n\r\n') && !answer.includes('201')) socket.write('xyz');
   });
-  const lines = Object.entries(speak(server, { ...fields, host: 'x', expect: '100-continue', 'content-length': '3' }));
+  const lines = Object.entries(
+    tusHeaders(server, { ...fields, host: 'x', expect: '100-continue', 'content-length': '3' }),
+  );
   socket.write(`POST /files/ HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
   await eventually(() => /201 Created/.test(answer), 'the upload is begun');
   assert.match(answer, /upload-offset: 3/i);

@@ -9,9 +9,9 @@ import type { Grant } from '../../../src/protocol/schemas/grant.ts';
 import type { CallStatus } from '../../../src/protocol/schemas/identity/call.ts';
 import type { ShareCreated } from '../../../src/protocol/schemas/share.ts';
 import { eventually } from '../../support/eventually.ts';
-import { bearer, make } from '../../support/product/api-tokens.ts';
+import { bearer, createToken } from '../../support/product/api-tokens.ts';
 import { type Machine, machine } from '../../support/product/clock.ts';
-import { basic, form, grant, granted, works } from '../../support/product/oauth.ts';
+import { basic, form, grant, granted, isTokenValid } from '../../support/product/oauth.ts';
 import { anna, ask, login, register } from '../../support/product/people.ts';
 import { ADMIN, startServer, type TestServer } from '../../support/product/server.ts';
 import { startVoiceProvider, type VoiceProvider } from '../../support/servers/voice-provider.ts';
@@ -62,7 +62,7 @@ const post = (server: TestServer, path: string, body: object, headers: Record<st
 const RIGHTS: Record<string, (scene: Scene) => Promise<IsGood>> = {
   'access token': async ({ server: { origin, client } }) => {
     const { access_token: token } = await granted(await grant(origin, client, { grant_type: 'client_credentials' }));
-    return (server) => works(server.origin, token);
+    return (server) => isTokenValid(server.origin, token);
   },
   'refresh token': async ({ server: { origin, client } }) => {
     const { refresh_token: token = '' } = await granted(
@@ -78,8 +78,8 @@ const RIGHTS: Record<string, (scene: Scene) => Promise<IsGood>> = {
     return async (server) => (await status(ask(server.origin, '/v1/auth/me', { headers: { cookie } }))) === 200;
   },
   'API token': async ({ server }) => {
-    const { token } = await make(server, server.client, { scopes: ['files:read'], expires_in: 3600 });
-    return (now) => works(now.origin, token);
+    const { token } = await createToken(server, server.client, { scopes: ['files:read'], expires_in: 3600 });
+    return (now) => isTokenValid(now.origin, token);
   },
   'share link': async ({ server, voice }) => {
     const headers = await verified(server, voice);
@@ -129,7 +129,7 @@ const SHORT: typeof RIGHTS = {
 
 /** An API token without expiry for which a call was verified. */
 async function verified(server: TestServer, voice: VoiceProvider): Promise<Record<string, string>> {
-  const { token } = await make(server, server.client, { scopes: ['files:read', 'files:write'] });
+  const { token } = await createToken(server, server.client, { scopes: ['files:read', 'files:write'] });
   const placed = voice.placed.length;
   assert.equal(await status(post(server, '/calls/otp', { phone: PHONE }, bearer(token))), 200);
   await eventually(() => voice.placed.length > placed, 'the call');
@@ -203,7 +203,7 @@ for (const days of [-365, -2, 2, 365]) {
 
 test('shown expiry dates and token claims use the clock as it is set now', async (t) => {
   const { on, server } = await begin(t);
-  const { token_id: id, expires_at: before } = await make(server, server.client, { expires_in: 3 * 3600 });
+  const { token_id: id, expires_at: before } = await createToken(server, server.client, { expires_in: 3 * 3600 });
   on.step(365 * DAY);
   on.clock.now();
   on.pass(CONFIRM_MS);

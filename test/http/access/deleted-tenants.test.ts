@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import type { Identity } from '../../../src/identity/directory/identity.ts';
 import { SCOPES } from '../../../src/protocol/scopes.ts';
 import type { Principal } from '../../../src/records/principal.ts';
-import { ask, bearer, make, reads } from '../../support/product/api-tokens.ts';
+import { ask, bearer, createToken, listFilesStatus } from '../../support/product/api-tokens.ts';
 import { addPerson, seededFolder, withIdentity } from '../../support/product/identity.ts';
 import { sign, signIn, startServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
@@ -46,13 +46,13 @@ async function withTenant(t: TestContext) {
 test('a new tenant with the id of a deleted one has none of its accounts and files', async (t) => {
   const { server, root, ada, tokens, wile, dataDir } = await withTenant(t);
   const { origin, app } = server;
-  for (const token of tokens) assert.equal(await reads(server, token), 200);
+  for (const token of tokens) assert.equal(await listFilesStatus(server, token), 200);
   assert.equal((await ask(origin, 'DELETE', '/api/tenants/acme', root)).status, 200);
   await assertProblemReply(await ask(origin, 'DELETE', '/api/tenants/acme', root), 'not_found');
   assert.equal((await ask(origin, 'POST', '/api/tenants', root, { tenant_id: 'acme' })).status, 201);
   await assert.rejects(signIn(origin, 'wile', SECRET));
   for (const token of [...tokens, wile.token, sign(app, ada, 'client', 'person').token]) {
-    assert.equal(await reads(server, token), 401);
+    assert.equal(await listFilesStatus(server, token), 401);
   }
   await server.close();
   await withIdentity(dataDir, async (identity) => {
@@ -113,7 +113,7 @@ test('an interrupted deletion can be repeated, and its leftovers never enter a n
 test('only root with all scopes can access another tenant', async (t) => {
   const { server, root, ada } = await withTenant(t);
   const { origin, app } = server;
-  const { token } = await make(server, { headers: root }, { scopes: SCOPES });
+  const { token } = await createToken(server, { headers: root }, { scopes: SCOPES });
   const narrow = SCOPES.filter((scope) => scope !== 'files:delete').join(' ');
   const lesser = [bearer(token), sign(app, 'root', 'root', 'device', narrow).headers];
   const person = `pk=${ada}`;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiTokenCreated, ApiTokenList, Protected } from '../../../src/protocol/schemas/identity/token.ts';
 import type { Problem } from '../../../src/protocol/schemas/problem.ts';
-import { ask, bearer, list, make, reads } from '../../support/product/api-tokens.ts';
+import { ask, bearer, createToken, listFilesStatus, listTokens } from '../../support/product/api-tokens.ts';
 import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply, exchange } from '../../support/wire/wire.ts';
 
@@ -11,12 +11,12 @@ test('tokens are listed by their label, which is free text', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
   const other = await server.enrol('client');
-  const mine = await make(server, client, { user_id: 'my_app', scopes: ['write', 'read'] });
-  const theirs = await make(server, other, { user_id: 'my_app' });
-  await make(server, client, {});
+  const mine = await createToken(server, client, { user_id: 'my_app', scopes: ['write', 'read'] });
+  const theirs = await createToken(server, other, { user_id: 'my_app' });
+  await createToken(server, client, {});
   assert.deepEqual(mine.scopes, ['write', 'read']);
   const ids = async (by: { headers: Record<string, string> }, query: string) =>
-    (await list(server, by, query)).map(({ token_id: id }) => id);
+    (await listTokens(server, by, query)).map(({ token_id: id }) => id);
   assert.deepEqual(await ids(client, '?user_id=my_app'), [mine.token_id]);
   assert.deepEqual(await ids(admin, '?user_id=my_app'), [mine.token_id, theirs.token_id]);
   assert.deepEqual(await ids(client, '?user_id=unknown'), []);
@@ -43,10 +43,10 @@ test('tokens are listed by their label, which is free text', async (t) => {
 test('the scopes read and write do not include deletion', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;
-  const { token } = await make(server, client);
+  const { token } = await createToken(server, client);
   const put = await fetch(`${origin}/api/files/content/a`, { method: 'PUT', headers: bearer(token), body: 'text' });
   assert.equal(put.status, 201, await put.text());
-  assert.equal(await reads(server, token), 200);
+  assert.equal(await listFilesStatus(server, token), 200);
   await assertProblemReply(await ask(origin, 'DELETE', '/api/files/a', bearer(token)), 'insufficient_scope');
   assert.equal((await ask(origin, 'DELETE', '/api/files/a', client.headers)).status, 200);
 });
@@ -54,11 +54,15 @@ test('the scopes read and write do not include deletion', async (t) => {
 test('revoked tokens are listed on request as inactive, also after a restart', async (t) => {
   const server = await startServer(t);
   const { origin, client, dataDir } = server;
-  const made = await make(server, client, { user_id: 'my_app' });
-  const kept = await make(server, client, { user_id: 'my_app' });
+  const made = await createToken(server, client, { user_id: 'my_app' });
+  const kept = await createToken(server, client, { user_id: 'my_app' });
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers)).status, 200);
   const state = async (at: typeof server, query: string) =>
-    (await list(at, client, query)).map(({ token_id: id, active, revoked_at: when }) => [id, active, when !== null]);
+    (await listTokens(at, client, query)).map(({ token_id: id, active, revoked_at: when }) => [
+      id,
+      active,
+      when !== null,
+    ]);
   const both = [
     [made.token_id, false, true],
     [kept.token_id, true, false],
@@ -69,14 +73,14 @@ test('revoked tokens are listed on request as inactive, also after a restart', a
   await server.close();
   const again = await startServer(t, {}, {}, dataDir);
   assert.deepEqual(await state(again, '?revoked=true'), both);
-  assert.equal(await reads(again, made.token), 401);
+  assert.equal(await listFilesStatus(again, made.token), 401);
   assert.equal((await ask(again.origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers)).status, 200);
 });
 
 test('every refusal of tokens and calls has the reason in error', async (t) => {
   const server = await startServer(t, { LADING_RATE_ADDRESS: '60' });
   const { origin, client, port } = server;
-  const { token } = await make(server, client, { scopes: ['read'] });
+  const { token } = await createToken(server, client, { scopes: ['read'] });
   const json = { ...client.headers, 'content-type': 'application/json' };
   const post = (path: string, body: string, headers: Record<string, string> = json) =>
     fetch(`${origin}${path}`, { method: 'POST', headers, body });
@@ -135,8 +139,8 @@ test('with LADING_COMPAT=talk, local programs create, list and revoke tokens wit
   );
   const made = (await both[0]?.json()) as ApiTokenCreated;
   assert.deepEqual([made.user_id, made.owner_id, made.scopes], ['my_app', 'talk', ['read', 'write']]);
-  assert.equal(await reads(server, made.token), 200);
-  await make(server, client, { user_id: 'my_app' });
+  assert.equal(await listFilesStatus(server, made.token), 200);
+  await createToken(server, client, { user_id: 'my_app' });
   const listed = (await (await ask(origin, 'GET', '/api/tokens?user_id=my_app')).json()) as ApiTokenList;
   assert.deepEqual(
     listed.tokens.map(({ token_id: id }) => id),
@@ -152,9 +156,9 @@ test('with LADING_COMPAT=talk, local programs create, list and revoke tokens wit
   // The routes that verify a token require one.
   await assertProblemReply(await ask(origin, 'GET', '/api/protected'), 'unauthorized');
   await assertProblemReply(await ask(origin, 'POST', `/api/tokens/${made.token_id}/rotate`), 'unauthorized');
-  assert.equal(await reads(server, made.token), 200);
+  assert.equal(await listFilesStatus(server, made.token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`)).status, 200);
-  assert.equal(await reads(server, made.token), 401);
+  assert.equal(await listFilesStatus(server, made.token), 401);
   // Other routes require a sign-in, and invalid credentials are refused.
   await assertProblemReply(await ask(origin, 'GET', '/api/files'), 'unauthorized');
   await assertProblemReply(await create({}, bearer('lat_wrong')), 'unauthorized');

@@ -5,7 +5,14 @@ import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
 import { SCOPES } from '../../../src/protocol/scopes.ts';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';
-import { ask, bearer, type Headers, list, make, reads } from '../../support/product/api-tokens.ts';
+import {
+  ask,
+  bearer,
+  createToken,
+  type Headers,
+  listFilesStatus,
+  listTokens,
+} from '../../support/product/api-tokens.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer, type TestServer } from '../../support/product/server.ts';
@@ -37,7 +44,7 @@ test('every file route accepts an API token only with its scope', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
   for (const scope of SCOPES) {
-    const { token } = await make(server, admin, { scopes: [scope] });
+    const { token } = await createToken(server, admin, { scopes: [scope] });
     const stored = await upload(origin, '/api/files/upload?filename=f&total_size=5', admin.headers);
     assert.ok(stored.ok);
     for (const [method, path, needed] of FILE_ROUTES) {
@@ -56,7 +63,7 @@ test('every file route accepts an API token only with its scope', async (t) => {
 test('a token works on the files of its owner', async (t) => {
   const server = await startServer(t);
   const { origin, admin, client } = server;
-  const { token } = await make(server, admin, { user_id: client.id, scopes: ['read', 'write'] });
+  const { token } = await createToken(server, admin, { user_id: client.id, scopes: ['read', 'write'] });
   assert.ok((await upload(origin, '/api/files/upload?filename=f&total_size=5', bearer(token))).ok);
   const reply = await ask(origin, 'GET', '/api/files/download/f', client.headers);
   assert.equal(await reply.text(), 'hello');
@@ -75,7 +82,7 @@ test('a thousand uses of a token are stored in a few writes, and a clean stop st
   });
   let counting = false;
   const first = await startServer(t, {}, { clock: clockOf(() => now), disk });
-  const { token } = await make(first, first.client);
+  const { token } = await createToken(first, first.client);
   counting = true;
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   t.after(() => agent.destroy());
@@ -86,13 +93,13 @@ test('a thousand uses of a token are stored in a few writes, and a clean stop st
   }
   assert.ok(writes <= 4, `${writes} documents were written`);
   counting = false;
-  const [before] = await list(first, first.client);
+  const [before] = await listTokens(first, first.client);
   assert.equal(before?.uses, 1000);
   await first.close();
   const second = await startServer(t, {}, { clock: clockOf(() => now) }, first.dataDir);
-  const [after] = await list(second, first.client);
+  const [after] = await listTokens(second, first.client);
   assert.deepEqual([after?.uses, after?.last_used], [1000, before?.last_used]);
-  assert.equal(await reads(second, token), 200, 'the token survives a restart');
+  assert.equal(await listFilesStatus(second, token), 200, 'the token survives a restart');
 });
 
 /** Status of a request on a connection of `agent`. */
@@ -139,14 +146,14 @@ test('a revoked, rotated or expired token is refused at once, also on an open co
     },
   };
   for (const [what, end] of Object.entries(ends)) {
-    const made = await make(server, client, { expires_in: 60 });
+    const made = await createToken(server, client, { expires_in: 60 });
     assert.deepEqual(await onOneConnection(t, server, made.token, () => end(made)), [200, 401], what);
   }
-  const late = await make(server, client, { expires_in: 60 });
+  const late = await createToken(server, client, { expires_in: 60 });
   now += 60_000;
   const rotated = await ask(origin, 'POST', `/api/tokens/${late.token_id}/rotate`, client.headers);
   await assertProblemReply(rotated, 'not_found');
-  assert.ok(!(await list(server, client)).some(({ token_id: id }) => id === late.token_id));
+  assert.ok(!(await listTokens(server, client)).some(({ token_id: id }) => id === late.token_id));
 });
 
 test('the tokens of a deleted client or tenant are refused at once and for good', async (t) => {
@@ -158,17 +165,17 @@ test('the tokens of a deleted client or tenant are refused at once and for good'
   });
   const server = await startServer(t, {}, {}, dataDir);
   const { origin, admin, client, app } = server;
-  const mine = await make(server, client);
-  const far = await make(server, sign(app, 'far', 'client'));
+  const mine = await createToken(server, client);
+  const far = await createToken(server, sign(app, 'far', 'client'));
   const top = sign(app, 'top', 'root');
   const removeClient = () => ask(origin, 'DELETE', `/api/clients/${client.id}`, admin.headers);
   assert.deepEqual(await onOneConnection(t, server, mine.token, removeClient), [200, 401]);
   const removeTenant = () => ask(origin, 'DELETE', '/api/tenants/other', top.headers);
   assert.deepEqual(await onOneConnection(t, server, far.token, removeTenant), [200, 401]);
-  assert.deepEqual(await list(server, top, '?user_id=far'), []);
+  assert.deepEqual(await listTokens(server, top, '?user_id=far'), []);
   await server.close();
   const again = await startServer(t, {}, {}, dataDir);
-  assert.deepEqual([await reads(again, mine.token), await reads(again, far.token)], [401, 401]);
+  assert.deepEqual([await listFilesStatus(again, mine.token), await listFilesStatus(again, far.token)], [401, 401]);
 });
 
 test('a token loses rights at once with its owner, and all of them when the owner is deleted', async (t) => {
@@ -178,7 +185,7 @@ test('a token loses rights at once with its owner, and all of them when the owne
   const server = await startServer(t, {}, {}, dataDir);
   const { origin, admin, app, port } = server;
   const own = sign(app, person, 'admin', 'person');
-  const { token } = await make(server, own, { scopes: ['clients:admin', 'files:read'] });
+  const { token } = await createToken(server, own, { scopes: ['clients:admin', 'files:read'] });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
   const statuses = async (): Promise<number[]> => {
@@ -191,7 +198,7 @@ test('a token loses rights at once with its owner, and all of them when the owne
   const shrunk = await ask(origin, 'PUT', `/v1/user/update_user?pk=${person}`, admin.headers, { role: 'client' });
   assert.equal(shrunk.status, 200, await shrunk.text());
   assert.deepEqual(await statuses(), [403, 200, 403]);
-  const shown = await list(server, admin, `?user_id=${person}`);
+  const shown = await listTokens(server, admin, `?user_id=${person}`);
   assert.deepEqual(
     shown.map(({ scopes }) => scopes),
     [['clients:admin', 'files:read']],

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
 import { SCOPES } from '../../../src/protocol/scopes.ts';
-import { ask, bearer, type Headers, list, make, reads } from '../../support/product/api-tokens.ts';
+import {
+  ask,
+  bearer,
+  createToken,
+  type Headers,
+  listFilesStatus,
+  listTokens,
+} from '../../support/product/api-tokens.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
@@ -24,9 +31,9 @@ test('a token is created, shown once, used, counted, rotated and revoked', async
   assert.equal(Date.parse(made.expires_at ?? '') - Date.parse(made.created_at), 3_600_000);
   assert.match(made.token, /^lat_[0-9a-f]{16}_[\w-]{43}$/, '256 random bits after an id');
 
-  assert.equal(await reads(server, made.token), 200);
-  assert.equal(await reads(server, made.token), 200);
-  const [shown, ...more] = await list(server, client);
+  assert.equal(await listFilesStatus(server, made.token), 200);
+  assert.equal(await listFilesStatus(server, made.token), 200);
+  const [shown, ...more] = await listTokens(server, client);
   assert.equal(more.length, 0);
   assert.deepEqual(
     [shown?.token_id, shown?.uses, shown?.owner_id, shown?.name, shown?.scopes, shown?.expires_at],
@@ -41,13 +48,13 @@ test('a token is created, shown once, used, counted, rotated and revoked', async
   const next = (await rotated.json()) as ApiTokenCreated;
   assert.equal(next.token_id, made.token_id);
   assert.deepEqual([next.scopes, next.expires_at, next.name], [made.scopes, made.expires_at, 'nightly build']);
-  assert.equal(await reads(server, made.token), 401, 'the old secret is refused at once');
-  assert.equal(await reads(server, next.token), 200);
+  assert.equal(await listFilesStatus(server, made.token), 401, 'the old secret is refused at once');
+  assert.equal(await listFilesStatus(server, next.token), 200);
 
   const revoked = await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers);
   assert.equal(revoked.status, 200);
-  assert.equal(await reads(server, next.token), 401);
-  assert.deepEqual(await list(server, client), []);
+  assert.equal(await listFilesStatus(server, next.token), 401);
+  assert.deepEqual(await listTokens(server, client), []);
   const again = await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`, client.headers);
   assert.equal(again.status, 200, 'the first reply may have been lost');
   await assertProblemReply(
@@ -61,13 +68,13 @@ test('every key has a default, and the body is optional', async (t) => {
   const { origin, client } = server;
   const bare = await ask(origin, 'POST', '/api/tokens', client.headers);
   assert.equal(bare.status, 201, await bare.clone().text());
-  const made = [(await bare.json()) as ApiTokenCreated, await make(server, client)];
-  made.push(await make(server, client, { user_id: null, scopes: null, expires_in: null, name: null }));
+  const made = [(await bare.json()) as ApiTokenCreated, await createToken(server, client)];
+  made.push(await createToken(server, client, { user_id: null, scopes: null, expires_in: null, name: null }));
   for (const { scopes, expires_at, name, user_id, owner_id } of made) {
     assert.deepEqual([scopes, expires_at, name], [['read', 'write'], null, null]);
     assert.deepEqual([user_id, owner_id], ['default_user', client.id]);
   }
-  const own = await make(server, client, { user_id: client.id });
+  const own = await createToken(server, client, { user_id: client.id });
   assert.deepEqual([own.user_id, own.owner_id], [client.id, client.id]);
 });
 
@@ -94,15 +101,15 @@ test('values out of range are refused', async (t) => {
     assert.equal(reply.status, 422, JSON.stringify(body));
     await assertProblemReply(reply, 'validation_failed');
   }
-  await make(server, client, { expires_in: 1, name: 'x'.repeat(200) });
-  await make(server, client, { expires_in: 315_360_000 });
+  await createToken(server, client, { expires_in: 1, name: 'x'.repeat(200) });
+  await createToken(server, client, { expires_in: 315_360_000 });
 });
 
 test('an owner has at most a hundred live tokens, also for concurrent requests, and expired tokens do not count', async (t) => {
   let now = Date.now();
   const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client, admin } = server;
-  for (let i = 0; i < 90; i += 1) await make(server, client, { expires_in: i < 5 ? 60 : 3600 });
+  for (let i = 0; i < 90; i += 1) await createToken(server, client, { expires_in: i < 5 ? 60 : 3600 });
   const replies = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
       ask(origin, 'POST', '/api/tokens', (i % 2 ? admin : client).headers, { user_id: client.id }),
@@ -110,11 +117,11 @@ test('an owner has at most a hundred live tokens, also for concurrent requests, 
   );
   assert.equal(replies.filter(({ status }) => status === 201).length, 10);
   for (const reply of replies) if (reply.status !== 201) await assertProblemReply(reply, 'quota_exceeded');
-  await make(server, admin, {});
+  await createToken(server, admin, {});
   now += 61_000;
-  for (let i = 0; i < 5; i += 1) await make(server, client);
+  for (let i = 0; i < 5; i += 1) await createToken(server, client);
   assert.equal((await ask(origin, 'POST', '/api/tokens', client.headers, {})).status, 413);
-  assert.equal((await list(server, client)).length, 100);
+  assert.equal((await listTokens(server, client)).length, 100);
 });
 
 interface Refused {
@@ -124,7 +131,7 @@ interface Refused {
 test('refusals have the fixed words in addition to the problem document', async (t) => {
   const server = await startServer(t);
   const { origin, client, admin } = server;
-  const mine = await make(server, client);
+  const mine = await createToken(server, client);
   const everywhere: [method: string, path: string][] = [
     ['POST', '/api/tokens'],
     ['GET', '/api/tokens'],
@@ -177,29 +184,29 @@ test('a principal cannot grant scopes that it or the owner lacks', async (t) => 
     await refused(admin, { user_id: client.id, scopes: [scope] });
   }
   await refused(client, { user_id: admin.id });
-  await make(server, admin, { scopes: [...SCOPES] });
-  const theirs = await make(server, admin, { user_id: client.id, scopes: ['read', 'write'] });
+  await createToken(server, admin, { scopes: [...SCOPES] });
+  const theirs = await createToken(server, admin, { user_id: client.id, scopes: ['read', 'write'] });
   assert.equal(theirs.user_id, client.id);
 
-  const maker = await make(server, admin, { scopes: ['tokens:admin', 'files:read'] });
+  const maker = await createToken(server, admin, { scopes: ['tokens:admin', 'files:read'] });
   const by = { headers: bearer(maker.token) };
   await refused(by, { scopes: ['files:write'] });
   await refused(by, { user_id: client.id, scopes: ['write'] });
   await refused(by, {});
-  assert.equal((await make(server, by, { user_id: client.id, scopes: ['read'] })).owner_id, client.id);
-  assert.equal((await make(server, by, { scopes: ['read'] })).owner_id, admin.id);
+  assert.equal((await createToken(server, by, { user_id: client.id, scopes: ['read'] })).owner_id, client.id);
+  assert.equal((await createToken(server, by, { scopes: ['read'] })).owner_id, admin.id);
   // Rotation would return a token with more scopes than the principal has.
   const reply = await ask(origin, 'POST', `/api/tokens/${theirs.token_id}/rotate`, by.headers);
   await assertProblemReply(reply, 'insufficient_scope');
-  assert.equal(await reads(server, theirs.token), 200);
+  assert.equal(await listFilesStatus(server, theirs.token), 200);
 });
 
 test('a token with reduced scopes neither creates API tokens nor revokes those with more scopes', async (t) => {
   const server = await startServer(t);
   const { app, origin, client, admin } = server;
   const narrow = sign(app, client.id, 'client', 'device', 'files:read').headers;
-  const own = await make(server, client, { scopes: ['files:read'] });
-  const broad = await make(server, client, { scopes: ['read', 'write'] });
+  const own = await createToken(server, client, { scopes: ['files:read'] });
+  const broad = await createToken(server, client, { scopes: ['read', 'write'] });
   const refusals: [string, string, object?][] = [
     ['POST', '/api/tokens', { scopes: ['files:read'] }],
     ['POST', `/api/tokens/${own.token_id}/rotate`],
@@ -209,7 +216,7 @@ test('a token with reduced scopes neither creates API tokens nor revokes those w
   for (const [method, path, body] of refusals) {
     await assertProblemReply(await ask(origin, method, path, narrow, body), 'insufficient_scope');
   }
-  assert.equal(await reads(server, broad.token), 200);
+  assert.equal(await listFilesStatus(server, broad.token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${own.token_id}`, narrow)).status, 200);
   // With tokens:admin, within its own scopes.
   const clerk = sign(app, admin.id, 'admin', 'device', 'tokens:admin files:read').headers;
@@ -234,15 +241,15 @@ test('principals manage their own tokens, and administrators those of the tenant
   const [far, farAdmin, top] = [sign(app, 'far', 'client'), sign(app, 'far-admin', 'admin'), sign(app, 'top', 'root')];
   const other = await server.enrol('client');
   const tokens = {
-    mine: await make(server, client, { name: 'mine' }),
-    other: await make(server, other, { name: 'other' }),
-    person: await make(server, person, { name: 'person' }),
-    admin: await make(server, admin, { name: 'admin' }),
-    far: await make(server, far, { name: 'far' }),
-    top: await make(server, top, { name: 'top' }),
+    mine: await createToken(server, client, { name: 'mine' }),
+    other: await createToken(server, other, { name: 'other' }),
+    person: await createToken(server, person, { name: 'person' }),
+    admin: await createToken(server, admin, { name: 'admin' }),
+    far: await createToken(server, far, { name: 'far' }),
+    top: await createToken(server, top, { name: 'top' }),
   };
   const names = async (by: { headers: Headers }, query = ''): Promise<string> =>
-    (await list(server, by, query))
+    (await listTokens(server, by, query))
       .map(({ name }) => name)
       .sort()
       .join(' ');
@@ -259,7 +266,7 @@ test('principals manage their own tokens, and administrators those of the tenant
   // A text that is not an id of this tenant is a label, also if it is an id of another tenant.
   for (const id of ['far', 'nobody', '__proto__']) {
     assert.equal(await names(admin, `?user_id=${id}`), '');
-    const labelled = await make(server, admin, { user_id: id, name: id });
+    const labelled = await createToken(server, admin, { user_id: id, name: id });
     assert.deepEqual([labelled.user_id, labelled.owner_id], [id, admin.id]);
     assert.equal(await names(admin, `?user_id=${id}`), id);
     assert.equal(await names(farAdmin, '?user_id=nobody'), '');
@@ -278,8 +285,11 @@ test('principals manage their own tokens, and administrators those of the tenant
     await assertProblemReply(await ask(origin, 'DELETE', `/api/tokens/${id}`, by.headers), 'not_found');
     await assertProblemReply(await ask(origin, 'POST', `/api/tokens/${id}/rotate`, by.headers), 'not_found');
   }
-  for (const { token } of Object.values(tokens)) assert.equal(await reads(server, token), 200);
+  for (const { token } of Object.values(tokens)) assert.equal(await listFilesStatus(server, token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${tokens.person.token_id}`, admin.headers)).status, 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${tokens.far.token_id}`, top.headers)).status, 200);
-  assert.deepEqual([await reads(server, tokens.person.token), await reads(server, tokens.far.token)], [401, 401]);
+  assert.deepEqual(
+    [await listFilesStatus(server, tokens.person.token), await listFilesStatus(server, tokens.far.token)],
+    [401, 401],
+  );
 });

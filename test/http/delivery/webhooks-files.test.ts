@@ -68,9 +68,9 @@ test('a webhook with content "file" gets the bytes, signed by their digest, unti
   assert.equal(requests.at(-1)?.body.length, 0);
   const { origin, client, admin } = server;
   const status = await fetch(`${origin}/api/files/status/${encodeURIComponent('a/große Datei.bin')}`, client);
-  const shown = (await status.json()) as FileStatus;
+  const fileStatus = (await status.json()) as FileStatus;
   assert.deepEqual(
-    shown.deliveries?.map(({ state, attempts }) => [state, attempts]),
+    fileStatus.deliveries?.map(({ state, attempts }) => [state, attempts]),
     [['delivered', 2]],
   );
   const both = await fetch(`${origin}/api/deliveries/targets`, {
@@ -91,8 +91,8 @@ test('a tenant neither gets the events of another nor sees its targets and deliv
   const receiver = await startReceiver(t);
   await addHook(server, receiver.url);
   const json = { ...root, 'content-type': 'application/json' };
-  const made = await fetch(`${origin}/api/tenants`, { method: 'POST', headers: json, body: '{"tenant_id":"acme"}' });
-  assert.equal(made.status, 201);
+  const created = await fetch(`${origin}/api/tenants`, { method: 'POST', headers: json, body: '{"tenant_id":"acme"}' });
+  assert.equal(created.status, 201);
   const body = JSON.stringify({ kind: 'webhook', url: receiver.url, name: 'theirs', events: ['file.deleted'] });
   const theirs = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
   assert.equal(theirs.status, 201);
@@ -133,8 +133,8 @@ test('deleting a tenant deletes its targets and deliveries; a new tenant with th
   receiver.answer(500);
   const json = { ...sign(app, 'root', 'root').headers, 'content-type': 'application/json' };
   const body = JSON.stringify({ kind: 'webhook', url: receiver.url });
-  const made = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
-  assert.equal(made.status, 201);
+  const created = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
+  assert.equal(created.status, 201);
   const wile = { ...server.client, ...sign(app, 'wile', 'client') };
   await put({ ...server, client: wile }, 'letters.txt', 0, ALPHABET, { total_size: '26' });
   await eventually(() => receiver.received.length > 0, 'an attempt');

@@ -6,7 +6,7 @@ import { wantsEvents } from '../../../src/http/live/status-stream.ts';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
 import { eventually } from '../../support/eventually.ts';
-import { bearer, make } from '../../support/product/api-tokens.ts';
+import { bearer, createToken } from '../../support/product/api-tokens.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 
@@ -206,7 +206,7 @@ test('a principal cannot use up the limit of open streams', async (t) => {
   const accept = 'text/event-stream';
   const events = (headers: Record<string, string>, signal?: AbortSignal) =>
     fetch(`${origin}/api/files/status/none`, { headers: { ...headers, accept }, ...(signal ? { signal } : {}) });
-  const { token } = await make(server, client);
+  const { token } = await createToken(server, client);
   const leaving = new AbortController();
   t.after(() => leaving.abort());
   for (let n = 0; n < 64; n += 1) {

@@ -206,19 +206,19 @@ for (const prefix of ['', '/drive']) {
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
     // A busy machine is slow.
     page.setDefaultTimeout(180_000);
-    const complaints: string[] = [];
+    const faults: string[] = [];
     page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
+      if (message.type() === 'error') faults.push(message.text());
     });
     page.on('request', (request) => {
-      if (!request.url().startsWith(`${site.base}/`)) complaints.push(request.url());
+      if (!request.url().startsWith(`${site.base}/`)) faults.push(request.url());
     });
     await page.goto(`${site.base}/`);
     await signInTo(page, site.client);
     await page.getByText('chunked').first().waitFor();
     await page.goto(`${site.base}/docs`);
     await page.locator('[data-path="/api/files/upload"]').waitFor();
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(faults, []);
   });
 }
 

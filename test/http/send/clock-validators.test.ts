@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CONFIRM_MS } from '../../../src/clock/clock.ts';
-import { make } from '../../support/product/api-tokens.ts';
+import { createToken } from '../../support/product/api-tokens.ts';
 import { clockOf, type Machine, machine } from '../../support/product/clock.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 
@@ -41,7 +41,7 @@ async function begin(t: TestContext): Promise<{ server: TestServer; on: Machine;
   const on = machine(Date.now());
   const begun = await startServer(t, {}, { clock: on.clock });
   // A token that is valid for a year.
-  const { token } = await make(begun, begun.client, { scopes: ['files:read', 'files:write', 'files:delete'] });
+  const { token } = await createToken(begun, begun.client, { scopes: ['files:read', 'files:write', 'files:delete'] });
   const server = { ...begun, client: { ...begun.client, token, headers: { authorization: `Bearer ${token}` } } };
   await store(server, 'the old');
   const reply = await get(server);

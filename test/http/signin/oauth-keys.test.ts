@@ -4,7 +4,7 @@ import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign,
 import { test } from 'node:test';
 import type { JwkSet } from '../../../src/protocol/schemas/identity/oauth.ts';
 import { clockOf } from '../../support/product/clock.ts';
-import { grant, granted, works } from '../../support/product/oauth.ts';
+import { grant, granted, isTokenValid } from '../../support/product/oauth.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';
 import { exchange } from '../../support/wire/wire.ts';
 
@@ -60,7 +60,7 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
     const key = createPublicKey({ key: { ...jwk }, format: 'jwk' });
     const hash = algorithm === 'EdDSA' ? null : 'sha256';
     assert.ok(verify(hash, Buffer.from(input), key, signature));
-    assert.equal(await works(origin, token), true);
+    assert.equal(await isTokenValid(origin, token), true);
 
     const { kid = '' } = header;
     const pem = key.export({ type: 'spki', format: 'pem' }).toString();
@@ -90,7 +90,7 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
       'another header': `${part({ ...header, alg: other })}.${input.split('.')[1]}.${signature.toString('base64url')}`,
       truncated: token.slice(0, -4),
     };
-    for (const [what, made] of Object.entries(bad)) assert.equal(await works(origin, made), false, what);
+    for (const [what, made] of Object.entries(bad)) assert.equal(await isTokenValid(origin, made), false, what);
   });
 }
 
@@ -113,7 +113,7 @@ test('keys survive a restart and rotate, and earlier tokens stay valid until the
   now += 3_600_000;
   const second = await startServer(t, settings, { clock }, dataDir);
   assert.deepEqual(await published(second), [before]);
-  assert.equal(await works(second.origin, early.access_token), true);
+  assert.equal(await isTokenValid(second.origin, early.access_token), true);
   now += 10 * DAY - 3_600_000 - 60_000;
   const late = await granted(await grant(second.origin, client, CREDENTIALS));
   await second.close();
@@ -123,12 +123,12 @@ test('keys survive a restart and rotate, and earlier tokens stay valid until the
   const keys = await published(third);
   assert.deepEqual(keys[0], before);
   assert.equal(keys.length, 2);
-  assert.equal(await works(third.origin, late.access_token), true, 'signed by the previous key');
+  assert.equal(await isTokenValid(third.origin, late.access_token), true, 'signed by the previous key');
   const fresh = await granted(await grant(third.origin, client, CREDENTIALS));
   assert.equal(parts(fresh.access_token).header.kid, keys[1]?.kid);
   assert.equal(parts(late.access_token).header.kid, before?.kid);
   now += 7_200_000 + 60_000;
-  assert.equal(await works(third.origin, late.access_token), false);
+  assert.equal(await isTokenValid(third.origin, late.access_token), false);
   assert.equal((await published(third)).length, 2, 'tokens of named accounts are valid for a day');
   now += DAY;
   assert.deepEqual(await published(third), [keys[1]]);
@@ -140,9 +140,9 @@ test('after a change of algorithm, old access tokens are refused and refresh tok
   const { access_token, refresh_token } = await granted(await grant(first.origin, client, CREDENTIALS));
   await first.close();
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await works(origin, access_token), false);
+  assert.equal(await isTokenValid(origin, access_token), false);
   const next = await granted(await grant(origin, client, { grant_type: 'refresh_token', refresh_token }));
-  assert.equal(await works(origin, next.access_token), true);
+  assert.equal(await isTokenValid(origin, next.access_token), true);
 });
 
 test('with HS256 the key set is empty', async (t) => {

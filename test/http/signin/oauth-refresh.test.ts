@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { GrantReply } from '../../../src/protocol/schemas/identity/oauth.ts';
 import { eventually } from '../../support/eventually.ts';
 import { clockOf, handClock } from '../../support/product/clock.ts';
-import { grant, granted, refused, works } from '../../support/product/oauth.ts';
+import { grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
 import { startServer } from '../../support/product/server.ts';
 import { CREDENTIALS } from './oauth-setup.ts';
 
@@ -17,12 +17,12 @@ test('a refresh token works once, and its reuse ends the session with its access
   const other = await granted(await grant(first.origin, client, CREDENTIALS));
   const two = await granted(await refresh(first.origin, one));
   const three = await granted(await refresh(first.origin, two));
-  for (const { access_token } of [one, two, three]) assert.equal(await works(first.origin, access_token), true);
+  for (const { access_token } of [one, two, three]) assert.equal(await isTokenValid(first.origin, access_token), true);
   await refused(await refresh(first.origin, one), 400, 'invalid_grant');
   const ended = async (origin: string): Promise<void> => {
-    for (const { access_token } of [one, two, three]) assert.equal(await works(origin, access_token), false);
+    for (const { access_token } of [one, two, three]) assert.equal(await isTokenValid(origin, access_token), false);
     for (const used of [one, two, three]) await refused(await refresh(origin, used), 400, 'invalid_grant');
-    assert.equal(await works(origin, other.access_token), true, 'the other session continues');
+    assert.equal(await isTokenValid(origin, other.access_token), true, 'the other session continues');
   };
   await ended(first.origin);
   await first.close();
@@ -58,7 +58,7 @@ test('concurrent uses of a refresh token return the same successor', async (t) =
   const [one, two] = await Promise.all(both.map(granted));
   assert.ok(one && two);
   assert.equal(one.refresh_token, two.refresh_token);
-  for (const { access_token } of [first, one, two]) assert.equal(await works(origin, access_token), true);
+  for (const { access_token } of [first, one, two]) assert.equal(await isTokenValid(origin, access_token), true);
   const next = await grant(origin, client, { ...fields, refresh_token: one.refresh_token });
   assert.equal(next.status, 200);
 });
@@ -90,9 +90,9 @@ test('tokens expire by the clock of the server, and a refresh extends the sessio
     grant(origin, client, { grant_type: 'refresh_token', refresh_token });
   const first = await granted(await grant(origin, client, CREDENTIALS));
   now += 59_000;
-  assert.equal(await works(origin, first.access_token), true);
+  assert.equal(await isTokenValid(origin, first.access_token), true);
   now += 1_000;
-  assert.equal(await works(origin, first.access_token), false);
+  assert.equal(await isTokenValid(origin, first.access_token), false);
   now += 80_000_000;
   const second = await granted(await refresh(first));
   now += 80_000_000;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import { eventually } from '../../support/eventually.ts';
 import { clockOf } from '../../support/product/clock.ts';
-import { basic, form, grant, granted, works } from '../../support/product/oauth.ts';
+import { basic, form, grant, granted, isTokenValid } from '../../support/product/oauth.ts';
 import { startServer } from '../../support/product/server.ts';
 
 const DAY = 86_400_000;
@@ -42,5 +42,5 @@ test('expired sessions, API tokens and revocations are swept, and valid ones sta
   await eventually(async () => (await kept()).join() === '1,1,0', 'the sweep of the start');
   const fields = { grant_type: 'refresh_token', refresh_token: young.refresh_token };
   const next = await granted(await grant(second.origin, client, fields));
-  assert.equal(await works(second.origin, next.access_token), true);
+  assert.equal(await isTokenValid(second.origin, next.access_token), true);
 });

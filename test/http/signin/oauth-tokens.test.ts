@@ -7,7 +7,7 @@ import type { GrantReply, Introspection } from '../../../src/protocol/schemas/id
 import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
-import { basic, type Credentials, form, grant, granted, refused, works } from '../../support/product/oauth.ts';
+import { basic, type Credentials, form, grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
 import { type Account, startServer, type TestServer } from '../../support/product/server.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 
@@ -52,15 +52,15 @@ test('a revoked access token is refused at once and after a restart, and its ses
   const { client, dataDir } = server;
   const one = await signedIn(server, client);
   await revoke(server, client, one.access_token);
-  assert.equal(await works(server.origin, one.access_token), false);
+  assert.equal(await isTokenValid(server.origin, one.access_token), false);
   await revoke(server, client, one.access_token);
   const fields = { grant_type: 'refresh_token', refresh_token: one.refresh_token };
   const two = await granted(await grant(server.origin, client, fields));
-  assert.equal(await works(server.origin, two.access_token), true);
+  assert.equal(await isTokenValid(server.origin, two.access_token), true);
   await server.close();
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await works(origin, one.access_token), false);
-  assert.equal(await works(origin, two.access_token), true);
+  assert.equal(await isTokenValid(origin, one.access_token), false);
+  assert.equal(await isTokenValid(origin, two.access_token), true);
 });
 
 test('a revoked refresh token ends its session with all access tokens, also after a restart', async (t) => {
@@ -75,8 +75,8 @@ test('a revoked refresh token ends its session with all access tokens, also afte
   await revoke(server, client, two.refresh_token, 'access_token');
   await revoke(server, client, used.refresh_token, 'nonsense');
   const ended = async (origin: string): Promise<void> => {
-    for (const { access_token } of [one, two, used]) assert.equal(await works(origin, access_token), false);
-    assert.equal(await works(origin, other.access_token), true);
+    for (const { access_token } of [one, two, used]) assert.equal(await isTokenValid(origin, access_token), false);
+    assert.equal(await isTokenValid(origin, other.access_token), true);
     const again = await grant(origin, client, { ...fields, refresh_token: two.refresh_token });
     await refused(again, 400, 'invalid_grant');
   };
@@ -95,7 +95,7 @@ test('revoking an unknown token or that of another client succeeds without effec
     for (const theirs of [access_token, refresh_token, token]) await revoke(server, by, theirs);
   }
   for (const none of ['x', 'lat_', 'lrt_x', `${access_token}x`, 'a.b.c']) await revoke(server, client, none);
-  for (const good of [access_token, token]) assert.equal(await works(origin, good), true);
+  for (const good of [access_token, token]) assert.equal(await isTokenValid(origin, good), true);
   assert.equal((await grant(origin, client, { grant_type: 'refresh_token', refresh_token })).status, 200);
 });
 
@@ -103,7 +103,7 @@ test('a client revokes its own API token', async (t) => {
   const server = await startServer(t);
   const { token } = await apiToken(server, server.client);
   await revoke(server, server.client, token);
-  assert.equal(await works(server.origin, token), false);
+  assert.equal(await isTokenValid(server.origin, token), false);
 });
 
 test('revocation and introspection require a client and exactly one token', async (t) => {

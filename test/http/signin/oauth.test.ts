@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { GrantReply } from '../../../src/protocol/schemas/identity/oauth.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { seededFolder } from '../../support/product/identity.ts';
-import { basic, type Fields, form, grant, granted, refused, works } from '../../support/product/oauth.ts';
+import { basic, type Fields, form, grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
 import { type Account, startServer } from '../../support/product/server.ts';
 import { exchange } from '../../support/wire/wire.ts';
 import { CREDENTIALS } from './oauth-setup.ts';
@@ -39,7 +39,7 @@ test('client credentials by HTTP Basic or in the form give valid tokens', async 
       access_token_expires_at: new Date(second + 300_000).toISOString().slice(0, 19),
       refresh_token_expires_at: new Date(now + 2 * 86_400_000).toISOString().slice(0, 19),
     });
-    assert.equal(await works(origin, access), true);
+    assert.equal(await isTokenValid(origin, access), true);
     assert.notEqual(refresh, access);
   }
 });
@@ -190,13 +190,13 @@ test('the scopes of a session survive a restart', async (t) => {
   const wide = await granted(await grant(first.origin, client, CREDENTIALS));
   await first.close();
   const { origin } = await startServer(t, {}, {}, dataDir);
-  assert.equal(await works(origin, narrow.access_token), true);
+  assert.equal(await isTokenValid(origin, narrow.access_token), true);
   for (const [{ refresh_token }, scope] of [
     [narrow, 'files:read'],
     [wide, undefined],
   ] as const) {
     const next = await granted(await grant(origin, client, { grant_type: 'refresh_token', refresh_token }));
     assert.equal(next.scope, scope);
-    assert.equal(await works(origin, next.access_token), true);
+    assert.equal(await isTokenValid(origin, next.access_token), true);
   }
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { PeopleList } from '../../../src/protocol/schemas/identity/people.ts';
-import { make, reads } from '../../support/product/api-tokens.ts';
+import { createToken, listFilesStatus } from '../../support/product/api-tokens.ts';
 import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 import { personOf, ROLES, remove, staffed, update } from './people-admin-setup.ts';
@@ -61,16 +61,16 @@ test('a new password by an administrator revokes the API tokens of the person, u
   const { origin, as } = server;
   const member = await register(origin);
   const change = (body: object) => as('default admin', update(member.person.id), { method: 'PUT', body });
-  const { token } = await make(server, member);
-  const device = await make(server, server.client);
+  const { token } = await createToken(server, member);
+  const device = await createToken(server, server.client);
   await personOf(await change({ role: 'ops' }));
   const second = await login(origin);
   const own = { password: NEW_PASSWORD, password2: NEW_PASSWORD, old_password: PASSWORD };
   assert.equal((await ask(origin, '/v1/auth/me', { method: 'PUT', headers: second.headers, body: own })).status, 200);
-  assert.equal(await reads(server, token), 200);
+  assert.equal(await listFilesStatus(server, token), 200);
   await personOf(await change({ password: PASSWORD, password2: PASSWORD }));
-  assert.equal(await reads(server, token), 401);
-  assert.equal(await reads(server, device.token), 200, 'tokens of others stay');
+  assert.equal(await listFilesStatus(server, token), 401);
+  assert.equal(await listFilesStatus(server, device.token), 200, 'tokens of others stay');
 });
 
 test('an administrator creates people, also while registration is closed', async (t) => {

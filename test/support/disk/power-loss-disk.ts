@@ -101,8 +101,8 @@ export class PowerLossDisk implements Disk {
   }
 
   async mkdir(folder: string): Promise<void> {
-    const made = await fs.mkdir(folder, { recursive: true });
-    for (let at = folder; made !== undefined && at.length >= made.length; at = path.dirname(at)) {
+    const created = await fs.mkdir(folder, { recursive: true });
+    for (let at = folder; created !== undefined && at.length >= created.length; at = path.dirname(at)) {
       await this.#changed(at);
     }
   }

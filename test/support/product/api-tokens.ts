@@ -19,7 +19,7 @@ export function ask(
   return fetch(`${origin}${path}`, { method, headers: json, body: JSON.stringify(body) });
 }
 
-export async function make(
+export async function createToken(
   { origin }: TestServer,
   by: { headers: Headers },
   body: object = {},
@@ -29,7 +29,7 @@ export async function make(
   return (await reply.json()) as ApiTokenCreated;
 }
 
-export async function list({ origin }: TestServer, by: { headers: Headers }, query = ''): Promise<ApiToken[]> {
+export async function listTokens({ origin }: TestServer, by: { headers: Headers }, query = ''): Promise<ApiToken[]> {
   const reply = await ask(origin, 'GET', `/api/tokens${query}`, by.headers);
   assert.equal(reply.status, 200, await reply.clone().text());
   assert.equal(reply.headers.get('cache-control'), 'no-store');
@@ -39,7 +39,7 @@ export async function list({ origin }: TestServer, by: { headers: Headers }, que
 }
 
 /** The status of a request for the list of files, which needs files:read. */
-export async function reads({ origin }: TestServer, token: string): Promise<number> {
+export async function listFilesStatus({ origin }: TestServer, token: string): Promise<number> {
   const reply = await ask(origin, 'GET', '/api/files', bearer(token));
   await reply.arrayBuffer();
   return reply.status;

@@ -29,7 +29,7 @@ interface Violation {
 }
 
 /** The serious and critical findings of axe-core, which the debugger of the browser injects despite the policy of the page. */
-export async function seriousFaults(page: Page): Promise<string[]> {
+export async function accessibilityFaults(page: Page): Promise<string[]> {
   await page.evaluate(await readFile(AXE, 'utf8'));
   const { violations } = (await page.evaluate('axe.run()')) as { violations: Violation[] };
   return violations
@@ -38,15 +38,15 @@ export async function seriousFaults(page: Page): Promise<string[]> {
 }
 
 /** Waits until an expression is true in the page. It polls from outside, because the policy of the page forbids `eval`. */
-export async function holds(page: Page, expression: string): Promise<void> {
+export async function waitUntilTrue(page: Page, expression: string): Promise<void> {
   await eventually(async () => (await page.evaluate(expression)) === true, expression);
 }
 
 /** Checks accessibility in light and dark mode, and that nothing is wider than a phone. */
-export async function assertFine(page: Page): Promise<void> {
+export async function assertAccessible(page: Page): Promise<void> {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await seriousFaults(page), [], colorScheme);
+    assert.deepEqual(await accessibilityFaults(page), [], colorScheme);
   }
   const before = page.viewportSize();
   await page.setViewportSize({ width: 360, height: 740 });

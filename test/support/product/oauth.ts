@@ -31,7 +31,7 @@ export async function granted(reply: Response): Promise<GrantReply> {
 }
 
 /** Whether an access token is valid. */
-export async function works(origin: string, token: string): Promise<boolean> {
+export async function isTokenValid(origin: string, token: string): Promise<boolean> {
   const reply = await fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
   await reply.arrayBuffer();
   assert.ok(reply.status === 200 || reply.status === 401, String(reply.status));

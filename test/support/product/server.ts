@@ -99,8 +99,8 @@ export async function startServer(
       headers: admin.headers,
       payload: { role },
     });
-    const made = reply.json<{ client_id: string; client_secret: string }>();
-    return { id: made.client_id, secret: made.client_secret, ...sign(app, made.client_id, role) };
+    const created = reply.json<{ client_id: string; client_secret: string }>();
+    return { id: created.client_id, secret: created.client_secret, ...sign(app, created.client_id, role) };
   };
   return { app, origin, port, dataDir: folder, admin, client: await enrol(), enrol, close };
 }

@@ -25,14 +25,14 @@ export function authority(t: TestContext) {
   };
   const fresh = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   openssl('req', '-x509', ...fresh, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '30', '-subj', '/CN=An authority');
-  let made = 0;
+  let count = 0;
   return {
     caPath: join(folder, 'ca.pem'),
     ca: readFileSync(join(folder, 'ca.pem'), 'utf8'),
     /** @param names as `DNS:localhost,IP:127.0.0.1` @param days lifetime; negative for an expired certificate */
     sign(names = 'DNS:localhost,IP:127.0.0.1', days = 30): Certificate {
-      made += 1;
-      const [key, request, cert] = [`${made}.key`, `${made}.csr`, `${made}.pem`];
+      count += 1;
+      const [key, request, cert] = [`${count}.key`, `${count}.csr`, `${count}.pem`];
       const subject = ['-subj', '/CN=A server', '-addext', `subjectAltName=${names}`];
       openssl('req', '-new', ...fresh, '-keyout', key, '-out', request, ...subject);
       const signed = [

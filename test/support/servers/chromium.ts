@@ -20,7 +20,7 @@ export interface Visit {
   context: BrowserContext;
   page: Page;
   /** Script errors, violations of the content security policy and requests to other hosts. Must be empty. */
-  complaints: string[];
+  faults: string[];
 }
 
 /** A host name of this machine that browsers do not treat as local, so its pages over plain HTTP are not a secure context. */
@@ -35,19 +35,20 @@ export async function visit(t: TestContext, url: string): Promise<Visit> {
   // A busy machine may be slow.
   context.setDefaultTimeout(120_000);
   const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(String(error)));
   page.on('console', (message) => {
     // The browser also logs replies with an error status; these are expected.
     const refused = message.text().startsWith('Failed to load resource');
     if ((message.type() === 'error' && !refused) || /content security policy/i.test(message.text()))
-      complaints.push(message.text());
+      faults.push(message.text());
   });
   const { origin } = new URL(url);
   context.on('request', (request) => {
-    const asked = new URL(request.url());
-    if (/^https?:$/.test(asked.protocol) && asked.origin !== origin) complaints.push(`asks another host: ${asked}`);
+    const requested = new URL(request.url());
+    if (/^https?:$/.test(requested.protocol) && requested.origin !== origin)
+      faults.push(`a request to a different host: ${requested}`);
   });
   await page.goto(url);
-  return { context, page, complaints };
+  return { context, page, faults };
 }

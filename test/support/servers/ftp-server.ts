@@ -60,10 +60,10 @@ export async function startFtpServer(t: TestContext, options: FtpOptions = {}): 
   const users = join(folder, 'users');
   const { username, uid, gid } = userInfo();
   const account = ['--passwd', `--name=${FTP_USER}`, `--uid=${uid}`, `--gid=${gid}`, `--home=${home}`];
-  const made = spawnSync('ftpasswd', [...account, '--shell=/bin/false', '--stdin', `--file=${users}`], {
+  const result = spawnSync('ftpasswd', [...account, '--shell=/bin/false', '--stdin', `--file=${users}`], {
     input: FTP_PASSWORD,
   });
-  if (made.status !== 0) throw new Error(made.stderr.toString());
+  if (result.status !== 0) throw new Error(result.stderr.toString());
   const certificate = await tlsSettings(folder);
   const lines = [
     'ModulePath /usr/lib/proftpd',
@@ -110,10 +110,10 @@ export async function startFtpServer(t: TestContext, options: FtpOptions = {}): 
     const running = child;
     child = null;
     if (!running) return;
-    const gone = once(running, 'exit');
+    const exited = once(running, 'exit');
     // It hands sessions to processes of their own, which end with their group.
     process.kill(-(running.pid as number), 'SIGKILL');
-    await gone;
+    await exited;
   };
   const start = async (): Promise<void> => {
     child = spawn('proftpd', ['-n', '-c', config], { stdio: 'ignore', detached: true });

@@ -55,7 +55,7 @@ ${site}
     stdio: 'ignore',
   });
   let ended = false;
-  const gone = new Promise<void>((resolve) => {
+  const exited = new Promise<void>((resolve) => {
     child.once('exit', () => {
       ended = true;
       resolve();
@@ -63,7 +63,7 @@ ${site}
   });
   atEnd(t, async () => {
     child.kill('SIGTERM');
-    await gone;
+    await exited;
   });
   const listens = async (): Promise<boolean> => {
     if (ended) throw new Error(`nginx ended: ${await readFile(log, 'utf8')}`);

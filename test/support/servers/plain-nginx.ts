@@ -62,7 +62,7 @@ async function reachable(port: number, child: ChildProcess): Promise<void> {
 
 async function stopped(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return;
-  const gone = once(child, 'exit');
+  const exited = once(child, 'exit');
   child.kill('SIGTERM');
-  await gone;
+  await exited;
 }

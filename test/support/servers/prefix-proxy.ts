@@ -22,8 +22,8 @@ export async function startPrefixProxy(
       response.writeHead(404, { 'content-type': 'text/plain' }).end('not below the path');
       return;
     }
-    const told = tells ? { 'x-forwarded-prefix': prefix } : {};
-    const forwarded = { ...headers, ...told, 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http' };
+    const prefixFields = tells ? { 'x-forwarded-prefix': prefix } : {};
+    const forwarded = { ...headers, ...prefixFields, 'x-forwarded-for': '127.0.0.1', 'x-forwarded-proto': 'http' };
     const path = url.slice(prefix.length);
     const onward = requestTo({ port, host: '127.0.0.1', method, path, headers: forwarded }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);

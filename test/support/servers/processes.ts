@@ -43,12 +43,12 @@ export function startCli(t: TestContext, args: readonly string[], options: CliOp
   const stderr: Buffer[] = [];
   child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
   child.stderr.on('data', (bytes: Buffer) => stderr.push(bytes));
-  const said = (pieces: Buffer[]) => Buffer.concat(pieces).toString();
+  const textOf = (pieces: Buffer[]) => Buffer.concat(pieces).toString();
   const finished = new Promise<Finished>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code, signal, stdout: said(stdout), stderr: said(stderr) }));
+    child.on('close', (code, signal) => resolve({ code, signal, stdout: textOf(stdout), stderr: textOf(stderr) }));
   });
-  return { process: child, stdout: () => said(stdout), stderr: () => said(stderr), finished };
+  return { process: child, stdout: () => textOf(stdout), stderr: () => textOf(stderr), finished };
 }
 
 /** Runs `lading ARGS…` until it exits. */

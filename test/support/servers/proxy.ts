@@ -99,9 +99,9 @@ interface Limits {
 
 function pass(from: Socket, to: Socket, limits: Limits, cut: () => void, count: (bytes: number) => void): void {
   let passed = 0;
-  const most = Math.min(limits.cut ?? Number.POSITIVE_INFINITY, limits.stall ?? Number.POSITIVE_INFINITY);
+  const max = Math.min(limits.cut ?? Number.POSITIVE_INFINITY, limits.stall ?? Number.POSITIVE_INFINITY);
   from.on('data', (bytes: Buffer) => {
-    const part = bytes.subarray(0, Math.max(0, most - passed));
+    const part = bytes.subarray(0, Math.max(0, max - passed));
     passed += part.length;
     count(part.length);
     if (part.length > 0 && !to.write(part)) {
@@ -109,7 +109,7 @@ function pass(from: Socket, to: Socket, limits: Limits, cut: () => void, count: 
       to.once('drain', () => from.resume());
     }
     // A stalled side is still read, so that its end is noticed; the bytes are dropped.
-    if (passed < most || limits.stall !== undefined) return;
+    if (passed < max || limits.stall !== undefined) return;
     // Forwarded bytes must be sent before the reset discards them.
     setImmediate(() => to.write('', cut));
   });

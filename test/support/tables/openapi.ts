@@ -86,7 +86,7 @@ export function numbersOf({ parameters, body }: Operation): NumberInput[] {
 export function listsOf(operations: readonly Operation[]): Operation[] {
   const open = ['/v1/auth/', '/api/events', '/ready'];
   return operations.filter(({ method, path, parameters }) => {
-    const asked = !path.includes('{') && !parameters.some(({ required }) => required);
-    return method === 'GET' && asked && path !== '/logout' && !open.some((start) => path.startsWith(start));
+    const isPlain = !path.includes('{') && !parameters.some(({ required }) => required);
+    return method === 'GET' && isPlain && path !== '/logout' && !open.some((start) => path.startsWith(start));
   });
 }

@@ -23,10 +23,10 @@ export class Browser {
     for (const line of reply.headers.getSetCookie()) {
       const [pair = '', ...attributes] = line.split(/; */);
       const [name = '', value = ''] = pair.split('=');
-      const gone = attributes.some(
+      const expired = attributes.some(
         (attribute) => /^max-age=0$/i.test(attribute) || /^expires=thu, 01 jan 1970/i.test(attribute),
       );
-      if (gone) jar.delete(name);
+      if (expired) jar.delete(name);
       else jar.set(name, value);
     }
     return { status: reply.status, url, headers: reply.headers, body: await reply.text() };

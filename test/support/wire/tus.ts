@@ -10,14 +10,14 @@ export const TYPE = 'application/offset+octet-stream';
 export type Fields = Record<string, string>;
 
 /** The header fields that a client sends with every request. */
-export function speak({ client }: TestServer, more: Fields = {}): Fields {
+export function tusHeaders({ client }: TestServer, more: Fields = {}): Fields {
   return { ...client.headers, 'tus-resumable': '1.0.0', ...more };
 }
 
 export async function begin(server: TestServer, more: Fields = {}, body?: Uint8Array): Promise<string> {
   const reply = await fetch(`${server.origin}/files/`, {
     method: 'POST',
-    headers: speak(server, more),
+    headers: tusHeaders(server, more),
     body: body ?? null,
   });
   assert.equal(reply.status, 201, await reply.text());
@@ -31,7 +31,7 @@ export function ask(
   more: Fields = {},
   body?: Uint8Array,
 ): Promise<Response> {
-  return fetch(url, { method, headers: speak(server, more), body: body ?? null });
+  return fetch(url, { method, headers: tusHeaders(server, more), body: body ?? null });
 }
 
 export function send(
@@ -71,7 +71,7 @@ export async function hanging(
   more: Fields = {},
 ): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
-  const fields = { ...speak(server), host: 'x', 'content-type': TYPE, 'upload-offset': String(offset), ...more };
+  const fields = { ...tusHeaders(server), host: 'x', 'content-type': TYPE, 'upload-offset': String(offset), ...more };
   const head = Object.entries({ ...fields, 'content-length': String(length) }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Grant } from '../../../../src/protocol/schemas/grant.ts';
 import type { ShareCreated } from '../../../../src/protocol/schemas/share.ts';
-import { make } from '../../../support/product/api-tokens.ts';
+import { createToken } from '../../../support/product/api-tokens.ts';
 import { machine } from '../../../support/product/clock.ts';
-import { grant, granted, works } from '../../../support/product/oauth.ts';
+import { grant, granted, isTokenValid } from '../../../support/product/oauth.ts';
 import { ask } from '../../../support/product/people.ts';
 import { ADMIN, signIn, startServer } from '../../../support/product/server.ts';
 import { put } from '../../../support/wire/downloads.ts';
@@ -20,7 +20,7 @@ for (const days of [0, -2, 365]) {
     const reader = await server.enrol();
     const { access_token: token } = await signIn(origin, ADMIN.id, ADMIN.secret);
     const session = await granted(await grant(origin, ADMIN, { grant_type: 'client_credentials' }));
-    const api = await make(server, admin, { scopes: ['files:read'] });
+    const api = await createToken(server, admin, { scopes: ['files:read'] });
     const headers = { ...admin.headers };
     const share = await ask(origin, '/api/files/share/a.bin', { headers, body: {} });
     const link = (await share.json()) as ShareCreated;
@@ -34,19 +34,20 @@ for (const days of [0, -2, 365]) {
     const path = `/api/clients/${ADMIN.id}`;
     const removed = await ask(origin, path, { method: 'DELETE', headers: { ...other.headers } });
     assert.equal(removed.status, 200, await removed.text());
-    for (const one of [token, session.access_token, api.token]) assert.equal(await works(origin, one), false);
+    for (const one of [token, session.access_token, api.token]) assert.equal(await isTokenValid(origin, one), false);
     const kept = on.clock.keep();
     await server.close();
     on.step(days * 24 * 3600 * 1000);
     on.restart(kept);
     const again = await startServer(t, {}, { clock: on.clock }, server.dataDir);
-    for (const one of [token, session.access_token, api.token]) assert.equal(await works(again.origin, one), false);
+    for (const one of [token, session.access_token, api.token])
+      assert.equal(await isTokenValid(again.origin, one), false);
     const refresh = { grant_type: 'refresh_token', refresh_token: session.refresh_token ?? '' };
     const refused = await grant(again.origin, ADMIN, refresh);
     assert.equal(refused.status, 400, await refused.text());
     assert.equal((await fetch(`${again.origin}/s/${link.token}`)).status, 404);
     assert.equal((await reads(again.origin)).status, 403);
     const { access_token: fresh } = await signIn(again.origin, ADMIN.id, ADMIN.secret);
-    assert.equal(await works(again.origin, fresh), true);
+    assert.equal(await isTokenValid(again.origin, fresh), true);
   });
 }
