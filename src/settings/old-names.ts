@@ -148,7 +148,7 @@ export const OLD_SETTINGS: readonly OldSetting[] = [
     name: 'FLASK_ENV',
     families: ['talk'],
     replacement: null,
-    note: 'A development mode does not exist. LADING_LOG_LEVEL=debug shows more.',
+    note: 'There is no development mode. LADING_LOG_LEVEL=debug shows more.',
   },
 ];
 
