@@ -4,24 +4,25 @@ import { ConfigError } from './config-error.ts';
 import { variableHint } from './hints.ts';
 import { SETTINGS } from './settings.ts';
 
+/** Settings of which either both or none must be set. */
+const PAIRS = [
+  ['adminId', 'adminSecret'],
+  ['oidcIssuer', 'oidcClientSecret'],
+  ['oidcIssuer', 'oidcClientId'],
+  ['yandexClientId', 'yandexClientSecret'],
+  ['tlsCert', 'tlsKey'],
+] as const;
+
+function variableOf(name: (typeof PAIRS)[number][number]): string | undefined {
+  return SETTINGS.find((setting) => setting.name === name)?.env;
+}
+
 /** @throws ConfigError if a setting lacks another one that it depends on */
 export function checkCombinations(config: Omit<Config, 'tls'>): void {
-  if ((config.adminId === null) !== (config.adminSecret === null)) {
-    const [absent, given] = config.adminId === null ? ['ID', 'SECRET'] : ['SECRET', 'ID'];
-    throw new ConfigError(`LADING_ADMIN_${absent} must be set together with LADING_ADMIN_${given}`);
-  }
-  for (const [provider, issuer, secret] of [
-    ['OIDC', config.oidcIssuer, config.oidcClientSecret],
-    ['YANDEX', config.yandexClientId, config.yandexClientSecret],
-  ] as const) {
-    if ((issuer === null) !== (secret === null)) {
-      throw new ConfigError(
-        `LADING_${provider}_CLIENT_SECRET must be set together with LADING_${provider}_${provider === 'OIDC' ? 'ISSUER' : 'CLIENT_ID'}`,
-      );
-    }
-  }
-  if ((config.oidcIssuer === null) !== (config.oidcClientId === null)) {
-    throw new ConfigError('LADING_OIDC_CLIENT_ID must be set together with LADING_OIDC_ISSUER');
+  for (const [one, other] of PAIRS) {
+    if ((config[one] === null) === (config[other] === null)) continue;
+    const [absent, given] = config[one] === null ? [one, other] : [other, one];
+    throw new ConfigError(`${variableOf(absent)} must be set together with ${variableOf(given)}`);
   }
   if (config.voice === 'http') {
     for (const [name, value] of [
@@ -34,10 +35,6 @@ export function checkCombinations(config: Omit<Config, 'tls'>): void {
   }
   if (config.voice === 'sip' && config.sipAddress === null)
     throw new ConfigError('LADING_VOICE=sip needs LADING_SIP_ADDRESS');
-  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
-    const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
-    throw new ConfigError(`LADING_TLS_${absent} must be set together with LADING_TLS_${given}`);
-  }
 }
 
 /** Returns lines for the log about unknown variables and about settings that are probably a mistake. */

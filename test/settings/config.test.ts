@@ -182,6 +182,9 @@ test('settings that depend on each other must be set together', async (t) => {
   assert.match(refusal({ LADING_ADMIN_ID: 'a' }), /LADING_ADMIN_SECRET/);
   assert.match(refusal({ LADING_ADMIN_SECRET: 'hush: 4 blue kettles' }), /LADING_ADMIN_ID/);
   assert.doesNotMatch(refusal({ LADING_ADMIN_SECRET: 'hush: 4 blue kettles' }), /hush/);
+  assert.match(refusal({ LADING_OIDC_ISSUER: 'https://a.example' }), /^LADING_OIDC_CLIENT_SECRET must .*OIDC_ISSUER$/);
+  assert.match(refusal({ LADING_OIDC_CLIENT_ID: 'a' }), /^LADING_OIDC_ISSUER must .*OIDC_CLIENT_ID$/);
+  assert.match(refusal({ LADING_YANDEX_CLIENT_SECRET: 'a' }), /^LADING_YANDEX_CLIENT_ID must .*YANDEX_CLIENT_SECRET$/);
   const files = await tlsSettings(folder);
   assert.match(refusal({ LADING_TLS_CERT: files.LADING_TLS_CERT }), /LADING_TLS_KEY/);
   assert.match(refusal({ ...files, LADING_TLS_KEY: join(folder, 'none.pem') }), /^LADING_TLS_KEY .*ENOENT/);
