@@ -9,7 +9,7 @@ export interface Proof {
   until: number;
 }
 
-/** A code that a call speaks. All times are moments of the time line of the server: see `Clock.steady`. */
+/** A code that is spoken in a telephone call. All times are moments of the time line of the server: see `Clock.steady`. */
 export interface CallDocument {
   id: string;
   /** Key of the client or person that requested it. */

@@ -30,6 +30,7 @@ function accountOf(fields: Fields): { account?: NamedAccount } {
   return { account: { kind, username: account.text('username'), contact: account.textOrNull('contact') } };
 }
 
+/** Validates the document of a device. Throws an Error that names a missing or invalid field. */
 export function checkDevice(value: unknown, clientId: string, onCorrected?: OnCorrected): DeviceDocument {
   const fields = documentFields(value, 'clientId', clientId, onCorrected);
   return Object.freeze({
@@ -48,6 +49,7 @@ export function checkDevice(value: unknown, clientId: string, onCorrected?: OnCo
   });
 }
 
+/** Validates the document of a person. Throws an Error that names a missing or invalid field. */
 export function checkPerson(value: unknown, id: string, onCorrected?: OnCorrected): PersonDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   const outside = fields.list('outside').map((account) => {
@@ -71,6 +73,7 @@ export function checkPerson(value: unknown, id: string, onCorrected?: OnCorrecte
   });
 }
 
+/** Validates the document of a session. Throws an Error that names a missing or invalid field. */
 export function checkSession(value: unknown, id: string, onCorrected?: OnCorrected): SessionDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
@@ -93,6 +96,7 @@ function previousOf(fields: Fields): NonNullable<SessionDocument['previous']> {
   return { hash: fields.text('hash'), next: fields.text('next'), at: fields.count('at') };
 }
 
+/** Validates the document of an API token. Throws an Error that names a missing or invalid field. */
 export function checkApiToken(value: unknown, id: string, onCorrected?: OnCorrected): ApiTokenDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
@@ -121,6 +125,7 @@ function makerOf(fields: Fields): Creator {
   return { ...maker, through: { kind: through.oneOf('kind', ['api-token', 'sign-in']), id: through.text('id') } };
 }
 
+/** Validates the document of a share link. Throws an Error that names a missing or invalid field. */
 export function checkShare(value: unknown, id: string, onCorrected?: OnCorrected): ShareDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({
@@ -168,6 +173,7 @@ function targetOf(fields: Fields): GrantTarget {
   return kind === 'prefix' ? { kind, name } : { kind, name, fileId: fields.text('fileId') };
 }
 
+/** Validates the document of a grant. Throws an Error that names a missing or invalid field. */
 export function checkGrant(value: unknown, id: string, onCorrected?: OnCorrected): GrantDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   const grantee = fields.fields('grantee');
@@ -183,10 +189,12 @@ export function checkGrant(value: unknown, id: string, onCorrected?: OnCorrected
   });
 }
 
+/** Validates the document of a revocation. Throws an Error that names a missing or invalid field. */
 export function checkRevocation(value: unknown, id: string, onCorrected?: OnCorrected): RevocationDocument {
   return Object.freeze({ id, until: documentFields(value, 'id', id, onCorrected).count('until') });
 }
 
+/** Validates the document of a tenant. Throws an Error that names a missing or invalid field. */
 export function checkTenant(value: unknown, id: string, onCorrected?: OnCorrected): TenantDocument {
   const fields = documentFields(value, 'id', id, onCorrected);
   return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
