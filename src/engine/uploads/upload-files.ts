@@ -29,7 +29,7 @@ export class UploadFiles {
 
   /**
    * Creates an upload with an empty blob and an empty journal. It has no document yet.
-   * @param replaces id of the complete file of this name; null if there is none
+   * @param replaces id of the complete file of this name; null if there is no such file
    * @throws LadingError `quota_exceeded`, `insufficient_storage`
    */
   async create(owner: string, name: string, replaces: string | null, origin: Origin): Promise<OpenUpload> {

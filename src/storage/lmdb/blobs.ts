@@ -107,9 +107,9 @@ export class LedgerBlobs implements BlobStore {
     const keys = { start: fileKey(id), end: keyAfter(id) };
     const [bytes, records] = [[...ledger.bytes.getKeys(keys)], [...ledger.records.getKeys(keys)]];
     if (bytes.length + records.length > 0) {
-      await ledger.commit(() => {
-        for (const key of bytes) void ledger.bytes.remove(key);
-        for (const key of records) void ledger.records.remove(key);
+      await ledger.commit((write) => {
+        for (const key of bytes) write.remove('bytes', key);
+        for (const key of records) write.remove('records', key);
       });
     }
     manifests.forget(id);
@@ -208,8 +208,8 @@ export class LedgerBlobs implements BlobStore {
     const { ledger } = this.#options;
     this.#counts.delete(id);
     if (keys.length === 0) return;
-    await ledger.commit(() => {
-      for (const key of keys) void ledger.bytes.remove(key);
+    await ledger.commit((write) => {
+      for (const key of keys) write.remove('bytes', key);
     });
   }
 

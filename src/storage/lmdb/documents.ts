@@ -22,15 +22,14 @@ export class LedgerDocuments {
 
   /** Atomic; durable when it resolves. */
   async write(key: string, text: string): Promise<void> {
-    const { documents } = this.#ledger;
-    await this.#ledger.commit(() => void documents.put(fileKey(key), Buffer.from(text, 'utf8')));
+    await this.#ledger.commit((write) => write.put('documents', fileKey(key), Buffer.from(text, 'utf8')));
   }
 
   /** Durable when it resolves; false if the document does not exist. */
   async remove(key: string): Promise<boolean> {
     const { documents } = this.#ledger;
     const existed = documents.doesExist(fileKey(key));
-    await this.#ledger.commit(() => void documents.remove(fileKey(key)));
+    await this.#ledger.commit((write) => write.remove('documents', fileKey(key)));
     return existed;
   }
 }

@@ -2,7 +2,7 @@
 import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { decodeRecord, encodeRecord, fileKey, keyAfter, rangeKey, startOf } from './keys.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, LedgerWrite } from './ledger.ts';
 
 export interface LedgerManifestsOptions {
   ledger: Ledger;
@@ -63,10 +63,10 @@ export class LedgerManifests implements ManifestStore {
     // Remove the bytes of dropped records, or they would take precedence over those that are sent again.
     const starts = new Set(records.map(({ start }) => start));
     const bytes = [...ledger.bytes.getKeys(keys)].filter((key) => !starts.has(startOf(key) ?? -1));
-    await ledger.commit(() => {
-      for (const key of rows) void ledger.records.remove(key);
-      for (const key of bytes) void ledger.bytes.remove(key);
-      this.#put(id, records, 0);
+    await ledger.commit((write) => {
+      for (const key of rows) write.remove('records', key);
+      for (const key of bytes) write.remove('bytes', key);
+      this.#put(write, id, records, 0);
     });
     this.#created.delete(id);
   }
@@ -75,8 +75,8 @@ export class LedgerManifests implements ManifestStore {
   async close(): Promise<void> {
     const { ledger } = this.#options;
     if (this.#created.size === 0) return;
-    await ledger.commit(() => {
-      for (const id of this.#created) void ledger.records.put(fileKey(id), EMPTY);
+    await ledger.commit((write) => {
+      for (const id of this.#created) write.put('records', fileKey(id), EMPTY);
     });
   }
 
@@ -88,19 +88,18 @@ export class LedgerManifests implements ManifestStore {
   async #append(id: string, records: readonly ManifestRecord[]): Promise<void> {
     this.#assertExists(id);
     const first = this.#count(id);
-    await this.#options.ledger.commit(() => this.#put(id, records, first));
+    await this.#options.ledger.commit((write) => this.#put(write, id, records, first));
     this.#created.delete(id);
     const bytes = records.reduce((sum, record) => sum + (record.bytes?.length ?? 0), 0);
     if (bytes > 0) this.#options.onBytes(id, bytes);
   }
 
   /** @param first number of the first of these records */
-  #put(id: string, records: readonly ManifestRecord[], first: number): void {
-    const { ledger } = this.#options;
-    void ledger.records.put(fileKey(id), EMPTY);
+  #put(write: LedgerWrite, id: string, records: readonly ManifestRecord[], first: number): void {
+    write.put('records', fileKey(id), EMPTY);
     for (const [index, record] of records.entries()) {
-      void ledger.records.put(rangeKey(id, first + index), encodeRecord(record));
-      if (record.bytes) void ledger.bytes.put(rangeKey(id, record.start), record.bytes);
+      write.put('records', rangeKey(id, first + index), encodeRecord(record));
+      if (record.bytes) write.put('bytes', rangeKey(id, record.start), record.bytes);
     }
   }
 

@@ -16,7 +16,7 @@ import { nullIfAbsent, realDisk } from '../disk/io/disk.ts';
 import { readWhole } from '../disk/io/durable.ts';
 import { decodeJournal } from '../disk/journal.ts';
 import { encodeRecord, fileKey, rangeKey } from './keys.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type LedgerWrite } from './ledger.ts';
 
 /** Files per transaction: few enough to fail early on a full disk, enough to make the cost of syncs negligible. */
 const BATCH = 500;
@@ -56,8 +56,8 @@ async function copy(layout: Layout): Promise<void> {
     const ids = await new FileDirectories(realDisk, layout).ids();
     for (let at = 0; at < ids.length; at += BATCH) {
       const files = await Promise.all(ids.slice(at, at + BATCH).map((id) => readFile(layout, id)));
-      await ledger.commit(() => {
-        for (const file of files) put(ledger, file);
+      await ledger.commit((write) => {
+        for (const file of files) put(write, file);
       });
     }
     await check(ledger, layout, ids);
@@ -73,12 +73,12 @@ async function readFile(layout: Layout, id: string): Promise<OldFile> {
   return { id, document: await readWhole(realDisk, document), records };
 }
 
-function put({ documents, records: table }: Ledger, { id, document, records }: OldFile): void {
-  if (document) void documents.put(fileKey(id), document);
-  void table.put(fileKey(id), new Uint8Array(0));
+function put(write: LedgerWrite, { id, document, records }: OldFile): void {
+  if (document) write.put('documents', fileKey(id), document);
+  write.put('records', fileKey(id), new Uint8Array(0));
   // Mark repaired records as not synced, so that recovery compares them with the stored bytes.
   for (const [index, { repaired, synced, ...record }] of records.entries()) {
-    void table.put(rangeKey(id, index), encodeRecord({ ...record, synced: synced && !repaired }));
+    write.put('records', rangeKey(id, index), encodeRecord({ ...record, synced: synced && !repaired }));
   }
 }
 

@@ -1,9 +1,11 @@
 /** Where the back end with a database puts bytes, and how it takes over a directory of the other back end. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Part } from '../../../src/contracts/blobs.ts';
 import type { Store } from '../../../src/contracts/store.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
@@ -159,9 +161,9 @@ test('a full disk refuses a commit and leaves everything as it was', async (t) =
   const ledger = new Ledger({ path: join(folder, 'ledger'), free: () => free });
   t.after(() => ledger.close());
   const key = Buffer.alloc(16, 1);
-  await ledger.commit(() => void ledger.documents.put(key, Buffer.from('before')));
+  await ledger.commit((write) => write.put('documents', key, Buffer.from('before')));
   free = 1024;
-  const refused = ledger.commit(() => void ledger.documents.put(key, Buffer.from('after')));
+  const refused = ledger.commit((write) => write.put('documents', key, Buffer.from('after')));
   await assert.rejects(refused, withCode('insufficient_storage'));
   assert.equal(Buffer.from(ledger.documents.get(key) ?? []).toString(), 'before');
 });
@@ -210,4 +212,19 @@ test('a directory of the disk back end is taken over once, with all documents, j
   await assert.rejects(access(join(dataDir, 'v1')));
   assert.equal(await backendOf(dataDir), BACKENDS.lmdb);
   await assert.rejects(BACKENDS.disk.open(options), /LADING_STORAGE=lmdb/);
+});
+
+test('a commit that fails in the middle leaves every earlier one as it was, and later ones succeed', async (t) => {
+  const path = join(await temporaryFolder(t), 'ledger');
+  const program = fileURLToPath(new URL('limited-ledger.js', import.meta.url));
+  // The signal would end the process before the write fails.
+  const script = `trap '' XFSZ; ulimit -f 8192; exec "$0" "$@"`;
+  const run = spawnSync('bash', ['-c', script, process.execPath, program, path], { encoding: 'utf8' });
+  assert.equal(run.status, 0, run.stderr);
+  const { committed, refused, damaged } = JSON.parse(run.stdout);
+  assert.ok(committed > 50 && refused > 0, run.stdout);
+  assert.equal(damaged, 0);
+  const ledger = new Ledger({ path, free: () => null });
+  assert.equal([...ledger.bytes.getKeys()].length, committed);
+  await ledger.close();
 });
