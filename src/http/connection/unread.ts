@@ -32,6 +32,23 @@ export interface UnreadOptions {
   onCut(count: number): void;
 }
 
+/** Connections and streams whose client may read its answer later. */
+const readingLater = new WeakSet<object>();
+
+/**
+ * Allows the client of a response to read nothing for now: its request still arrives, and what waits to be sent has a limit of its own. A
+ * client that sends nothing either is ended by the limits for request bodies.
+ * @returns ends the permission
+ */
+export function mayReadLater(response: ServerResponse | Http2ServerResponse): () => void {
+  const carrier = 'stream' in response ? response.stream : response.socket && carrierOf(response.socket);
+  if (!carrier) return () => {};
+  readingLater.add(carrier);
+  return () => {
+    readingLater.delete(carrier);
+  };
+}
+
 /** A connection or a stream. */
 interface Watched {
   /** The network of the client; null for a proxy or if it is unknown. */
@@ -73,7 +90,7 @@ export class UnreadAnswers {
     if (!handle) return;
     const progress = (): number | null => {
       const waiting = handle.writeQueueSize ?? 0;
-      return waiting === 0 ? null : (handle.bytesWritten ?? 0) - waiting;
+      return waiting === 0 || readingLater.has(socket) ? null : (handle.bytesWritten ?? 0) - waiting;
     };
     this.#add(socket, { address: this.#addressOf(socket.remoteAddress), progress, end: () => socket.destroy() });
   }
@@ -87,7 +104,7 @@ export class UnreadAnswers {
     const progress = (): number | null => {
       // The answer is sent, but the client does not end its side of the stream.
       if (stream.writableFinished && !stream.closed) return -1;
-      return stream.writableLength === 0 ? null : drains * 2 ** 32 + stream.writableLength;
+      return stream.writableLength === 0 || readingLater.has(stream) ? null : drains * 2 ** 32 + stream.writableLength;
     };
     const end = (): void => {
       if (stream.closed) stream.destroy();

@@ -4,7 +4,7 @@ import type { CommittedGroup } from '../../engine/trains/train-group.ts';
 import type { Extent } from '../../protocol/extents.ts';
 
 /** Maximum number of bytes buffered for the client. While the buffer is full, commits are merged into one line. */
-const WAITING_BYTES = 16 * 1024;
+const WAITING_BYTES = 4096;
 /** Maximum number of ranges in a line. */
 const MAX_RANGES = 1000;
 

@@ -9,6 +9,7 @@ import type { FileStatus, UploadQuery } from '../../protocol/schemas/files.ts';
 import { LINES_TYPE, TRAIN_CRC32_TYPE } from '../../protocol/train.ts';
 import { authorizationOf } from '../access/bearer.ts';
 import { digestTrailers } from '../body/digest-trailers.ts';
+import { mayReadLater } from '../connection/unread.ts';
 import { endUnread, requestBody } from '../problems/early-refusal.ts';
 import { asLadingError, internalError, problemReply } from '../problems/problems.ts';
 import { prefersLines } from '../request/accept.ts';
@@ -77,7 +78,8 @@ async function replyInLines(
   receive: (onGroup: (group: CommittedGroup) => void) => Promise<FileStatus>,
 ): Promise<FastifyReply> {
   const lines = new TrainLines();
-  const received = receive((group) => lines.group(group));
+  const endPermission = mayReadLater(reply.raw);
+  const received = receive((group) => lines.group(group)).finally(endPermission);
   const ended = received.then(
     (status) => {
       lines.outcome(JSON.stringify(status));
