@@ -115,9 +115,9 @@ export function confirmRole(name: string, role: Role): boolean {
 
 const ROLE_DESCRIPTIONS: Record<Role, string> = {
   client: 'a client, which accesses only its own files',
-  ops: 'ops, which can read all files',
+  ops: 'an ops account, which can read all files',
   admin: 'an administrator, who can change everything in this tenant',
-  root: 'root, who can change everything on this server',
+  root: 'a root administrator, who can change everything on this server',
 };
 
 /** A button that runs an action, reports its error, and is disabled while it runs. */

@@ -81,7 +81,7 @@ test('changes of roles, access and limits ask for confirmation', {
     await page.getByLabel(label).fill(text);
   await page.locator('select[name=role]').selectOption('ops');
   const make = page.getByRole('button', { name: 'Create account' });
-  await refused(() => make.click(), /^Make bo@example.org ops, which can read all files/);
+  await refused(() => make.click(), /^Make bo@example.org an ops account, which can read all files/);
   await done(() => make.click(), '/v1/user', 'POST');
   const ofAda = page.getByLabel('Role of ada@example.org');
   await refused(() => ofAda.selectOption('admin'), /Make ada@example.org an administrator/);

@@ -7,8 +7,8 @@ import { parseMany, table } from '../shared/values.ts';
 import { addTargets } from './delivery-targets.ts';
 
 const HELP = `
-A target receives the files that become complete after its creation. A delivery is retried until the target accepts it. The
-password of an FTP server is read from LADING_TARGET_PASSWORD or from standard input.
+A target receives the files that become complete after its creation. A failed delivery is retried, for about two days by
+default. The password of an FTP server is read from LADING_TARGET_PASSWORD or from standard input.
 
 Examples:
   $ lading deliveries targets add ftp --host ftp.example.org --username lading --directory incoming < password.txt
@@ -41,7 +41,7 @@ export function addDeliveries(root: Command): void {
         return undefined;
       }),
     );
-  addTargets(deliveries.command('targets').description('create, list, change and delete targets'));
+  addTargets(deliveries.command('targets').description('create, list, disable and delete targets'));
 }
 
 function addList(deliveries: Command): void {
