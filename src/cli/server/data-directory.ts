@@ -24,11 +24,11 @@ export async function withDataDirectory<T>(
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { parseFlags } = await import('../../settings/flags.ts');
-  const { readEnvironment: findEnvironment } = await import('../../settings/environment.ts');
+  const { readEnvironment } = await import('../../settings/environment.ts');
   const { openIdentity } = await import('../../compose/offline-identity.ts');
   try {
     const flags = parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]);
-    const { config } = loadConfig(flags, findEnvironment().env);
+    const { config } = loadConfig(flags, readEnvironment().env);
     check?.(config);
     const opened = await openIdentity(config, { make });
     try {

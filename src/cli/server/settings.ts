@@ -38,11 +38,11 @@ export function addSettings(root: Command): void {
 async function collectSettings(all: boolean): Promise<Report> {
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
-  const { readEnvironment: findEnvironment } = await import('../../settings/environment.ts');
+  const { readEnvironment } = await import('../../settings/environment.ts');
   const { sentencesOf } = await import('../../settings/compat.ts');
   const { SETTINGS } = await import('../../settings/settings.ts');
   try {
-    const { env, fromFile, warnings: foreign } = findEnvironment();
+    const { env, fromFile, warnings: unknown } = readEnvironment();
     const { config, sources, notes, warnings } = loadConfig({}, env);
     const settings = SETTINGS.flatMap(({ name, env: variable, kind }): SettingRow[] => {
       const source = sources.get(name);
@@ -51,7 +51,7 @@ async function collectSettings(all: boolean): Promise<Report> {
       return [{ name: variable, value: shownValue(config[name], kind === 'secret'), from }];
     });
     const compat = Object.fromEntries(config.compat.families.map((family) => [family, sentencesOf(family)]));
-    return { settings, compat, notes, warnings: [...foreign, ...warnings] };
+    return { settings, compat, notes, warnings: [...unknown, ...warnings] };
   } catch (error) {
     if (error instanceof ConfigError) throw new UsageError(error.message);
     throw error;
