@@ -6,13 +6,12 @@ import { test } from 'node:test';
 import type { AudioFile } from '../../../src/protocol/schemas/audio.ts';
 import { wav } from '../../support/audio.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, addTarget, deliveries, store } from '../../support/product/delivering.ts';
+import { addHook, addTarget, deliveries, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { startServer } from '../../support/product/server.ts';
 import { noFtpServer, startFtpServer } from '../../support/servers/ftp-server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
 
-const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
 const SOUND = wav();
 
 async function blobs(dataDir: string): Promise<string[]> {
@@ -25,7 +24,7 @@ for (const how of ['missing', 'cut short'] as const) {
     skip: noFtpServer,
   }, async (t) => {
     const ftp = await startFtpServer(t);
-    const first = await startServer(t, SETTINGS);
+    const first = await startServer(t, WEBHOOK_SETTINGS);
     const receiver = await startReceiver(t);
     await addHook(first, receiver.url, { name: 'files', content: 'file' });
     await addHook(first, `${receiver.url}/events`, { name: 'events' });
@@ -42,7 +41,7 @@ for (const how of ['missing', 'cut short'] as const) {
     if (how === 'missing') await rename(blob, `${blob}.kept`);
     else await truncate(blob, 3);
     await ftp.start();
-    const server = await startServer(t, SETTINGS, {}, first.dataDir);
+    const server = await startServer(t, WEBHOOK_SETTINGS, {}, first.dataDir);
     await eventually(async () => {
       const all = await deliveries(server);
       const damaged = all.filter(({ last_error: error }) => /lost bytes of this file: [03] of 9/.test(error ?? ''));
@@ -57,7 +56,7 @@ for (const how of ['missing', 'cut short'] as const) {
   });
 
   test(`an audio file that is ${how} is reported as damaged until it is restored`, async (t) => {
-    const server = await startServer(t, SETTINGS);
+    const server = await startServer(t, WEBHOOK_SETTINGS);
     const { origin, client } = server;
     const get = (path: string) => fetch(`${origin}${path}`, { headers: client.headers });
     await store(server, 'a.wav', SOUND);

@@ -9,7 +9,8 @@ import { seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
 import { FTP_PASSWORD, FTP_USER, type FtpOptions, startFtpServer } from '../../support/servers/ftp-server.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
-import { begin, DENIED, everything, large, NAMED, partlySent, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
+import { DENIED, everything, large, NAMED, partlySent, SLOW } from './ftp-hostile-setup.ts';
+import { begin, QUICK, skip } from './ftp-setup.ts';
 
 const FOUR_ATTEMPTS = { LADING_DELIVERY_ATTEMPTS: '4' };
 

@@ -1,22 +1,10 @@
-/** Servers and helpers for the tests of FTP servers with restrictions. */
+/** Helpers for the tests of FTP servers with restrictions. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { eventually } from '../../support/eventually.ts';
-import { startServer } from '../../support/product/server.ts';
-import { type FtpOptions, type FtpServer, noFtpServer, startFtpServer } from '../../support/servers/ftp-server.ts';
-
-export const QUICK = { LADING_DELIVERY_RETRY_SECONDS: '1' };
-
-export const skip = noFtpServer;
+import type { FtpServer } from '../../support/servers/ftp-server.ts';
 
 export const NAMED = { pattern: '{name}' };
-
-export async function begin(t: TestContext, options: FtpOptions = {}, settings: Record<string, string> = {}) {
-  const ftp = await startFtpServer(t, options);
-  const server = await startServer(t, { ...QUICK, ...settings });
-  return { ftp, server };
-}
 
 /** The sorted names in the directory of an FTP server, temporary and hidden ones included. */
 export async function everything({ home }: FtpServer): Promise<string[]> {

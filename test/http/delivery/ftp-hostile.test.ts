@@ -10,7 +10,8 @@ import { addTarget, deliveries, settled, statusOf, store } from '../../support/p
 import { atEnd, startServer, type TestServer } from '../../support/product/server.ts';
 import { type FtpOptions, noFtpServer } from '../../support/servers/ftp-server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
-import { begin, DENIED, everything, large, NAMED, partlySent, QUICK, SLOW, skip } from './ftp-hostile-setup.ts';
+import { DENIED, everything, large, NAMED, partlySent, SLOW } from './ftp-hostile-setup.ts';
+import { begin, QUICK, skip } from './ftp-setup.ts';
 
 async function remove({ origin, client }: TestServer, name: string): Promise<void> {
   const reply = await fetch(`${origin}/api/files/${name}`, { method: 'DELETE', headers: client.headers });

@@ -17,7 +17,7 @@ import { begin, QUICK, skip } from './ftp-setup.ts';
 test('an error shows the reply of the FTP server; the password appears neither in replies nor on disk', {
   skip,
 }, async (t) => {
-  const { ftp, server } = await begin(t, { LADING_DELIVERY_ATTEMPTS: '1' });
+  const { ftp, server } = await begin(t, {}, { LADING_DELIVERY_ATTEMPTS: '1' });
   const password = 'wrong, and secret none the less';
   const target = await addTarget(server, ftp, { password });
   assert.equal(target.password, '********');

@@ -91,7 +91,7 @@ test('a crash before the delivery of a complete file is recorded does not lose t
 test('a delivery fails after the maximum number of attempts, and an administrator can retry it', {
   skip,
 }, async (t) => {
-  const { ftp, server } = await begin(t, { LADING_DELIVERY_ATTEMPTS: '2' });
+  const { ftp, server } = await begin(t, {}, { LADING_DELIVERY_ATTEMPTS: '2' });
   await addTarget(server, ftp);
   await ftp.stop();
   await store(server, 'letters.txt', ALPHABET);

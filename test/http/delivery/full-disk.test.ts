@@ -5,18 +5,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fillUp, NO_SMALL_DISK, smallDisk } from '../../support/disk/small-disk.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, deliveries, store } from '../../support/product/delivering.ts';
+import { addHook, deliveries, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { startServer } from '../../support/product/server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
-
-const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
 
 test('events are delivered while the disk is full, and stored once there is space', async (t) => {
   const disk = await smallDisk(t, 24 * 1024 * 1024);
   if (!disk) return t.skip(NO_SMALL_DISK);
   const dataDir = join(disk.folder, 'data');
-  const server = await startServer(t, SETTINGS, {}, dataDir);
+  const server = await startServer(t, WEBHOOK_SETTINGS, {}, dataDir);
   disk.beforeUnmount(() => server.close());
   const { origin, client, admin } = server;
   const receiver = await startReceiver(t);
@@ -56,7 +54,7 @@ test('events are delivered while the disk is full, and stored once there is spac
   await eventually(async () => ((await waiting())?.attempts ?? 0) > now, 'an attempt with space');
   await server.close();
   receiver.answer(204);
-  const again = await startServer(t, SETTINGS, {}, dataDir);
+  const again = await startServer(t, WEBHOOK_SETTINGS, {}, dataDir);
   disk.beforeUnmount(() => again.close());
   await eventually(async () => (await deliveries(again, '?state=queued')).length === 0, 'all of them');
   const deleted = receiver.received.filter(({ event }) => event.type === 'file.deleted');
@@ -67,7 +65,7 @@ test('events are delivered while the disk is full, and stored once there is spac
 test('an administrative change on a full disk is delivered as an event, even if the audit log cannot record it', async (t) => {
   const disk = await smallDisk(t, 24 * 1024 * 1024);
   if (!disk) return t.skip(NO_SMALL_DISK);
-  const server = await startServer(t, SETTINGS, {}, join(disk.folder, 'data'));
+  const server = await startServer(t, WEBHOOK_SETTINGS, {}, join(disk.folder, 'data'));
   disk.beforeUnmount(() => server.close());
   const { origin, admin } = server;
   const receiver = await startReceiver(t);

@@ -4,12 +4,12 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, deliveries, post, store } from '../../support/product/delivering.ts';
+import { addHook, deliveries, post, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { startServer } from '../../support/product/server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
 
-const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1', LADING_DELIVERY_ATTEMPTS: '1' };
+const SETTINGS = { ...WEBHOOK_SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' };
 
 interface Stored {
   path: string;

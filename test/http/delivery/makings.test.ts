@@ -10,14 +10,13 @@ import { type TestContext, test } from 'node:test';
 import type { AudioFile } from '../../../src/protocol/schemas/audio.ts';
 import { wavHeader } from '../../support/audio.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, addTarget, store } from '../../support/product/delivering.ts';
+import { addHook, addTarget, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { atEnd, startServer, type TestServer } from '../../support/product/server.ts';
 import { noFtpServer, startFtpServer } from '../../support/servers/ftp-server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { put } from '../../support/wire/downloads.ts';
 import { begin, metadata, TYPE } from '../../support/wire/tus.ts';
 
-const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
 /** Audio, so that the players read it too: 16-bit samples, 8000 per second. */
 const SAMPLES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7 + (index >> 8)) % 251));
 const BYTES = Buffer.concat([wavHeader(SAMPLES.length), SAMPLES]);
@@ -91,7 +90,7 @@ for (const [how, make] of Object.entries(UPLOADS)) {
     skip: noFtpServer,
   }, async (t) => {
     const ftp = await startFtpServer(t);
-    const server = await startServer(t, SETTINGS);
+    const server = await startServer(t, WEBHOOK_SETTINGS);
     const events = await startReceiver(t);
     const files = await fileReceiver(t);
     await addHook(server, events.url, { name: 'events' });

@@ -5,10 +5,9 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createPlainServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, deliveries, store } from '../../support/product/delivering.ts';
+import { addHook, deliveries, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { atEnd, startServer } from '../../support/product/server.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
-import { SETTINGS } from './receivers-setup.ts';
 
 /** Answers each complete request with these bytes, and keeps the connection or ends it. */
 async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
@@ -62,7 +61,7 @@ const REFUSED: Record<string, [answer: string, error: RegExp]> = {
 
 for (const [how, [answer, ends]] of Object.entries(ACCEPTED)) {
   test(`a success reply with ${how} counts as delivered, for events and files`, async (t) => {
-    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+    const server = await startServer(t, { ...WEBHOOK_SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
     const receiver = await receiverOfBytes(t, answer, ends);
     await addHook(server, receiver.url, { name: 'events' });
     await addHook(server, receiver.url, { name: 'files', content: 'file' });
@@ -78,7 +77,7 @@ for (const [how, [answer, ends]] of Object.entries(ACCEPTED)) {
 
 for (const [how, [answer, expected]] of Object.entries(REFUSED)) {
   test(`a delivery to a receiver that ${how} fails`, async (t) => {
-    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+    const server = await startServer(t, { ...WEBHOOK_SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
     const receiver = await receiverOfBytes(t, answer, true);
     await addHook(server, receiver.url);
     await store(server, 'one.txt', ALPHABET);
@@ -88,7 +87,7 @@ for (const [how, [answer, expected]] of Object.entries(REFUSED)) {
 }
 
 test('a receiver can refuse a large file before it has all of it, and its status counts', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+  const server = await startServer(t, { ...WEBHOOK_SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
   let taken = 0;
   const receiver = createServer((request, response) => {
     request.once('data', (piece: Buffer) => {

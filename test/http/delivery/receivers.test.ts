@@ -8,13 +8,12 @@ import { type TestContext, test } from 'node:test';
 import { retryAfterOf } from '../../../src/delivery/webhook.ts';
 import type { Target } from '../../../src/protocol/schemas/delivery.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook, deliveries, post, store } from '../../support/product/delivering.ts';
+import { addHook, deliveries, post, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { atEnd, startServer, type TestServer } from '../../support/product/server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
 import { begin, TYPE } from '../../support/wire/tus.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
-import { SETTINGS } from './receivers-setup.ts';
 
 /** A receiver that answers each complete request with `answer`. */
 async function receiverThat(t: TestContext, answer: (response: ServerResponse) => void) {
@@ -65,7 +64,7 @@ function change({ origin, admin }: TestServer, id: string, disabled: boolean): P
 }
 
 test('the status of a reply counts, even if its body never ends', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+  const server = await startServer(t, { ...WEBHOOK_SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
   const endless = (status: number) => (response: ServerResponse) => {
     response.writeHead(status).write('x');
     const timer = setInterval(() => response.write('x'.repeat(1000)), 20);
@@ -85,7 +84,7 @@ test('the status of a reply counts, even if its body never ends', async (t) => {
 });
 
 test('a dozen receivers that do not answer do not delay another, even with a single slot', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_PARALLEL: '1' });
+  const server = await startServer(t, { ...WEBHOOK_SETTINGS, LADING_DELIVERY_PARALLEL: '1' });
   for (let index = 0; index < 12; index += 1) {
     const url = await silent(t, ['', 'HTTP/1.1 200 OK\r\nx: y\r\n', 'x'][index % 3]);
     await addHook(server, url, { name: `silent ${index}`, content: index % 2 === 0 ? 'event' : 'file' });
@@ -99,7 +98,7 @@ test('a dozen receivers that do not answer do not delay another, even with a sin
 });
 
 test('410 ends a delivery and disables its target with a reason; once enabled, the target gets new events', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   const audience = await startReceiver(t);
   await addHook(server, audience.url, { name: 'audience', events: ['admin.changed', 'delivery.failed'] });
@@ -121,7 +120,7 @@ test('410 ends a delivery and disables its target with a reason; once enabled, t
   await store(server, 'two.txt', ALPHABET);
   await assertProblemReply(await post(server, `/api/deliveries/${failed?.id}/retry`, {}), 'invalid_request');
   await server.close();
-  const again = await startServer(t, SETTINGS, {}, server.dataDir);
+  const again = await startServer(t, WEBHOOK_SETTINGS, {}, server.dataDir);
   const enabled = await change(again, id, false);
   assert.equal(enabled.status, 200);
   assert.equal(((await enabled.json()) as Target).disabled, undefined);
@@ -132,12 +131,12 @@ test('410 ends a delivery and disables its target with a reason; once enabled, t
   assert.equal((await post(again, `/api/deliveries/${failed?.id}/retry`, {})).status, 200);
   await eventually(() => receiver.received.length === attempts + 2, 'the first file');
   await again.close();
-  await startServer(t, SETTINGS, {}, server.dataDir);
+  await startServer(t, WEBHOOK_SETTINGS, {}, server.dataDir);
   assert.ok(receiver.received.every(({ event }) => event.filename !== 'two.txt'));
 });
 
 test('a target that an administrator disables gets no more events, and its queued deliveries are cancelled', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   const { id } = await addHook(server, receiver.url);
   receiver.answer(500);
@@ -152,7 +151,7 @@ test('a target that an administrator disables gets no more events, and its queue
 
 for (const status of [429, 503]) {
   test(`${status} with Retry-After delays the delivery and all others of its target`, async (t) => {
-    const server = await startServer(t, SETTINGS);
+    const server = await startServer(t, WEBHOOK_SETTINGS);
     const receiver = await startReceiver(t);
     await addHook(server, receiver.url);
     receiver.answer(status, { 'retry-after': '1800' });
@@ -181,7 +180,7 @@ test('Retry-After is a number of seconds or a date, and is limited to one hour',
 });
 
 test('other refusals are retried and do not pause the target', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const refusals = await receiverThat(t, (response) => void response.writeHead(404).end());
   await addHook(server, refusals.url);
   for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, ALPHABET);
@@ -193,7 +192,7 @@ test('other refusals are retried and do not pause the target', async (t) => {
 });
 
 test('the event of a complete file has its SHA-256 and metadata, the same in every attempt', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   receiver.answer(500);
   receiver.secret = (await addHook(server, receiver.url)).secret ?? '';

@@ -10,29 +10,28 @@ import { test } from 'node:test';
 import type { TargetCreated } from '../../../src/protocol/schemas/delivery.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook } from '../../support/product/delivering.ts';
+import { addHook, deliveries, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import { sign, startServer } from '../../support/product/server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
-import { deliveries, SETTINGS, store } from './webhooks-setup.ts';
 
 test('disabling private webhooks also applies to existing targets', async (t) => {
-  const open = await startServer(t, SETTINGS);
+  const open = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   await addHook(open, receiver.url);
   await open.close();
   const server = await startServer(t, { LADING_DELIVERY_ATTEMPTS: '1' }, {}, open.dataDir);
-  await store(server, 'letters.txt');
+  await store(server, 'letters.txt', ALPHABET);
   await eventually(async () => (await deliveries(server, '?state=failed')).length === 1, 'the failure');
   assert.equal(receiver.received.length, 0);
-  const [failed] = await deliveries(server, '');
+  const [failed] = await deliveries(server);
   assert.match(failed?.last_error ?? '', /https/);
 });
 
 test('a webhook with content "file" gets the bytes, signed by their digest, until it accepts them', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const bytes = Buffer.alloc(3_000_000, 'lading ');
   const requests: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
   const receiver = createServer((request, response) => {
@@ -85,7 +84,7 @@ test('a tenant neither gets the events of another nor sees its targets and deliv
   const { dataDir } = await seededFolder(t, (identity) =>
     identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null }),
   );
-  const server = await startServer(t, SETTINGS, {}, dataDir);
+  const server = await startServer(t, WEBHOOK_SETTINGS, {}, dataDir);
   const { origin, admin, app } = server;
   const root = sign(app, 'root', 'root').headers;
   const receiver = await startReceiver(t);
@@ -97,7 +96,7 @@ test('a tenant neither gets the events of another nor sees its targets and deliv
   const theirs = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
   assert.equal(theirs.status, 201);
   const { id } = (await theirs.json()) as TargetCreated;
-  await store(server, 'letters.txt');
+  await store(server, 'letters.txt', ALPHABET);
   await fetch(`${origin}/api/files/letters.txt`, { method: 'DELETE', headers: server.client.headers });
   await eventually(async () => (await deliveries(server, '?state=delivered')).length === 1, 'the delivery');
   assert.deepEqual(
@@ -127,7 +126,7 @@ test('deleting a tenant deletes its targets and deliveries; a new tenant with th
       tenant: 'acme',
     });
   });
-  const server = await startServer(t, SETTINGS, {}, dataDir);
+  const server = await startServer(t, WEBHOOK_SETTINGS, {}, dataDir);
   const { origin, app } = server;
   const receiver = await startReceiver(t);
   receiver.answer(500);

@@ -6,19 +6,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { NewTarget } from '../../../src/protocol/schemas/delivery.ts';
 import { eventually } from '../../support/eventually.ts';
-import { addHook } from '../../support/product/delivering.ts';
+import { addHook, deliveries, store, WEBHOOK_SETTINGS } from '../../support/product/delivering.ts';
 import { startServer } from '../../support/product/server.ts';
 import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
-import { deliveries, SETTINGS, store } from './webhooks-setup.ts';
 
 test('a webhook gets the events of complete files, signed with the secret that was shown once', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   const { secret = '' } = await addHook(server, receiver.url, { name: 'hook' });
   assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
   receiver.secret = secret;
-  await store(server, 'letters.txt');
+  await store(server, 'letters.txt', ALPHABET);
   await eventually(() => receiver.received.length === 1, 'the event');
   const [message] = receiver.received;
   assert.equal(message?.signed, true);
@@ -57,17 +56,17 @@ test('a webhook gets the events of complete files, signed with the secret that w
 });
 
 test('a failed request is retried with the same id, even after a restart', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const receiver = await startReceiver(t);
   receiver.secret = 'a secret of my own choosing';
   await addHook(server, receiver.url, { secret: receiver.secret });
   receiver.answer(500);
-  await store(server, 'letters.txt');
+  await store(server, 'letters.txt', ALPHABET);
   await eventually(() => receiver.received.length >= 1, 'the first attempt');
   await server.close();
   const attempts = receiver.received.length;
   receiver.answer(200);
-  const again = await startServer(t, SETTINGS, {}, server.dataDir);
+  const again = await startServer(t, WEBHOOK_SETTINGS, {}, server.dataDir);
   await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the delivery');
   assert.equal(receiver.received.length, attempts + 1);
   assert.deepEqual(new Set(receiver.received.map(({ id }) => id)).size, 1);
@@ -75,7 +74,11 @@ test('a failed request is retried with the same id, even after a restart', async
 });
 
 test('a webhook gets every type of event it selected', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_STALE_SECONDS: '1', LADING_DELIVERY_ATTEMPTS: '1' });
+  const server = await startServer(t, {
+    ...WEBHOOK_SETTINGS,
+    LADING_STALE_SECONDS: '1',
+    LADING_DELIVERY_ATTEMPTS: '1',
+  });
   const receiver = await startReceiver(t);
   const { origin, admin, client } = server;
   const all: NewTarget['events'] = [
@@ -125,7 +128,7 @@ test('a webhook gets every type of event it selected', async (t) => {
   await addHook(server, receivedByOwner.url, { name: 'owner', events: ['delivery.failed'], rule });
   // No server listens on this port.
   await addHook(server, 'http://127.0.0.1:9/hook', { name: 'dead', rule: { prefix: 'dead' } });
-  await store(server, 'dead.txt');
+  await store(server, 'dead.txt', ALPHABET);
   await eventually(() => types('dead.txt').includes('delivery.failed'), 'a failure');
   await eventually(() => receivedByOwner.received.length > 0, 'the failure for its owner');
   const failure = receiver.received.find(({ event }) => event.type === 'delivery.failed');
@@ -139,14 +142,14 @@ test('a webhook gets every type of event it selected', async (t) => {
 });
 
 test('a redirect is not followed and fails the delivery at once', async (t) => {
-  const server = await startServer(t, SETTINGS);
+  const server = await startServer(t, WEBHOOK_SETTINGS);
   const end = await startReceiver(t);
   const first = await startReceiver(t);
   await addHook(server, first.url);
   const redirects = [301, 302, 303, 307, 308];
   for (const status of redirects) {
     first.answer(status, { location: end.url });
-    await store(server, `${status}.txt`);
+    await store(server, `${status}.txt`, ALPHABET);
     await eventually(
       async () => (await deliveries(server, '?state=failed')).some(({ filename }) => filename === `${status}.txt`),
       `the failure with ${status}`,

@@ -13,6 +13,9 @@ import { FTP_PASSWORD, FTP_USER, type FtpServer } from '../servers/ftp-server.ts
 import { put } from '../wire/downloads.ts';
 import type { TestServer } from './server.ts';
 
+/** Allows webhooks to this machine, with short pauses between attempts. */
+export const WEBHOOK_SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
+
 export async function addTarget(server: TestServer, ftp: FtpServer, more: Partial<NewTarget> = {}): Promise<Target> {
   const body = {
     kind: 'ftp',
