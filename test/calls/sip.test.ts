@@ -133,7 +133,7 @@ test('a call without an answer fails and leaves no process running', { skip }, a
   const call = { id: 'b', to: '+14155552671', message: null, code: '704915' };
   const abort = new AbortController();
   const spoken = voice.speak(call, abort.signal);
-  // SIP retries for half a minute. The abort stands for a stop of the server.
+  // SIP retries for half a minute. The abort simulates a stop of the server.
   setTimeout(() => abort.abort(), 3000);
   await assert.rejects(spoken, /nobody answered|the server is stopping/);
   assert.ok(!(await commandLines()).includes('lading-call-'));

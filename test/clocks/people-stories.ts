@@ -61,7 +61,7 @@ export const cookies: Story = async ({ server: { origin }, name, step }) => {
 };
 
 /** Signs in with an external provider. */
-export const outside: Story = async ({ server: { origin }, step }) => {
+export const externalProvider: Story = async ({ server: { origin }, step }) => {
   const begun = await ask(origin, '/v1/auth/yandex/login');
   assert.equal(begun.status, 302, await begun.text());
   const cookie = cookiesOf(begun);

@@ -18,7 +18,7 @@ import { type ServerProcess, startServerProcess } from '../support/servers/proce
 import { CLIENT, startOpenIdProvider, startYandex } from '../support/servers/providers.ts';
 import { startVoiceProvider } from '../support/servers/voice-provider.ts';
 import { put } from '../support/wire/downloads.ts';
-import { cookies, openId, outside, password, player, secondFactor } from './people-stories.ts';
+import { cookies, externalProvider, openId, password, player, secondFactor } from './people-stories.ts';
 import { STORIES, type Story } from './stories.ts';
 
 /** How often each story runs. */
@@ -105,7 +105,7 @@ test('people, browsers and an external provider can sign in while the date is se
   const url = await startYandex(t, { ada: { id: '1', default_email: 'ada@x.example', first_name: 'Ada' } });
   await runStories(
     t,
-    { password, cookies, outside, player },
+    { password, cookies, externalProvider, player },
     {
       LADING_REGISTRATION: 'open',
       LADING_YANDEX_CLIENT_ID: CLIENT.id,

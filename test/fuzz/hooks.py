@@ -1,6 +1,11 @@
-"""What schemathesis has to be told of the media types of Lading."""
+"""Tells schemathesis that the media types of Lading are bytes."""
 
 import schemathesis
 
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
-schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
+for media_type in (
+    "application/offset+octet-stream",
+    "application/partial-upload",
+    "application/vnd.lading.chunks",
+    "application/vnd.lading.chunks+crc32",
+):
+    schemathesis.serializer.alias(media_type, "application/octet-stream")
