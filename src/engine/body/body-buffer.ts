@@ -7,7 +7,7 @@ import { LadingError } from '../../errors.ts';
 import { isCutShort } from './cut-short.ts';
 
 /** Blocks up to this size are merged into one buffer, so that a client that sends single bytes does not create an object per byte. */
-const SMALL_PIECE_BYTES = 1024;
+const SMALL_BLOCK_BYTES = 1024;
 /** Size of the buffer for small blocks. It starts at the minimum and doubles each time it is full, up to the maximum. */
 const MIN_TAIL_BYTES = 64;
 const MAX_TAIL_BYTES = 4096;
@@ -58,16 +58,16 @@ export class BodyBuffer {
     else if (source.readableEnded) this.#onEnd();
   }
 
-  #onData = (piece: Buffer): void => {
-    this.arrived += piece.length;
-    this.bytes += piece.length;
-    if (piece.length > SMALL_PIECE_BYTES) {
+  #onData = (block: Buffer): void => {
+    this.arrived += block.length;
+    this.bytes += block.length;
+    if (block.length > SMALL_BLOCK_BYTES) {
       this.#closeTail();
-      this.#blocks.push(piece);
+      this.#blocks.push(block);
     } else {
-      this.#append(piece);
+      this.#append(block);
     }
-    this.#onBytes(piece.length);
+    this.#onBytes(block.length);
     if (!this.#paused && this.bytes >= this.#limit()) {
       this.#paused = true;
       this.#source.pause();
@@ -80,19 +80,19 @@ export class BodyBuffer {
     return this.bytes >= Math.min(this.#wanted, this.#limit());
   }
 
-  #append(piece: Buffer): void {
+  #append(block: Buffer): void {
     const tail = this.#tail;
-    if (tail && tail.length - this.#tailBytes >= piece.length) {
-      tail.set(piece, this.#tailBytes);
-      this.#tailBytes += piece.length;
+    if (tail && tail.length - this.#tailBytes >= block.length) {
+      tail.set(block, this.#tailBytes);
+      this.#tailBytes += block.length;
       return;
     }
     this.#closeTail();
     const grown = tail ? Math.min(MAX_TAIL_BYTES, 2 * tail.length) : MIN_TAIL_BYTES;
     // Not from Node's buffer pool, where a few bytes would keep a whole 8 KiB slab alive.
-    this.#tail = Buffer.allocUnsafeSlow(Math.max(grown, piece.length));
-    this.#tail.set(piece);
-    this.#tailBytes = piece.length;
+    this.#tail = Buffer.allocUnsafeSlow(Math.max(grown, block.length));
+    this.#tail.set(block);
+    this.#tailBytes = block.length;
   }
 
   /** Moves the small blocks to the others; the next block follows them. */
@@ -215,15 +215,15 @@ export class BodyBuffer {
     let moved = 0;
     let used = 0;
     while (used < this.#blocks.length && moved < into.length) {
-      const piece = this.#blocks[used] as Buffer;
+      const block = this.#blocks[used] as Buffer;
       const room = into.length - moved;
-      if (piece.length <= room) {
-        into.set(piece, moved);
-        moved += piece.length;
+      if (block.length <= room) {
+        into.set(block, moved);
+        moved += block.length;
         used += 1;
       } else {
-        into.set(piece.subarray(0, room), moved);
-        this.#blocks[used] = piece.subarray(room);
+        into.set(block.subarray(0, room), moved);
+        this.#blocks[used] = block.subarray(room);
         moved += room;
       }
     }

@@ -35,7 +35,7 @@ interface Filling {
 
 interface Job {
   done: Promise<SegmentResult>;
-  pieces: SegmentRange[];
+  ranges: SegmentRange[];
   length: number;
 }
 
@@ -208,7 +208,7 @@ export class BodyWriter {
     );
     // #collect handles failures in order. Until then, Node must not report them as unhandled.
     done.catch(() => {});
-    this.#jobs.push({ done, pieces: ranges, length });
+    this.#jobs.push({ done, ranges, length });
   }
 
   /** True when these bytes are all of the chunk. */
@@ -220,13 +220,13 @@ export class BodyWriter {
   /** Takes the next ranges of the plan, up to this byte. Segments are sent in order, so each range is taken once. */
   #rangesUpTo(end: number): SegmentRange[] {
     const taken: SegmentRange[] = [];
-    for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
-      if (piece.extent.end > end) {
-        taken.push({ action: piece.action, extent: { start: piece.extent.start, end } });
-        this.#plan[this.#next] = { action: piece.action, extent: { start: end + 1, end: piece.extent.end } };
+    for (let range = this.#plan[this.#next]; range && range.extent.start <= end; range = this.#plan[this.#next]) {
+      if (range.extent.end > end) {
+        taken.push({ action: range.action, extent: { start: range.extent.start, end } });
+        this.#plan[this.#next] = { action: range.action, extent: { start: end + 1, end: range.extent.end } };
         break;
       }
-      taken.push(piece);
+      taken.push(range);
       this.#next += 1;
     }
     return taken;
@@ -242,9 +242,9 @@ export class BodyWriter {
     this.#sum = (this.#sum + result.sum) & 0xff;
     this.#crc = this.bytesDone === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
     this.bytesDone += job.length;
-    job.pieces.forEach((piece, index) => {
-      if (piece.action === 'write')
-        this.#addFresh(piece.extent, result.rangeCrcs[index] ?? 0, result.kept?.[index] ?? undefined);
+    job.ranges.forEach((range, index) => {
+      if (range.action === 'write')
+        this.#addFresh(range.extent, result.rangeCrcs[index] ?? 0, result.kept?.[index] ?? undefined);
     });
   }
 

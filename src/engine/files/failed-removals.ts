@@ -1,6 +1,6 @@
 /**
- * Documents of discarded uploads that the storage failed to remove. The next start would find such a document and show the upload again, in
- * place of what has its name by then. So a name gets no new document before the old one is removed.
+ * Tracks documents of discarded uploads that the storage failed to remove. The next start would find such a document and show the upload again
+ * instead of the file that has its name by then. So no new document of a name is written before the old one is removed.
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -15,14 +15,14 @@ export interface FailedRemovalsDeps {
 
 export class FailedRemovals {
   readonly #deps: FailedRemovalsDeps;
-  /** By the key of the name: documents whose removal runs, with its promise, or failed, with null. */
+  /** Key of the name → documents being removed, each with the promise of its removal; null if the removal failed. */
   readonly #removals = new Map<string, Map<FileDocument, Promise<void> | null>>();
 
   constructor(deps: FailedRemovalsDeps) {
     this.#deps = deps;
   }
 
-  /** Removes a document. If that fails, `retry` removes it with the bytes. */
+  /** Removes a document. If that fails, `retry` removes it together with the bytes. */
   async remove(document: FileDocument): Promise<void> {
     const key = slotKey(document.owner, document.name);
     const removals = this.#removals.get(key) ?? new Map<FileDocument, Promise<void> | null>();
@@ -39,18 +39,18 @@ export class FailedRemovals {
     if (removals.size === 0 && this.#removals.get(key) === removals) this.#removals.delete(key);
   }
 
-  /** Waits until no removal of this name runs, and repeats those that failed. Resolves with true when it repeated one. */
+  /** Waits for running removals of this name, and retries those that failed. Resolves with true if it retried any. */
   async retry(owner: string, name: string): Promise<boolean> {
     const removals = this.#removals.get(slotKey(owner, name)) ?? new Map<FileDocument, Promise<void> | null>();
-    let repeated = false;
+    let retried = false;
     for (const document of [...removals.keys()]) {
       await removals.get(document)?.catch(() => {});
       if (removals.get(document) !== null) continue;
       await this.remove(document);
       await removeBytes(this.#deps.blobs, document);
-      repeated = true;
+      retried = true;
     }
-    return repeated;
+    return retried;
   }
 
   /** Documents whose removal failed. */
