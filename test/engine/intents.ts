@@ -27,7 +27,7 @@ export const INSTEAD: ResourceIntent = {
   size: null,
   contentType: null,
   metadata: null,
-  endsWhenTold: true,
+  needsExplicitEnd: true,
 };
 
 /** A request body that has fully arrived. */

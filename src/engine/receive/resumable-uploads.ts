@@ -73,16 +73,18 @@ export class ResumableUploads {
    */
   async create(intent: ResourceIntent): Promise<ResourceAddress> {
     const { current, usage, limits } = this.#deps;
-    const { owner, join } = intent;
-    const parts = join ? await this.#concatenation.partsOf(owner, join, (address) => this.find(address)) : [];
-    const size = join ? sizeOf(parts) : intent.size;
+    const { owner, concatenation } = intent;
+    const parts = concatenation
+      ? await this.#concatenation.partsOf(owner, concatenation, (address) => this.find(address))
+      : [];
+    const size = concatenation ? sizeOf(parts) : intent.size;
     if (size !== null && size > limits.maxFileBytes) throw fileTooLarge(size, limits.maxFileBytes);
     usage.check(owner, { bytes: size ?? 0, dayBytes: size ?? 0, openUploads: 1 });
     await current.assert(intent.precondition, owner, intent.name);
     const { upload, address } = await this.#createUpload({ ...intent, size }, parts);
     try {
       if (upload.isComplete) await this.#deps.sealer.seal(upload);
-      else if (join) await this.#concatenation.start(upload);
+      else if (concatenation) await this.#concatenation.start(upload);
     } catch (error) {
       // No client knows the URL, so nobody could continue or remove the upload.
       await this.remove(address).catch(() => {});
@@ -176,7 +178,7 @@ export class ResumableUploads {
   async state(address: ResourceAddress): Promise<ResourceState> {
     const { kind } = await this.find(address);
     // A concatenation is done by the server itself, so no client takes it over.
-    if (kind !== 'join') await this.#takeOver(address.id);
+    if (kind !== 'concatenation') await this.#takeOver(address.id);
     return await this.find(address);
   }
 
@@ -199,10 +201,11 @@ export class ResumableUploads {
     const resource = document?.resource;
     if (!document || !resource || !sameHash(resource.keyHash, hashOf(secret))) throw noSuchUpload();
     const { owner, name } = document;
-    const { creator, metadata, partial, final, endsWhenTold = false } = resource;
+    const { creator, metadata, partial, final, endsWhenTold: needsExplicitEnd = false } = resource;
     const { clock, limits } = this.#deps;
-    const kind = partial ? 'partial' : final ? 'join' : 'plain';
-    const shared = { owner, name, creator, metadata, kind, concatHeader: final?.said ?? null, endsWhenTold } as const;
+    const kind = partial ? 'partial' : final ? 'concatenation' : 'plain';
+    const concatHeader = final?.said ?? null;
+    const shared = { owner, name, creator, metadata, kind, concatHeader, needsExplicitEnd } as const;
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
       // The URL of a complete upload stays valid for as long as that of an unfinished one.
@@ -227,7 +230,7 @@ export class ResumableUploads {
    */
   async append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
     const { kind } = await this.find(address);
-    if (kind === 'join')
+    if (kind === 'concatenation')
       throw new LadingError(
         'forbidden',
         'This upload is a concatenation of partial uploads. No bytes can be appended to it.',

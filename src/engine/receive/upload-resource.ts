@@ -33,11 +33,11 @@ export interface ResourceIntent {
   /** Digest of the whole file. */
   reprDigest?: Digest | null;
   /** The upload is complete only once an append declares its end. */
-  endsWhenTold?: boolean;
+  needsExplicitEnd?: boolean;
   /** A part of concatenated files. */
   partial?: boolean;
   /** Concatenates these partial uploads. `size` is null then. */
-  join?: Concatenated;
+  concatenation?: Concatenated;
   /** Condition on the file that has the name when the upload begins. */
   precondition?: Precondition | undefined;
 }
@@ -93,12 +93,12 @@ export interface ResourceState {
   creator: Subject;
   /** When it will be removed unless it receives more bytes; null once it is complete. */
   expiresAt: number | null;
-  /** `join`: a concatenation; until it is done, `offset` means nothing. */
-  kind: 'plain' | 'partial' | 'join';
+  /** `concatenation`: until it is done, `offset` means nothing. */
+  kind: 'plain' | 'partial' | 'concatenation';
   /** For a concatenation: the value of `Upload-Concat`. */
   concatHeader: string | null;
   /** The upload is complete only once an append declares its end, and none has yet. */
-  endsWhenTold: boolean;
+  needsExplicitEnd: boolean;
 }
 
 /** The request that sends to an upload now. A newer request can end it. */
@@ -143,13 +143,13 @@ export function noSuchUpload(): LadingError {
 
 /** The part of an upload's document that describes its address. */
 export function resourceDocument(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
-  const { creator, metadata, endsWhenTold, partial, join } = intent;
+  const { creator, metadata, needsExplicitEnd, partial, concatenation } = intent;
   return {
     keyHash: hashOf(secret),
     creator,
     metadata,
-    ...(endsWhenTold ? { endsWhenTold } : {}),
+    ...(needsExplicitEnd ? { endsWhenTold: true as const } : {}),
     ...(partial ? { partial } : {}),
-    ...(join ? { final: { parts: parts.map(({ id }) => id), said: join.concatHeader } } : {}),
+    ...(concatenation ? { final: { parts: parts.map(({ id }) => id), said: concatenation.concatHeader } } : {}),
   };
 }

@@ -111,11 +111,11 @@ export async function ownUpload(
  * cannot change, so either protocol may use them. The same applies to plain uploads with all bytes that are about to be sealed.
  */
 function belongsTo(
-  { kind, complete, endsWhenTold, offset, size }: ResourceState,
+  { kind, complete, needsExplicitEnd, offset, size }: ResourceState,
   protocol: 'tus' | 'resumable',
 ): boolean {
-  if (protocol === 'tus') return !endsWhenTold;
-  return complete || endsWhenTold || (kind === 'plain' && offset === size);
+  if (protocol === 'tus') return !needsExplicitEnd;
+  return complete || needsExplicitEnd || (kind === 'plain' && offset === size);
 }
 
 /** Returns a function that is false once the sender may no longer upload. */

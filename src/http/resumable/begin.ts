@@ -120,7 +120,7 @@ async function resumable(
     contentType: typeOf(request),
     metadata: null,
     reprDigest: digestOf(request, 'repr-digest'),
-    endsWhenTold: true,
+    needsExplicitEnd: true,
     precondition: preconditionOf(request),
   });
   const announced = announceAddress(deps, request, reply, address);

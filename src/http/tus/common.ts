@@ -81,7 +81,7 @@ export function checkType(request: FastifyRequest): void {
 /** Sets the fields with the state of an upload. */
 export function stateFields(reply: FastifyReply, { offset, expiresAt, kind, complete }: ResourceState): void {
   // "The Upload-Offset header MUST NOT be included … until the concatenation has been finished."
-  if (kind !== 'join' || complete) reply.header('upload-offset', String(offset));
+  if (kind !== 'concatenation' || complete) reply.header('upload-offset', String(offset));
   // "The Server MUST include this header in every PATCH response if the upload is going to expire."
   if (expiresAt !== null) reply.header('upload-expires', new Date(expiresAt).toUTCString());
 }

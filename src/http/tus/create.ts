@@ -44,7 +44,7 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
   if (intent.size !== null && intent.size > config.maxFileBytes) throw fileTooLarge(intent.size, config.maxFileBytes);
   const contentLength = parseBytes('Content-Length', headers['content-length']);
   const hasContent = contentLength !== 0 || headers['transfer-encoding'] !== undefined;
-  const hasBytes = intent.join === undefined && isMediaType(headers['content-type'], TUS_TYPE) && hasContent;
+  const hasBytes = intent.concatenation === undefined && isMediaType(headers['content-type'], TUS_TYPE) && hasContent;
   const proof = hasBytes ? proofOf(request) : undefined;
   if (hasBytes && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
@@ -95,7 +95,9 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
     metadata: metadata ?? null,
     precondition: preconditionOf(request),
     partial: concat?.kind === 'partial',
-    ...(concat?.kind === 'final' ? { join: { parts: partsOf(concat.addresses), concatHeader: concat.value } } : {}),
+    ...(concat?.kind === 'final'
+      ? { concatenation: { parts: partsOf(concat.addresses), concatHeader: concat.value } }
+      : {}),
   };
 }
 

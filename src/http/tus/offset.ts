@@ -21,7 +21,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   // of the upload is not known, the Server MUST set Upload-Defer-Length: 1 in all responses to HEAD requests."
   // The length of a final upload is unknown until every part has declared its own.
   if (state.size !== null) reply.header('upload-length', String(state.size));
-  else if (state.kind !== 'join') reply.header('upload-defer-length', '1');
+  else if (state.kind !== 'concatenation') reply.header('upload-defer-length', '1');
   // "If an upload contains additional metadata, responses to HEAD requests MUST include the Upload-Metadata header and its value as
   // specified by the Client during the creation."
   if (state.metadata !== null) reply.header('upload-metadata', state.metadata);

@@ -35,7 +35,10 @@ async function partsOf({ engine }: EngineUnderTest, pieces: Buffer[]): Promise<R
   return addresses;
 }
 
-const joined = (parts: ResourceAddress[]): ResourceIntent => ({ ...INTENT, join: { parts, concatHeader: 'final;' } });
+const joined = (parts: ResourceAddress[]): ResourceIntent => ({
+  ...INTENT,
+  concatenation: { parts, concatHeader: 'final;' },
+});
 
 async function contentOf({ engine }: EngineUnderTest, size: number): Promise<Buffer> {
   const representation = await engine.open(OWNER, 'whole');

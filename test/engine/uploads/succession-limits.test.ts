@@ -42,7 +42,7 @@ test('concurrent creations never exceed the limit of waiting uploads', async (t)
 
 test('the last bytes of an upload of known size are refused while a request sends to the upload that has the name', async (t) => {
   const { engine } = await startEngine(t);
-  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
+  const { needsExplicitEnd: _, ...known } = { ...INSTEAD, size: 6 };
   const first = await engine.createResumable({ ...known, size: 9 });
   await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
   const second = await engine.createResumable(known);
@@ -122,7 +122,7 @@ test('a waiting upload whose digest fails while another file takes the name is c
   const { engine } = under;
   const { id: holder } = await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const reprDigest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
-  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 3, reprDigest };
+  const { needsExplicitEnd: _, ...known } = { ...INSTEAD, size: 3, reprDigest };
   const waiting = await engine.createResumable(known);
   tap.fail('inspector.digest', new Error('the disk failed'));
   const bytes = { offset: 0, size: null, contentLength: 3 };

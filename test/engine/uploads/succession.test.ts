@@ -97,7 +97,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
 test('a new upload does not end another one: both continue, and the last to complete is the file', async (t) => {
   const { engine, deps } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
-  const second = await engine.createResumable({ ...INSTEAD, endsWhenTold: false, size: 4 });
+  const second = await engine.createResumable({ ...INSTEAD, needsExplicitEnd: false, size: 4 });
   await engine.append(stream(text('12')), second, { offset: 0, size: null, contentLength: 2 });
   assert.deepEqual(
     engine.transfers(() => true).map(({ file }) => [file.filename, file.bytes_received]),
