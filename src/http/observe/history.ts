@@ -28,6 +28,7 @@ export class ServerHistory {
     const before = this.#before;
     this.#before = now;
     const chunks = now.chunks - before.chunks;
+    const timed = now.timedChunks - before.timedChunks;
     const seconds = now.chunkSeconds - before.chunkSeconds;
     const perSecond = (count: number): number => Math.max(0, Math.round(count / SECONDS));
     this.#samples.push({
@@ -35,7 +36,7 @@ export class ServerHistory {
       received: perSecond(now.received - before.received),
       sent: perSecond(now.sent - before.sent),
       chunks,
-      chunk_ms: chunks === 0 ? null : (1000 * seconds) / chunks,
+      chunk_ms: timed === 0 ? null : (1000 * seconds) / timed,
       requests: now.requests - before.requests,
       refused: now.refused - before.refused,
     });

@@ -21,7 +21,8 @@ export interface Counts {
   received: number;
   sent: number;
   chunks: number;
-  /** Total duration of all chunks. */
+  /** Chunks that came in requests of their own, and their total duration. */
+  timedChunks: number;
   chunkSeconds: number;
   requests: number;
   /** Requests that were answered with 400 or above. */
@@ -38,6 +39,7 @@ export class Metrics {
   readonly #closed = { received: 0, sent: 0 };
   #chunks = 0;
   #chunkBytes = 0;
+  #timedChunks = 0;
   #chunkSecondsSum = 0;
   #refusedConnections = 0;
   #unread = 0;
@@ -89,7 +91,15 @@ export class Metrics {
       }
     }
     const [received, sent] = [this.#bytes('received'), this.#bytes('sent')];
-    return { received, sent, chunks: this.#chunks, chunkSeconds: this.#chunkSecondsSum, requests, refused };
+    return {
+      received,
+      sent,
+      chunks: this.#chunks,
+      timedChunks: this.#timedChunks,
+      chunkSeconds: this.#chunkSecondsSum,
+      requests,
+      refused,
+    };
   }
 
   /**
@@ -116,6 +126,7 @@ export class Metrics {
     this.#chunks += 1;
     this.#chunkBytes += bytes;
     const seconds = (performance.now() - since) / 1000;
+    this.#timedChunks += 1;
     this.#chunkSecondsSum += seconds;
     this.#chunkSeconds.observe(seconds);
   }
