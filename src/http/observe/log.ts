@@ -110,7 +110,13 @@ export class RequestLog extends LogController {
     // 500 is a bug (`error`). Other 5xx, such as a full disk, are conditions that the operator should know about (`warn`). 501 only means
     // that the client asked for something that the server does not support (`info`).
     const level =
-      status === 500 ? 'error' : status > 501 ? 'warn' : config.frequent === true && status < 400 ? 'debug' : 'info';
+      status === 500
+        ? 'error'
+        : status > 501
+          ? 'warn'
+          : config.frequent === true && status < 400 && request.refusalCode === null
+            ? 'debug'
+            : 'info';
     if (!this.#log.isLevelEnabled(level)) return;
     this.#log[level](
       {
