@@ -1,6 +1,6 @@
 /** Trains that break, in any order, and beside others: whatever arrives whole counts, and nothing else. */
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
@@ -219,4 +219,24 @@ test('Expect: 100-continue is answered before the body, or refused instead of it
   );
   assert.equal((await refused.response()).status, 409);
   refused.destroy();
+});
+
+test('a Repr-Digest behind the train is verified before the file is complete', async (t) => {
+  const server = await startServer(t);
+  const train = trainOf(BYTES, CUTS);
+  for (const [name, content, code] of [
+    ['right', BYTES, undefined],
+    ['wrong', train, 'digest_mismatch'],
+  ] as const) {
+    const wire = await openTrain(server, `${name}&total_size=26`, 'Transfer-Encoding: chunked', 'Trailer: Repr-Digest');
+    const digest = createHash('sha256').update(content).digest('base64');
+    wire
+      .send(`${train.length.toString(16)}\r\n`)
+      .send(train)
+      .send(`\r\n0\r\nRepr-Digest: sha-256=:${digest}:\r\n\r\n`);
+    const { body } = await wire.response();
+    assert.equal((JSON.parse(body) as { code?: string }).code, code, body);
+    assert.equal((await fileStatus(server, name)).status, code ? 'pending' : 'complete');
+    wire.destroy();
+  }
 });
