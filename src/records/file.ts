@@ -41,8 +41,6 @@ export interface FileDocument {
    * uploads that were discarded with the seal. This document records them, so that a crash leaves either them or the file.
    */
   ends?: string[];
-  /** The sealed blobs that contain the bytes, in order, if the file has no blob of its own. Each has its own id. */
-  pieces?: { id: string; size: number }[];
   /** Present if the upload has its own address, to which requests append (tus, resumable uploads). */
   resource?: ResourceDocument;
 }

@@ -6,18 +6,20 @@ import type { BlobExtent, BlobStore, Inspector, Reader } from '../../contracts/b
 import type { Extent } from '../../protocol/extents.ts';
 import type { HashAlgorithm } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 
-type Bytes = Pick<FileDocument, 'id' | 'pieces'>;
+type File = Pick<FileDocument, 'id'>;
 
 /** Opens the bytes of a file, whether one blob or several hold them. @throws LadingError `not_found` */
-export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promise<Reader> {
-  if (!pieces) return await blobs.openReader(id);
+export async function openBytes(blobs: BlobStore, file: File): Promise<Reader> {
+  const linked = linkedBlobs(file);
+  if (!linked) return await blobs.openReader(file.id);
   const readers: Reader[] = [];
   const release = (): void => {
     for (const reader of readers.splice(0)) reader.release();
   };
   try {
-    for (const piece of pieces) readers.push(await blobs.openReader(piece.id));
+    for (const { id } of linked) readers.push(await blobs.openReader(id));
   } catch (error) {
     release();
     throw error;
@@ -25,7 +27,7 @@ export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promis
   const read = async (into: Uint8Array, position: number): Promise<number> => {
     let done = 0;
     let start = 0;
-    for (const [index, { size }] of pieces.entries()) {
+    for (const [index, { size }] of linked.entries()) {
       const from = position + done - start;
       if (from < size && done < into.length) {
         const length = Math.min(into.length - done, size - from);
@@ -43,24 +45,25 @@ export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promis
 /** Digest of some bytes of a file, whether one blob or several hold them. @param extent empty when `end < start` */
 export async function digestBytes(
   inspector: Inspector,
-  { id, pieces }: Bytes,
+  file: File,
   algorithm: HashAlgorithm,
   extent: Extent,
 ): Promise<Uint8Array> {
-  if (!pieces) return await inspector.digest(id, algorithm, extent);
+  const linked = linkedBlobs(file);
+  if (!linked) return await inspector.digest(file.id, algorithm, extent);
   const parts: BlobExtent[] = [];
   let before = 0;
-  for (const piece of pieces) {
+  for (const { id, size } of linked) {
     const start = Math.max(extent.start - before, 0);
-    const end = Math.min(extent.end - before, piece.size - 1);
-    if (start <= end) parts.push({ id: piece.id, extent: { start, end } });
-    before += piece.size;
+    const end = Math.min(extent.end - before, size - 1);
+    if (start <= end) parts.push({ id, extent: { start, end } });
+    before += size;
   }
   return await inspector.digestParts(parts, algorithm);
 }
 
 /** Removes the bytes of a file. The caller removes the document first: if a crash interrupts this, the next start removes the rest. */
-export async function removeBytes(blobs: BlobStore, { id, pieces = [] }: Bytes): Promise<void> {
-  for (const piece of pieces) await blobs.remove(piece.id);
-  await blobs.remove(id);
+export async function removeBytes(blobs: BlobStore, file: File): Promise<void> {
+  for (const { id } of linkedBlobs(file) ?? []) await blobs.remove(id);
+  await blobs.remove(file.id);
 }

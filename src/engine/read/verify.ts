@@ -4,6 +4,7 @@ import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts
 import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 
 export interface Verified {
   ok: boolean;
@@ -49,10 +50,10 @@ export async function verifyFile(
   return { ok: false, checked_bytes: checked, bad: [...bad, ...unrecorded].sort(([a], [b]) => a - b) };
 }
 
-/** The records whose bytes differ. A concatenated file has one record for each piece. */
+/** The records whose bytes differ. A concatenated file has one record for each blob. */
 async function badRecords(
   inspector: Inspector,
-  { id, pieces }: FileDocument,
+  file: FileDocument,
   records: ManifestRecord[],
 ): Promise<ManifestRecord[]> {
   const verify = (of: string, some: ManifestRecord[]): Promise<number[]> =>
@@ -60,25 +61,23 @@ async function badRecords(
       if (isAbsent(error)) return [...some.keys()];
       throw error;
     });
-  if (!pieces) {
-    const bad = new Set(await verify(id, records));
+  const linked = linkedBlobs(file);
+  if (!linked) {
+    const bad = new Set(await verify(file.id, records));
     return records.filter((_, index) => bad.has(index));
   }
   const bad: ManifestRecord[] = [];
   for (const [index, record] of records.entries()) {
-    const piece = pieces[index];
+    const blob = linked[index];
     const own = { ...record, start: 0, end: record.end - record.start };
-    if (!piece || (await verify(piece.id, [own])).length > 0) bad.push(record);
+    if (!blob || (await verify(blob.id, [own])).length > 0) bad.push(record);
   }
   return bad;
 }
 
-async function matchesChecksum(
-  inspector: Inspector,
-  { id, pieces, crc32 }: FileDocument,
-  size: number,
-): Promise<boolean> {
-  if (pieces || crc32 === null) return false;
+async function matchesChecksum(inspector: Inspector, file: FileDocument, size: number): Promise<boolean> {
+  const { id, crc32 } = file;
+  if (linkedBlobs(file) || crc32 === null) return false;
   const all = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
   const bad = await inspector.verify(id, [all]).catch((error: unknown) => {
     if (isAbsent(error)) return [0];

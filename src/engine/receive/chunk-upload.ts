@@ -16,6 +16,7 @@ import { CHUNK_HEADER_BYTES, parseChunkHeader } from '../../protocol/chunk.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { LARGE_SEGMENT_BYTES } from '../body/buffer-pool.ts';
 import { RequestBody, type RequestBodyDeps } from '../body/request-body.ts';
 import {
@@ -217,7 +218,7 @@ export class ChunkUploads {
     checkSealedSize(sealed, intent.declaredSize);
     checkSealedDigest(sealed, intent.reprDigest);
     // A concatenated file never arrived in chunks, so no chunk can be a duplicate.
-    if (header.end >= size || sealed.pieces) throw await this.#refusalOf(intent, size);
+    if (header.end >= size || linkedBlobs(sealed)) throw await this.#refusalOf(intent, size);
     await damage.assertUndamaged(sealed);
     const part = await blobs.openPart(sealed.id);
     try {

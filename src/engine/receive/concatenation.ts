@@ -13,6 +13,7 @@ import { LadingError } from '../../errors.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { MIB } from '../../protocol/sizes.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { type FileBlob, linkedBlobs } from '../../records/file-blobs.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer, FreshExtent } from '../uploads/commit.ts';
 import type { Declaration } from '../uploads/declaration.ts';
@@ -169,19 +170,20 @@ export class Concatenation {
     const filled = parts.filter(({ size }) => size !== null && size > 0);
     const size = sizeOf(parts) ?? 0;
     usage.check(owner, { bytes: size, dayBytes: size });
-    const pieces: { id: string; size: number }[] = [];
+    const linked: FileBlob[] = [];
+    const isCommitted = (): boolean => linkedBlobs(upload.document) === linked;
     try {
       for (const part of filled) {
         const id = randomBytes(16).toString('hex');
         if (!(await uploads.using(part, () => blobs.link(part.id, id)))) return false;
-        pieces.push({ id, size: part.size ?? 0 });
+        linked.push({ id, size: part.size ?? 0 });
       }
-      const declaration = { size: null, reprDigest: null, contentType: null, pieces };
+      const declaration = { size: null, reprDigest: null, contentType: null, linkedBlobs: linked };
       await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
       // The committer writes no document while another file is about to take the name.
-      if (upload.document.pieces !== pieces) throw upload.closedError();
+      if (!isCommitted()) throw upload.closedError();
     } finally {
-      if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
+      if (!isCommitted()) for (const { id } of linked) await blobs.remove(id);
     }
     await uploads.using(upload, async (handles) => {
       await committer.commit(upload, handles, freshOf(filled), { size, reprDigest: null, contentType: null });

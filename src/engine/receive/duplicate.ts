@@ -8,6 +8,7 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { type Declaration, encodeDigest } from '../uploads/declaration.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 
@@ -34,7 +35,7 @@ export async function completedByChunk(
   if (
     !sealed ||
     sealed.id !== replaces ||
-    sealed.pieces ||
+    linkedBlobs(sealed) ||
     !isReplacement(sealed) ||
     !fitsDeclaration(sealed, declaration)
   )

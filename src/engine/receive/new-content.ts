@@ -11,6 +11,7 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { chunkConflict } from '../files/refusals.ts';
 import type { Lifetime } from '../uploads/lifetime.ts';
 import type { CurrentFiles } from '../uploads/preconditions.ts';
@@ -70,13 +71,13 @@ export async function takeName(
 /** True when the file and the upload have the same bytes. A concatenated file never arrived in chunks, so it counts as different. */
 async function hasSameBytes(
   { inspector }: NewContentDeps,
-  { id, pieces }: FileDocument,
+  file: FileDocument,
   upload: OpenUpload,
   { start, end }: Extent,
 ): Promise<boolean> {
-  if (pieces) return false;
+  if (linkedBlobs(file)) return false;
   const [stored, sent] = await Promise.all([
-    inspector.digest(id, 'sha-256', { start, end }),
+    inspector.digest(file.id, 'sha-256', { start, end }),
     inspector.digest(upload.id, 'sha-256', { start, end }),
   ]);
   return Buffer.compare(stored, sent) === 0;

@@ -6,6 +6,7 @@ import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { LARGE_SEGMENT_BYTES } from '../body/buffer-pool.ts';
 import { checkSealedDigest, checkSealedSize, chunkConflict, fileComplete, outOfBounds } from '../files/refusals.ts';
 import type { ReservedExtent, ReservedExtents } from '../files/reservations.ts';
@@ -213,7 +214,7 @@ export class SealedTarget implements TrainTarget {
 
   actionFor(chunk: Extent): ChunkAction {
     // A concatenated file never arrived in chunks, so no chunk can be a duplicate.
-    return chunk.end >= (this.#sealed.size ?? 0) || this.#sealed.pieces ? 'refuse' : 'compare';
+    return chunk.end >= (this.#sealed.size ?? 0) || linkedBlobs(this.#sealed) ? 'refuse' : 'compare';
   }
 
   plan({ start, end }: Extent): SegmentRange[] {

@@ -8,11 +8,12 @@ import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 
 /** Maximum number of files that the background check reads concurrently: few, because no request waits for it. */
 const MAX_CONCURRENT = 4;
 
-type Sized = Pick<FileDocument, 'id' | 'size' | 'pieces'>;
+type Sized = Pick<FileDocument, 'id' | 'size'>;
 
 export interface DamagedFilesDeps {
   blobs: BlobStore;
@@ -101,14 +102,15 @@ export class DamagedFiles {
   }
 
   /** Number of bytes that exist, from the start of the file to the first missing one. */
-  async #bytesOnDisk({ id, pieces, size }: Sized): Promise<number> {
+  async #bytesOnDisk(file: Sized): Promise<number> {
     const { blobs } = this.#deps;
-    if (!pieces) return Math.min(size ?? 0, (await blobs.size(id)) ?? 0);
+    const linked = linkedBlobs(file);
+    if (!linked) return Math.min(file.size ?? 0, (await blobs.size(file.id)) ?? 0);
     let left = 0;
-    for (const piece of pieces) {
-      const bytes = Math.min(piece.size, (await blobs.size(piece.id)) ?? 0);
+    for (const { id, size } of linked) {
+      const bytes = Math.min(size, (await blobs.size(id)) ?? 0);
       left += bytes;
-      if (bytes < piece.size) break;
+      if (bytes < size) break;
     }
     return left;
   }

@@ -10,11 +10,12 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** True when a chunk extends a sealed file whose size was never declared. */
 export function continuesFile(sealed: FileDocument, { end }: Extent, declaredSize: number | null): boolean {
-  if (sealed.undeclared !== true || sealed.pieces !== undefined) return false;
+  if (sealed.undeclared !== true || linkedBlobs(sealed)) return false;
   return end >= (sealed.size ?? 0) && (declaredSize === null || declaredSize > end);
 }
 

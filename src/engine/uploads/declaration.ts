@@ -2,6 +2,7 @@
 import { LadingError } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { type FileBlob, withLinkedBlobs } from '../../records/file-blobs.ts';
 import { uploadHasAddress } from '../files/refusals.ts';
 
 /** What a request declares. Null: not declared. */
@@ -21,7 +22,7 @@ export interface Declaration {
   /** Gives a waiting upload its name. `replaces`: id of the file that it will replace. */
   takesName?: { replaces: string | null };
   /** The blobs that hold the bytes, if not the upload's own blob. */
-  pieces?: FileDocument['pieces'];
+  linkedBlobs?: readonly FileBlob[];
   /** No document is written before the file is complete. */
   atOnce?: boolean;
 }
@@ -67,7 +68,7 @@ export function withDeclaration(document: FileDocument, declaration: Declaration
       value: encodeDigest(declaration.reprDigest),
     });
   if (declaration.takesName) return document.aside ? withName(document, declaration.takesName) : document;
-  if (declaration.pieces) return { ...document, pieces: declaration.pieces };
+  if (declaration.linkedBlobs) return withLinkedBlobs(document, declaration.linkedBlobs);
   const { resource } = document;
   const isEnd = declaration.isEnd === true && resource?.endsWhenTold === true;
   const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;

@@ -13,6 +13,7 @@ import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import type { LastModified } from '../files/last-modified.ts';
@@ -178,7 +179,7 @@ export class Sealer {
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
     // The blobs of a concatenated file are sealed already.
-    await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
+    await this.#deps.blobs.seal(upload.id, linkedBlobs(upload.document) ? 0 : size);
     const times = await this.#times(upload);
     const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
     const undeclared = afterSilence && open.size === null && open.reprDigest === null;

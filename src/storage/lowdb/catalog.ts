@@ -10,6 +10,7 @@ import type { Catalog, CatalogListener, ListQuery, Slot } from '../../contracts/
 import type { OnDamaged } from '../../contracts/store.ts';
 import { checkFile } from '../../records/checks/file.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { SortedNames } from '../../sorted-names.ts';
 import { type DocumentFiles, Documents } from './documents.ts';
 
@@ -37,7 +38,7 @@ export class LowdbCatalog implements Catalog {
   readonly #open = new Map<string, FileDocument>();
   readonly #owners = new Map<string, Owner>();
   /** Ids of the blobs that hold bytes of files with several blobs. */
-  readonly #pieces = new Set<string>();
+  readonly #linkedBlobs = new Set<string>();
   /** Ids of documents that could not be read. They count as existing, so that recovery does not remove their bytes. */
   readonly #damaged = new Set<string>();
   /** Newer id → older ids: documents that the newer one replaced or ended, and that are still on the disk. */
@@ -82,7 +83,7 @@ export class LowdbCatalog implements Catalog {
   }
 
   has(id: string): Promise<boolean> {
-    return Promise.resolve(this.#byId.has(id) || this.#pieces.has(id) || this.#damaged.has(id));
+    return Promise.resolve(this.#byId.has(id) || this.#linkedBlobs.has(id) || this.#damaged.has(id));
   }
 
   get(id: string): Promise<FileDocument | null> {
@@ -168,7 +169,7 @@ export class LowdbCatalog implements Catalog {
     const same = before !== undefined && sameVersion(before, document);
     if (before !== undefined) this.#unindex(before, same);
     this.#byId.set(document.id, document);
-    for (const { id } of document.pieces ?? []) this.#pieces.add(id);
+    for (const { id } of linkedBlobs(document) ?? []) this.#linkedBlobs.add(id);
     if (document.state === 'open') this.#open.set(document.id, document);
     let owner = this.#owners.get(document.owner);
     if (owner === undefined) {
@@ -189,7 +190,7 @@ export class LowdbCatalog implements Catalog {
 
   #unindex(document: FileDocument, quietly = false): void {
     this.#byId.delete(document.id);
-    for (const { id } of document.pieces ?? []) this.#pieces.delete(id);
+    for (const { id } of linkedBlobs(document) ?? []) this.#linkedBlobs.delete(id);
     if (!quietly) this.#emit('removed', document);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);

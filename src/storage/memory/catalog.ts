@@ -1,6 +1,7 @@
 /** The documents of files in memory. Every change is one transaction. */
 import type { Catalog, CatalogListener, ListQuery, Slot } from '../../contracts/catalog.ts';
 import type { FileDocument } from '../../records/file.ts';
+import { linkedBlobs } from '../../records/file-blobs.ts';
 import { SortedNames } from '../../sorted-names.ts';
 import { KeyedQueues } from '../queues.ts';
 import { frozenCopy } from './frozen-copy.ts';
@@ -46,7 +47,7 @@ export class MemoryCatalog implements Catalog {
   has(id: string): Promise<boolean> {
     return this.#run.step('catalog.has', () => {
       if (this.#byId.has(id)) return true;
-      return [...this.#byId.values()].some(({ pieces }) => pieces?.some((piece) => piece.id === id));
+      return [...this.#byId.values()].some((file) => linkedBlobs(file)?.some((blob) => blob.id === id));
     });
   }
 
