@@ -51,19 +51,20 @@ def send(path, name):
     status = call("GET", f"/api/files/status/{quote(name, safe='')}", Authorization=bearer)
     missing = status["missing"] if status["total_bytes"] == size else [[0, size - 1]]
     query = urlencode({"filename": name, "total_size": size})
+
+    def post(body, **headers):
+        headers |= {"Authorization": bearer, "Content_Type": "application/octet-stream"}
+        return call("POST", f"/api/files/upload?{query}", body, **headers)
+
+    if size == 0:
+        # An empty file has no chunk. An empty body with total_size=0 completes it (PROTOCOL §2).
+        missing, status = [], post(b"")
     with open(path, "rb") as file:
         for first, last in missing:
             for start in range(first, last + 1, CHUNK_BYTES):
                 file.seek(start)
                 data = file.read(min(CHUNK_BYTES, last + 1 - start))
-                status = call(
-                    "POST",
-                    f"/api/files/upload?{query}",
-                    chunk(start, data),
-                    Authorization=bearer,
-                    Content_Type="application/octet-stream",
-                    X_Chunk_CRC32=f"{zlib.crc32(data):08x}",
-                )
+                status = post(chunk(start, data), X_Chunk_CRC32=f"{zlib.crc32(data):08x}")
     print(f"{name}: {status['status']}, {status['bytes_received']} of {size} bytes")
 
 
