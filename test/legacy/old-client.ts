@@ -121,7 +121,7 @@ export async function pythonDay(
   }
   const child: ChildProcess = spawn(
     join(python.programs, 'python'),
-    [join(repoRoot(), 'test', 'legacy', script), server.origin, ...args],
+    [join(repoRoot(), 'test', 'legacy', 'days', script), server.origin, ...args],
     { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH ?? '', NO_PROXY: '*' } },
   );
   atEnd(t, async () => void child.kill('SIGKILL'));

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Person, SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
-import { clockOf } from '../../support/product/clock.ts';
-import { anna, ask, login, PASSWORD, register } from '../../support/product/people.ts';
-import { startServer } from '../../support/product/server.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { Person, SignedIn } from '../../../../src/protocol/schemas/identity/people.ts';
+import { clockOf } from '../../../support/product/clock.ts';
+import { anna, ask, login, PASSWORD, register } from '../../../support/product/people.ts';
+import { startServer } from '../../../support/product/server.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 import { OPEN } from './people-setup.ts';
 
 test('registration creates a person with the role client and signs them in, without a hash in the reply', async (t) => {

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { Layout } from '../../../src/storage/disk/directory/layout.ts';
-import { eventually } from '../../support/eventually.ts';
-import { clockOf } from '../../support/product/clock.ts';
-import { basic, form, grant, granted, isTokenValid } from '../../support/product/oauth.ts';
-import { startServer } from '../../support/product/server.ts';
+import { Layout } from '../../../../src/storage/disk/directory/layout.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { clockOf } from '../../../support/product/clock.ts';
+import { basic, form, grant, granted, isTokenValid } from '../../../support/product/oauth.ts';
+import { startServer } from '../../../support/product/server.ts';
 
 const DAY = 86_400_000;
 

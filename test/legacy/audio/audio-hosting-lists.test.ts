@@ -7,11 +7,11 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { chromium, type Page } from 'playwright-core';
-import { atEnd, startServer } from '../support/product/server.ts';
-import { findChromium, visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
-import { temporaryFolder } from '../support/servers/processes.ts';
+import { atEnd, startServer } from '../../support/product/server.ts';
+import { findChromium, visit, WITHOUT_BROWSER } from '../../support/servers/chromium.ts';
+import { temporaryFolder } from '../../support/servers/processes.ts';
+import { connectTo, multipart, type OldReply } from '../old-client.ts';
 import { ANNA, begin, Program, TONE } from './audio-hosting-setup.ts';
-import { connectTo, multipart, type OldReply } from './old-client.ts';
 
 // The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -1,11 +1,11 @@
 /** Recorders: refresh tokens, missing fields, and concurrent uploads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { wav } from '../support/audio.ts';
-import { handClock } from '../support/product/clock.ts';
-import { signIn, startServer } from '../support/product/server.ts';
+import { wav } from '../../support/audio.ts';
+import { handClock } from '../../support/product/clock.ts';
+import { signIn, startServer } from '../../support/product/server.ts';
+import { connectTo, multipart, type OldReply, pause, pythonDay, urlencoded } from '../old-client.ts';
 import { addTarget, COMPAT, HOUR, Recorder, TIME } from './audio-ftp-setup.ts';
-import { connectTo, multipart, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 
 // The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -1,13 +1,13 @@
 /** Helpers of the tests of audio-hosting. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { wav } from '../support/audio.ts';
-import { type HandClock, handClock } from '../support/product/clock.ts';
-import { PASSWORD } from '../support/product/people.ts';
-import { startServer, type TestServer } from '../support/product/server.ts';
-import { CLIENT, startYandex } from '../support/servers/providers.ts';
-import { CookieJar } from './cookie-jar.ts';
-import { multipart, type OldReply } from './old-client.ts';
+import { wav } from '../../support/audio.ts';
+import { type HandClock, handClock } from '../../support/product/clock.ts';
+import { PASSWORD } from '../../support/product/people.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { CLIENT, startYandex } from '../../support/servers/providers.ts';
+import { CookieJar } from '../cookie-jar.ts';
+import { multipart, type OldReply } from '../old-client.ts';
 
 export const ANNA = { name: 'Anna', email: 'anna@x.example', password: PASSWORD, password2: PASSWORD };
 

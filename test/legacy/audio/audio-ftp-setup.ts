@@ -1,7 +1,7 @@
 /** Helpers of the tests of audio-ftp. */
 import assert from 'node:assert/strict';
-import type { Account, TestServer } from '../support/product/server.ts';
-import { type Ask, multipart, type OldReply, type Sent, urlencoded } from './old-client.ts';
+import type { Account, TestServer } from '../../support/product/server.ts';
+import { type Ask, multipart, type OldReply, type Sent, urlencoded } from '../old-client.ts';
 
 export const HOUR = 3600;
 

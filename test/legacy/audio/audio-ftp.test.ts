@@ -4,13 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { wav } from '../support/audio.ts';
-import { type HandClock, handClock } from '../support/product/clock.ts';
-import { startServer, type TestServer } from '../support/product/server.ts';
-import { startNginx } from '../support/servers/nginx.ts';
-import { hasNginx } from '../support/servers/plain-nginx.ts';
+import { wav } from '../../support/audio.ts';
+import { type HandClock, handClock } from '../../support/product/clock.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { startNginx } from '../../support/servers/nginx.ts';
+import { hasNginx } from '../../support/servers/plain-nginx.ts';
+import { type Ask, connectTo, pause, urlencoded } from '../old-client.ts';
 import { addTarget, COMPAT, FTP, HOUR, Recorder, TIME } from './audio-ftp-setup.ts';
-import { type Ask, connectTo, pause, urlencoded } from './old-client.ts';
 
 // The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -4,11 +4,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
-import { handClock } from '../../support/product/clock.ts';
-import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
-import { atEnd, signIn, startServer } from '../../support/product/server.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { SignedIn } from '../../../../src/protocol/schemas/identity/people.ts';
+import { handClock } from '../../../support/product/clock.ts';
+import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../../support/product/people.ts';
+import { atEnd, signIn, startServer } from '../../../support/product/server.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 
 const OPEN = { LADING_REGISTRATION: 'open' };
 

@@ -1,11 +1,11 @@
 /** Administrators change people: passwords, roles, tenants, and lists in pages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeChunk } from '../../../src/protocol/chunk.ts';
-import type { PeopleList } from '../../../src/protocol/schemas/identity/people.ts';
-import { createToken, listFilesStatus } from '../../support/product/api-tokens.ts';
-import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import { encodeChunk } from '../../../../src/protocol/chunk.ts';
+import type { PeopleList } from '../../../../src/protocol/schemas/identity/people.ts';
+import { createToken, listFilesStatus } from '../../../support/product/api-tokens.ts';
+import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../../support/product/people.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 import { personOf, ROLES, remove, staffed, update } from './people-admin-setup.ts';
 
 test('a new password or role ends all sessions of the person, and a new name does not', async (t) => {

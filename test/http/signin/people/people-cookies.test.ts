@@ -3,11 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
-import { anna, ask, cookiesOf, register } from '../../support/product/people.ts';
-import { startServer } from '../../support/product/server.ts';
-import { tlsSettings } from '../../support/wire/tls.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { SignedIn } from '../../../../src/protocol/schemas/identity/people.ts';
+import { anna, ask, cookiesOf, register } from '../../../support/product/people.ts';
+import { startServer } from '../../../support/product/server.ts';
+import { tlsSettings } from '../../../support/wire/tls.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 import { OPEN, send } from './people-cookies-setup.ts';
 
 function attributes(cookies: readonly string[]): Record<string, string> {

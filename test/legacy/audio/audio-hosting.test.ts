@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NEW_PASSWORD, PASSWORD } from '../support/product/people.ts';
-import { startNginx } from '../support/servers/nginx.ts';
-import { hasNginx } from '../support/servers/plain-nginx.ts';
+import { NEW_PASSWORD, PASSWORD } from '../../support/product/people.ts';
+import { startNginx } from '../../support/servers/nginx.ts';
+import { hasNginx } from '../../support/servers/plain-nginx.ts';
+import { type Ask, connectTo, type OldReply, pause, pythonDay } from '../old-client.ts';
 import { ANNA, BOSS, begin, Program, type Stage, TONE } from './audio-hosting-setup.ts';
-import { type Ask, connectTo, type OldReply, pause, pythonDay } from './old-client.ts';
 
 // The proxy uses a self-signed certificate.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GrantReply } from '../../../src/protocol/schemas/identity/oauth.ts';
-import { clockOf } from '../../support/product/clock.ts';
-import { seededFolder } from '../../support/product/identity.ts';
-import { basic, type Fields, form, grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
-import { type Account, startServer } from '../../support/product/server.ts';
-import { exchange } from '../../support/wire/wire.ts';
+import type { GrantReply } from '../../../../src/protocol/schemas/identity/oauth.ts';
+import { clockOf } from '../../../support/product/clock.ts';
+import { seededFolder } from '../../../support/product/identity.ts';
+import { basic, type Fields, form, grant, granted, isTokenValid, refused } from '../../../support/product/oauth.ts';
+import { type Account, startServer } from '../../../support/product/server.ts';
+import { exchange } from '../../../support/wire/wire.ts';
 import { CREDENTIALS } from './oauth-setup.ts';
 
 const FORM = 'application/x-www-form-urlencoded';

@@ -7,12 +7,12 @@ import { connect, type OutgoingHttpHeaders } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { encodeChunk } from '../../../src/protocol/chunk.ts';
-import { handClock } from '../../support/product/clock.ts';
-import { anna, ask, cookiesOf, login, type Member, PASSWORD, register } from '../../support/product/people.ts';
-import { startServer } from '../../support/product/server.ts';
-import { tlsSettings } from '../../support/wire/tls.ts';
-import { assertProblem, assertProblemReply } from '../../support/wire/wire.ts';
+import { encodeChunk } from '../../../../src/protocol/chunk.ts';
+import { handClock } from '../../../support/product/clock.ts';
+import { anna, ask, cookiesOf, login, type Member, PASSWORD, register } from '../../../support/product/people.ts';
+import { startServer } from '../../../support/product/server.ts';
+import { tlsSettings } from '../../../support/wire/tls.ts';
+import { assertProblem, assertProblemReply } from '../../../support/wire/wire.ts';
 import { OPEN, send } from './people-cookies-setup.ts';
 
 const EVIL = 'https://evil.example';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Person } from '../../../src/protocol/schemas/identity/people.ts';
-import { type Ask, anna, ask, NEW_PASSWORD } from '../../support/product/people.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { Person } from '../../../../src/protocol/schemas/identity/people.ts';
+import { type Ask, anna, ask, NEW_PASSWORD } from '../../../support/product/people.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 import { personOf, remove, staffed, update } from './people-admin-setup.ts';
 
 test('an administrator finds people by id, by address and by name', async (t) => {

@@ -1,12 +1,12 @@
 /** People renew and end sessions, and change their own account. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AuditPage } from '../../../src/protocol/schemas/audit.ts';
-import type { Person, SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
-import { handClock } from '../../support/product/clock.ts';
-import { anna, ask, cookiesOf, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
-import { startServer } from '../../support/product/server.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { AuditPage } from '../../../../src/protocol/schemas/audit.ts';
+import type { Person, SignedIn } from '../../../../src/protocol/schemas/identity/people.ts';
+import { handClock } from '../../../support/product/clock.ts';
+import { anna, ask, cookiesOf, login, NEW_PASSWORD, PASSWORD, register } from '../../../support/product/people.ts';
+import { startServer } from '../../../support/product/server.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 import { OPEN } from './people-setup.ts';
 
 test('a refresh gives new tokens, and reuse of the old one after the grace period ends the session', async (t) => {

@@ -3,13 +3,21 @@ import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import type { GrantReply, Introspection } from '../../../src/protocol/schemas/identity/oauth.ts';
-import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
-import { clockOf } from '../../support/product/clock.ts';
-import { addPerson, seededFolder } from '../../support/product/identity.ts';
-import { basic, type Credentials, form, grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
-import { type Account, startServer, type TestServer } from '../../support/product/server.ts';
-import { assertProblemReply } from '../../support/wire/wire.ts';
+import type { GrantReply, Introspection } from '../../../../src/protocol/schemas/identity/oauth.ts';
+import type { ApiTokenCreated } from '../../../../src/protocol/schemas/identity/token.ts';
+import { clockOf } from '../../../support/product/clock.ts';
+import { addPerson, seededFolder } from '../../../support/product/identity.ts';
+import {
+  basic,
+  type Credentials,
+  form,
+  grant,
+  granted,
+  isTokenValid,
+  refused,
+} from '../../../support/product/oauth.ts';
+import { type Account, startServer, type TestServer } from '../../../support/product/server.ts';
+import { assertProblemReply } from '../../../support/wire/wire.ts';
 
 const CREDENTIALS = { grant_type: 'client_credentials' };
 

@@ -1,11 +1,11 @@
 /** Helpers of the tests of administrators of people. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { Person } from '../../../src/protocol/schemas/identity/people.ts';
-import type { Role } from '../../../src/protocol/schemas/role.ts';
-import { addPerson, seededFolder } from '../../support/product/identity.ts';
-import { type Ask, ask } from '../../support/product/people.ts';
-import { sign, startServer } from '../../support/product/server.ts';
+import type { Person } from '../../../../src/protocol/schemas/identity/people.ts';
+import type { Role } from '../../../../src/protocol/schemas/role.ts';
+import { addPerson, seededFolder } from '../../../support/product/identity.ts';
+import { type Ask, ask } from '../../../support/product/people.ts';
+import { sign, startServer } from '../../../support/product/server.ts';
 
 export const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
 

@@ -1,11 +1,11 @@
 /** OAuth: refresh tokens, lifetimes and guessed secrets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GrantReply } from '../../../src/protocol/schemas/identity/oauth.ts';
-import { eventually } from '../../support/eventually.ts';
-import { clockOf, handClock } from '../../support/product/clock.ts';
-import { grant, granted, isTokenValid, refused } from '../../support/product/oauth.ts';
-import { startServer } from '../../support/product/server.ts';
+import type { GrantReply } from '../../../../src/protocol/schemas/identity/oauth.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { clockOf, handClock } from '../../../support/product/clock.ts';
+import { grant, granted, isTokenValid, refused } from '../../../support/product/oauth.ts';
+import { startServer } from '../../../support/product/server.ts';
 import { CREDENTIALS } from './oauth-setup.ts';
 
 test('a refresh token works once, and its reuse ends the session with its access tokens', async (t) => {

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
-import type { JwkSet } from '../../../src/protocol/schemas/identity/oauth.ts';
-import { clockOf } from '../../support/product/clock.ts';
-import { grant, granted, isTokenValid } from '../../support/product/oauth.ts';
-import { startServer, type TestServer } from '../../support/product/server.ts';
-import { exchange } from '../../support/wire/wire.ts';
+import type { JwkSet } from '../../../../src/protocol/schemas/identity/oauth.ts';
+import { clockOf } from '../../../support/product/clock.ts';
+import { grant, granted, isTokenValid } from '../../../support/product/oauth.ts';
+import { startServer, type TestServer } from '../../../support/product/server.ts';
+import { exchange } from '../../../support/wire/wire.ts';
 
 const CREDENTIALS = { grant_type: 'client_credentials' };
 const DAY = 86_400_000;
