@@ -1,8 +1,8 @@
 /** The storage back ends, one line for each. Each is implemented in a folder beside this file. */
 import type { CollectionName, Store } from '../contracts/store.ts';
 import { type DiskStoreOptions, hasData, openDiskStore, ownerOf } from './disk/store.ts';
+import { migrateToLedger } from './lmdb/migrate.ts';
 import { openLedgerStore } from './lmdb/store.ts';
-import { takeOver } from './lmdb/take-over.ts';
 import { openLowdbCatalog } from './lowdb/catalog.ts';
 import { openLowdbCollection } from './lowdb/collection.ts';
 import type { DocumentFiles } from './lowdb/documents.ts';
@@ -46,14 +46,14 @@ type Documented = Omit<Store, 'openCatalog' | 'openCollection'> & {
 async function openDisk(options: StoreOptions): Promise<Store> {
   if (await hasData(options.dataDir, 'v2')) {
     const where = JSON.stringify(options.dataDir);
-    throw new Error(`the data directory ${where} was taken over by a database; start with LADING_STORAGE=lmdb`);
+    throw new Error(`the data directory ${where} has version 2, with a database; start with LADING_STORAGE=lmdb`);
   }
   return withLowdb(await openDiskStore(options));
 }
 
 /** Documents of files, records and small bytes in LMDB; large bytes in files; small documents behind lowdb. */
 async function openLmdb(options: StoreOptions): Promise<Store> {
-  await takeOver(options.dataDir);
+  await migrateToLedger(options.dataDir);
   return withLowdb(await openLedgerStore(options));
 }
 

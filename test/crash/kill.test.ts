@@ -24,7 +24,7 @@ const DECLARED = [true, true, true, true, false, false];
 
 type Storage = 'disk' | 'lmdb';
 
-/** The storage of a round: a data directory may be taken over by the other one. */
+/** The storage of a round: a data directory may be migrated to the other one. */
 type StorageOf = (round: number) => Storage;
 
 function startChild(t: TestContext, storage: Storage, dataDir: string, round: number): Child {
@@ -124,7 +124,7 @@ async function lane(t: TestContext, storageOf: StorageOf, random: Random, tally:
 const STORAGES: Record<string, StorageOf> = {
   'on the disk': () => 'disk',
   'with a database': () => 'lmdb',
-  'with a database that takes over': (round) => (round < 8 ? 'disk' : 'lmdb'),
+  'migrated to a database': (round) => (round < 8 ? 'disk' : 'lmdb'),
 };
 
 for (const [where, storageOf] of Object.entries(STORAGES)) {

@@ -1,4 +1,4 @@
-/** Where the back end with a database puts bytes, and how it takes over a directory of the other back end. */
+/** Where the back end with a database puts bytes, and how it migrates a directory of the other back end. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -178,7 +178,7 @@ test('a closed database is an error, not the end of the process', async (t) => {
   );
 });
 
-test('a directory of the disk back end is taken over once, with all documents, journals and bytes', async (t) => {
+test('a directory of the disk back end is migrated once, with all documents, journals and bytes', async (t) => {
   const dataDir = await temporaryFolder(t);
   const options = { dataDir, threads: sharedThreads() };
   const onDamaged = (key: string): never => assert.fail(`the document ${key} is damaged`);

@@ -31,7 +31,7 @@ interface OldFile {
  * Migrates the directory. Does nothing if there is no data of format `v1`.
  * @throws DirectoryInUse; Error when a document or a journal cannot be read or copied; the directory is then unchanged
  */
-export async function takeOver(dataDir: string): Promise<void> {
+export async function migrateToLedger(dataDir: string): Promise<void> {
   const [before, after] = [new Layout(dataDir, 'v1'), new Layout(dataDir, 'v2')];
   const isDone = (await nullIfAbsent(realDisk.readdir(after.root))) !== null;
   if (isDone || (await nullIfAbsent(realDisk.readdir(before.files))) === null) return;
