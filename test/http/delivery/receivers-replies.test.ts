@@ -12,7 +12,7 @@ import { ALPHABET } from '../../support/wire/downloads.ts';
 /** Answers each complete request with these bytes, and keeps the connection or ends it. */
 async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
   const sockets = new Set<Socket>();
-  const seen = { requests: 0, connections: 0, url: '' };
+  const seen = { requests: 0, ids: new Set<string>(), connections: 0, url: '' };
   const server = createPlainServer((socket) => {
     sockets.add(socket);
     seen.connections += 1;
@@ -23,6 +23,7 @@ async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
       const head = text.indexOf('\r\n\r\n');
       const length = Number(/^content-length: (\d+)/im.exec(text)?.[1]);
       if (head < 0 || text.length < head + 4 + length) return;
+      seen.ids.add(/^webhook-id: (\S+)/im.exec(text)?.[1] ?? '');
       text = text.slice(head + 4 + length);
       seen.requests += 1;
       socket.write(answer);
@@ -71,7 +72,9 @@ for (const [how, [answer, ends]] of Object.entries(ACCEPTED)) {
       return all.length === 6 && all.every(({ ended_at: ended }) => ended !== null);
     }, 'the end of all deliveries');
     for (const { state, last_error: error } of await deliveries(server)) assert.equal(state, 'delivered', error ?? '');
-    assert.equal(receiver.requests, 6);
+    assert.equal(receiver.ids.size, 6);
+    // On a connection that ends unannounced, the next request may already be on its way. It is then sent again with the same id.
+    if (!ends) assert.equal(receiver.requests, 6);
   });
 }
 
