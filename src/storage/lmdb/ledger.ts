@@ -7,6 +7,7 @@
  *
  * Writes that arrive while a transaction is being synced share the next one, so many writers cost one sync.
  */
+import { statfs } from 'node:fs/promises';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { LadingError } from '../../errors.ts';
 
@@ -126,7 +127,7 @@ export class Ledger {
         await this.#write(group);
         for (const { resolve } of group) resolve();
       } catch (error) {
-        const failure = this.#failure(error);
+        const failure = await this.#failure(error);
         for (const { reject } of group) reject(failure);
       }
     }
@@ -155,11 +156,12 @@ export class Ledger {
   }
 
   /** LMDB reports a full disk as an I/O error, and the reason through a second promise. */
-  #failure(error: unknown): unknown {
+  async #failure(error: unknown): Promise<unknown> {
     if (!(error instanceof Error) || !('commitError' in error)) return error;
     Promise.resolve(error.commitError).catch(() => undefined);
-    const free = this.#free();
-    if (free !== null && free < RESERVE_BYTES) return noSpace();
+    // Measured now: the disk may have filled since the last measurement.
+    const disk = await statfs(this.#path).catch(() => null);
+    if (disk && disk.bavail * disk.bsize < RESERVE_BYTES) return noSpace();
     return Object.assign(new Error('The ledger could not be written.', { cause: error }), { code: 'EIO' });
   }
 }
