@@ -4,44 +4,29 @@
  *     complete file / event ─ intake ─► document (queue, durable) ─ scheduler ─► attempts (sender) ─► delivered or failed
  */
 
-import type { BlobStore, Inspector } from '../contracts/blobs.ts';
-import type { Catalog } from '../contracts/catalog.ts';
-import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
 import type { AnnouncedChange, Announcement } from '../contracts/file-events.ts';
 import { LadingError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
 import type { AuditEntry } from '../records/audit.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
-import type { FileDocument } from '../records/file.ts';
 import { interruptedFailure } from './failure-event.ts';
 import { Intake } from './intake.ts';
 import { type AnnouncedFileEvent, Outbox } from './outbox.ts';
 import { NO_TENANT, Outcomes } from './outcomes.ts';
 import { type DeliveryPage, DeliveryQueue } from './queue.ts';
 import { DeliveryScheduler, type SchedulerSettings } from './scheduler.ts';
-import { DeliverySender } from './sender.ts';
-import { type Targets, takesFiles } from './targets.ts';
-import type { WebhookSender } from './webhook.ts';
+import { DeliverySender, type SenderDeps } from './sender.ts';
+import { takesFiles } from './targets.ts';
 
 /** How long an ended delivery is kept after its file was deleted. */
 const RETENTION_MS = 30 * 24 * 3600 * 1000;
 const TARGET_DELETED = 'The target was deleted.';
 const TARGET_DISABLED = 'The target was disabled.';
 
-export interface DeliveryDeps {
-  targets: Targets;
+export interface DeliveryDeps extends Omit<SenderDeps, 'change'> {
   documents: Collection<DeliveryDocument>;
-  catalog: Catalog;
-  blobs: BlobStore;
-  inspector: Inspector;
-  /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
-  assertUndamaged(file: FileDocument): Promise<void>;
-  webhooks: WebhookSender;
-  /** Allows targets of every tenant on private networks. */
-  allowPrivate: boolean;
   events: Events;
-  clock: Clock;
   warn(message: string, details: object): void;
   /** Records in the audit log that the server disabled a target. Resolves when the event with this id is on stable storage for webhooks. */
   recordDisabled(target: TargetDocument, reason: string, event: string): Promise<void>;
